@@ -1,0 +1,35 @@
+"""Quality flags and warnings (zh-CN, en): code to sentence. Every code an adapter or a rule may put on a record is here."""
+
+from __future__ import annotations
+
+FLAGS: dict[str, tuple[str, str]] = {
+    "zone-assumed": ("时间没有时区，按机构所在时区理解", "The time has no zone; the party's zone was assumed"),
+    "zone-unknown": ("时间没有时区，只记当地钟点", "The time has no zone; only the local clock is kept"),
+    "time-from-header": ("没有测量时间，用了消息时间", "No time of measurement; the message time was used"),
+    "end-from-duration": ("结束时间由开始加用时得出", "The end was taken as start plus elapsed time"),
+    "distance-not-measured": ("距离为 0，当作没有测量", "Distance 0 is taken as not measured"),
+    "distance-computed": ("距离由轨迹点算出", "The distance was computed from the track"),
+    "heart-rate-not-measured": ("心率为 0，当作没有测量", "Heart rate 0 is taken as not measured"),
+    "energy-not-measured": ("热量为 0，当作没有测量", "Energy 0 is taken as not measured"),
+    "hr-avg-computed": ("平均心率由采样算出", "The mean heart rate was computed from the samples"),
+    "value-rounded": ("数值按规定取整", "The value was rounded as its definition asks"),
+    "unit-converted": ("单位已换算，原值保留", "The unit was converted; the original is kept"),
+    "unit-normalized": ("单位写法已改为 UCUM", "The unit's spelling was changed to UCUM"),
+    "code-system-assumed": ("编码没有写体系，按格式推定", "The code names no system; it was inferred"),
+    "value-missing": ("没有数值，跳过", "No value; skipped"),
+    "not-a-measure": ("不是本标准的指标，跳过", "Not a measure of the standard; skipped"),
+    "duplicate-probe": ("同一时刻多个探头，都保留", "Several probes at one moment; each is kept"),
+    "track-without-times": ("轨迹没有时间，跳过", "A track without times; skipped"),
+    "track-empty": ("空轨迹，跳过", "An empty track; skipped"),
+    "activity-empty": ("只有一个点，时长和距离都没有", "A single point: no duration, no distance"),
+    "sport-unknown": ("没有说明运动项目", "The sport is not stated"),
+    "clock-relative": ("设备时钟没有校准，按文件内当地时间推算", "The device clock was never set; anchored on the local time in the file"),
+    "checksum-wrong": ("文件校验和不对，内容可读", "The file's checksum is wrong; its content is readable"),
+    "truncated": ("文件不完整，收下了能读的部分", "The file ends early; the readable part was taken"),
+    "developer-field": ("数值取自开发者字段", "The value comes from a developer field"),
+    "figures-disagree": ("文件内的数字互相不一致", "Figures inside the file disagree"),
+    "session-computed": ("文件没有汇总，由采样得出", "The file has no session summary; it was computed from the samples"),
+    "implausible": ("数值少见，请核对", "The value is unusual; please check"),
+    "clock-skew": ("时间与收到的时间相差异常", "The time differs oddly from the time of receipt"),
+    "self-reported": ("自己填报，不是仪器测量", "Self-reported, not measured"),
+}

@@ -1,0 +1,44 @@
+"""The one vocabulary of sports, read from `sports.csv`, and what sources write for them."""
+
+from __future__ import annotations
+
+import csv
+from importlib.resources import files
+from typing import NamedTuple
+
+SYSTEM = "https://kinehub.org/fhir/CodeSystem/sport"
+
+
+class Sport(NamedTuple):
+    """A sport: code, names, whether it is always indoors, and the measure its distance is coded as."""
+
+    code: str
+    zh: str
+    en: str
+    indoor: bool
+    distance_measure: str
+
+
+def _read() -> dict[str, Sport]:
+    with files("schemas").joinpath("sports.csv").open(encoding="utf-8", newline="") as lines:
+        return {r["sport"]: Sport(r["sport"], r["zh"], r["en"], r["indoor"] == "1", r["distance_measure"]) for r in csv.DictReader(lines)}
+
+
+SPORTS: dict[str, Sport] = _read()
+
+ALIASES: dict[str, str] = {
+    "run": "running", "walk": "walking", "biking": "cycling", "bike": "cycling", "ride": "cycling", "road_biking": "cycling", "swim": "swimming",
+    "hike": "hiking", "treadmill": "running", "indoor_cycling": "cycling", "spinning": "cycling", "stand_up_paddling": "stand_up_paddleboarding",
+    "快走": "walking", "慢走": "walking", "步行": "walking", "跑步机": "running", "慢跑": "running", "功率自行车": "cycling", "动感单车": "cycling",
+    "单车": "cycling", "自行车": "cycling", "太极": "tai_chi", "康复操": "rehabilitation_exercise", "力量": "strength_training", "操课": "cardio_training",
+    "有氧操": "cardio_training", "拉伸训练": "flexibility_training", "strength": "strength_training",
+}  # fmt: skip
+_BY_NAME = {name.casefold(): sport.code for sport in SPORTS.values() for name in (sport.code, sport.zh, sport.en)} | ALIASES
+
+
+def sport_code(text: str | None) -> str | None:
+    """What a source writes (`Biking`, `快走`, `Indoor rowing`) to a code of the vocabulary; None when it is not known."""
+    if not text or not text.strip():
+        return None
+    key = text.strip().casefold()
+    return _BY_NAME.get(key) or _BY_NAME.get(key.replace(" ", "_").replace("-", "_"))
