@@ -93,7 +93,7 @@ class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind
     note: str | None = None
 
 
-class Session(Envelope, tag="session"):
+class Session(Envelope, kw_only=True, tag="session"):
     """A workout bout. Face: HL7 Physical Activity IG 1.0.1 activity group with activity measures.
 
     sport: code of `schemas/sports.csv`; None = the source does not say
@@ -133,7 +133,7 @@ class Session(Envelope, tag="session"):
     programme: str | None = None
 
 
-class VitalSign(Envelope, tag="vital"):
+class VitalSign(Envelope, kw_only=True, tag="vital"):
     """One vital sign or point measurement: `quantity`, or `components` under a panel `measure` (blood pressure)."""
 
     measure: str
@@ -147,13 +147,13 @@ class VitalSign(Envelope, tag="vital"):
     ordinal: int = 0
 
 
-class BodyComposition(Envelope, tag="body-composition"):
+class BodyComposition(Envelope, kw_only=True, tag="body-composition"):
     """One weighing on a body-composition scale: all its quantities together."""
 
     quantities: list[Quantity]
 
 
-class DaySummary(Envelope, tag="day-summary"):
+class DaySummary(Envelope, kw_only=True, tag="day-summary"):
     """Totals of one local day (`date`). Rates are per that day; distance in metres, minutes in minutes."""
 
     date: date
@@ -171,7 +171,7 @@ class DaySummary(Envelope, tag="day-summary"):
     floors: int | None = None
 
 
-class FitnessTest(Envelope, tag="fitness-test"):
+class FitnessTest(Envelope, kw_only=True, tag="fitness-test"):
     """A 国民体质测定 visit: raw values of its items. Scores are stored as given by the source, never computed here."""
 
     edition: str | None = None
@@ -181,7 +181,7 @@ class FitnessTest(Envelope, tag="fitness-test"):
     tester: str | None = None
 
 
-class CheckIn(Envelope, tag="check-in"):
+class CheckIn(Envelope, kw_only=True, tag="check-in"):
     """A visit through a venue's gate."""
 
     venue: str | None = None
