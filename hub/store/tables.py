@@ -1,0 +1,283 @@
+"""Every table of the hub. Alembic migrations build them; hot statements are SQL on asyncpg.
+
+Tables of residents' data carry `bucket` (12 bits, drawn at registration, Citus' distribution column) in every key.
+What stands here in the clear is only what SQL must filter on; names, identifiers, codes and values are in sealed columns
+(`bytea`, see `hub/store/seal.py`) or blind tokens.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+
+metadata = MetaData(naming_convention={"pk": "%(table_name)s_pkey", "ix": "%(table_name)s_%(column_0_N_name)s_idx", "uq": "%(table_name)s_%(column_0_N_name)s_key"})
+
+INSTANT = DateTime(timezone=True)
+NOW = text("now()")
+
+
+def _bucket() -> Column[int]:
+    return Column("bucket", SmallInteger, primary_key=True, autoincrement=False)
+
+
+meta = Table(
+    "meta", metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    comment="The keyring this database belongs to, its cipher suite.",
+)  # fmt: skip
+
+parties = Table(
+    "parties", metadata,
+    Column("number", Integer, Identity(), primary_key=True),
+    Column("id", UUID, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("area", Text),
+    Column("zone", Text),
+    Column("client_id", Text, nullable=False, unique=True),
+    Column("jwks", JSONB, nullable=False),
+    Column("purposes", ARRAY(Text), nullable=False),
+    Column("may_register", Boolean, nullable=False, server_default=text("false")),
+    Column("deliver_to", Text),
+    Column("epoch", Integer, nullable=False, server_default=text("1")),
+    Column("created", INSTANT, nullable=False, server_default=NOW),
+    comment="Organizations that send or receive; each is an OAuth client.",
+)  # fmt: skip
+
+directory = Table(
+    "directory", metadata,
+    Column("type", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("version", Integer, nullable=False, server_default=text("1")),
+    Column("updated", INSTANT, nullable=False, server_default=NOW),
+    Column("body", JSONB, nullable=False),
+    comment="FHIR resources about no resident.",
+)  # fmt: skip
+
+residents = Table(
+    "residents", metadata,
+    _bucket(),
+    Column("id", UUID, primary_key=True),
+    Column("epoch", Integer, nullable=False, server_default=text("1"), comment="raised by every change of consent or labels"),
+    Column("zone", Text),
+    Column("created", INSTANT, nullable=False, server_default=NOW),
+)  # fmt: skip
+
+data_keys = Table(
+    "data_keys", metadata,
+    _bucket(),
+    Column("subject", UUID, primary_key=True, comment="a resident, or a receipt whose rows wait for identity"),
+    Column("kek", Text, nullable=False),
+    Column("erasure", Text, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("expires", INSTANT),
+    Index("data_keys_erasure_idx", "erasure"),
+    comment="Wrapped data keys; left out of backups of the database.",
+)  # fmt: skip
+
+identifiers = Table(
+    "identifiers", metadata,
+    _bucket(),
+    Column("token", LargeBinary, primary_key=True, comment="blind token under the global key of the identifier system"),
+    Column("resident", UUID, primary_key=True),
+    Column("sole", Boolean, nullable=False, comment="the system gives one value to one person"),
+    Index("identifiers_sole_idx", "bucket", "token", unique=True, postgresql_where=text("sole")),
+    Index("identifiers_resident_idx", "resident"),
+    comment="Identifier tokens to residents; here the bucket is the token's own first 12 bits.",
+)  # fmt: skip
+
+
+def _record_columns() -> list[Column[object]]:
+    return [
+        Column("resident", UUID, nullable=False),
+        Column("kind", SmallInteger, nullable=False),
+        Column("labels", Integer, nullable=False, comment="data-class bits"),
+        Column("restricted", Boolean, nullable=False, server_default=text("false")),
+        Column("label_rules", SmallInteger, nullable=False),
+        Column("starts", INSTANT, nullable=False),
+        Column("ends", INSTANT, nullable=False),
+        Column("party", Integer, nullable=False),
+        Column("natural", LargeBinary, nullable=False, comment="natural key under the resident's key"),
+        Column("content", LargeBinary, nullable=False, comment="content under the resident's key"),
+        Column("original", UUID),
+        Column("deleted", Boolean, nullable=False, server_default=text("false")),
+        Column("recorded", INSTANT, nullable=False),
+        Column("body", LargeBinary, nullable=False, comment="canonical record and FHIR face, sealed"),
+    ]
+
+
+records = Table(
+    "records", metadata,
+    _bucket(),
+    Column("id", UUID, primary_key=True),
+    Column("version", Integer, nullable=False),
+    *_record_columns(),
+    Index("records_natural_idx", "bucket", "natural", unique=True),
+    Index("records_history_idx", "bucket", "resident", text("starts DESC"), text("id DESC")),
+    comment="The newest version of every record: one sealed row, whatever number of FHIR resources it shows.",
+)  # fmt: skip
+
+record_history = Table(
+    "record_history", metadata,
+    _bucket(),
+    Column("id", UUID, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    *_record_columns(),
+    comment="Superseded versions, moved here in the transaction that superseded them.",
+)  # fmt: skip
+
+series = Table(
+    "series", metadata,
+    _bucket(),
+    Column("record", UUID, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("channel", SmallInteger, primary_key=True),
+    Column("chunk", SmallInteger, primary_key=True),
+    Column("resident", UUID, nullable=False),
+    Column("labels", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    comment="Samples: one sealed chunk per channel and hour.",
+)  # fmt: skip
+
+originals = Table(
+    "originals", metadata,
+    _bucket(),
+    Column("id", UUID, primary_key=True),
+    Column("resident", UUID, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("received", INSTANT, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    comment="The bytes that came in, sealed for the person they are about.",
+)  # fmt: skip
+
+receipts = Table(
+    "receipts", metadata,
+    Column("id", UUID, primary_key=True),
+    Column("party", Integer, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("file", LargeBinary, nullable=False, comment="token of file and named resident under the party's key"),
+    Column("idempotency", LargeBinary),
+    Column("created", INSTANT, nullable=False),
+    Column("records", ARRAY(UUID), nullable=False),
+    Column("versions", ARRAY(Integer), nullable=False),
+    Column("rows", ARRAY(Integer), nullable=False),
+    Column("subject", UUID, comment="whose key seals the detail"),
+    Column("detail", LargeBinary, comment="rejected and pending rows, sealed under a key that expires"),
+    UniqueConstraint("party", "file"),
+    UniqueConstraint("party", "idempotency"),
+)  # fmt: skip
+
+pending = Table(
+    "pending", metadata,
+    Column("id", UUID, primary_key=True),
+    Column("party", Integer, nullable=False),
+    Column("receipt", UUID, nullable=False, index=True),
+    Column("row", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("subject", UUID, nullable=False),
+    Column("expires", INSTANT, nullable=False),
+    Column("body", LargeBinary, nullable=False, comment="the decoded row, sealed under the receipt's own key"),
+)  # fmt: skip
+
+accounts = Table(
+    "accounts", metadata,
+    Column("id", UUID, primary_key=True),
+    Column("login", LargeBinary, nullable=False, unique=True, comment="blind token of the sign-in name"),
+    Column("role", Text, nullable=False),
+    Column("party", Integer),
+    Column("resident", UUID),
+    Column("area", Text),
+    Column("name", LargeBinary, nullable=False, comment="display name, sealed under the hub's key"),
+    Column("password", Text),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("locked_until", INSTANT),
+    Column("created", INSTANT, nullable=False, server_default=NOW),
+)  # fmt: skip
+
+passkeys = Table(
+    "passkeys", metadata,
+    Column("credential", LargeBinary, primary_key=True),
+    Column("account", UUID, nullable=False, index=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("created", INSTANT, nullable=False, server_default=NOW),
+)  # fmt: skip
+
+sessions = Table(
+    "sessions", metadata,
+    Column("token", LargeBinary, primary_key=True, comment="SHA-256 of the cookie"),
+    Column("account", UUID),
+    Column("csrf", Text, nullable=False),
+    Column("challenge", LargeBinary),
+    Column("created", INSTANT, nullable=False, server_default=NOW),
+    Column("seen", INSTANT, nullable=False, server_default=NOW),
+    Column("expires", INSTANT, nullable=False),
+)  # fmt: skip
+
+assertions = Table(
+    "assertions", metadata,
+    Column("client_id", Text, primary_key=True),
+    Column("jti", LargeBinary, primary_key=True, comment="SHA-256 of the assertion's jti"),
+    Column("expires", INSTANT, nullable=False),
+    comment="Client assertions seen, so that none is used twice.",
+)  # fmt: skip
+
+audit_chains = Table(
+    "audit_chains", metadata,
+    Column("chain", Integer, Identity(), primary_key=True),
+    Column("started", INSTANT, nullable=False, server_default=NOW),
+)  # fmt: skip
+
+audit = Table(
+    "audit", metadata,
+    Column("chain", Integer, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", INSTANT, nullable=False),
+    Column("resident", UUID, comment="pseudonym: stays readable after an erasure"),
+    Column("party", Integer),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("purpose", Text),
+    Column("rule", Text),
+    Column("outcome", Text, nullable=False),
+    Column("detail", LargeBinary, comment="what was seen, sealed under the resident's key"),
+    Column("hash", LargeBinary, nullable=False),
+    Index("audit_resident_idx", "resident", text("at DESC")),
+)  # fmt: skip
+
+outbox = Table(
+    "outbox", metadata,
+    _bucket(),
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("resident", UUID, nullable=False),
+    Column("receiver", Integer, nullable=False),
+    Column("record", UUID, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'owed'"), comment="owed, acknowledged, suppressed, dead"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_at", INSTANT, nullable=False, server_default=NOW),
+    Column("reason", Text),
+    Column("created", INSTANT, nullable=False, server_default=NOW),
+    Column("done", INSTANT),
+    UniqueConstraint("bucket", "receiver", "record", "version"),
+    Index("outbox_owed_idx", "receiver", "next_at", postgresql_where=text("status = 'owed'")),
+    Index("outbox_order_idx", "bucket", "resident", "receiver", "id", postgresql_where=text("status = 'owed'")),
+    comment="What is owed to receivers. Holds no content: the record is opened, and consent checked, at the moment of sending.",
+)  # fmt: skip
