@@ -1,0 +1,340 @@
+"""Turns a YAML of `mappings/fhir/` into functions that write a record's FHIR resources as JSON bytes.
+
+A template becomes constant fragments with small functions between them; they are joined once per resource. The vocabulary
+is what `_TEMPLATE` lists; functions come from the closed lists in `mappings/functions.py`; nothing in a YAML is evaluated.
+
+    slot        stable number of the resource in its record; with `each`, the first of a range
+    each        a list field: one resource per entry; `order` (measure keys) gives an entry the slot of its measure
+    measure     a measure key; `own` (the quantity's or record's own); `{of: name}` chosen by a named function
+    value       a field, or the first present of several, in the measure's unit; the field's suffix names its unit
+    quantity    a field holding a Quantity, or `self` for the entry of `each`
+    code        coded by hand: `{system: code, ..., zh: text}`
+    when        a field that must be present; stands_in: written with an absent reason when nothing else was measured
+    whole       carries what is said once of the record: flags, modality, the source's own id, the note
+    members     lists the other Observations of the face
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from mappings import elements, functions
+from mappings.elements import Part, Parts, Reading, Scope, Shared, listed, named
+from mappings.functions import Context, dumps
+from mappings.tables import Table
+from schemas.classes import CODES, NAMES, DataClass
+from schemas.classes import SYSTEM as CLASS_SYSTEM
+from schemas.measures import MEASURES, Measure
+from schemas.records import KINDS
+
+_TEMPLATE = (
+    "slot", "type", "class", "profile", "category", "code", "measure", "value", "quantity", "when", "each", "order", "effective", "whole",
+    "note", "members", "stands_in", "extension", "elements", "constant", "components",
+)  # fmt: skip
+_MAPPING = ("kind", "version", "class", "effective", "device", "left_out", "shared", "resources", "examples")
+_TYPES = ("Observation", "DiagnosticReport", "Encounter", "Device")
+_RANGE, _REPEATS = 100, 5
+
+
+class Written(NamedTuple):
+    """One way a template's resource is written: its data class and its fragments."""
+
+    classes: int
+    first: bytes
+    pairs: tuple[tuple[Part, bytes], ...]
+
+
+class Template(NamedTuple):
+    """A compiled template. `variants` is keyed by measure; None where the template has one form only."""
+
+    slot: int
+    type: str
+    opening: bytes
+    each: Callable[[Any], list[Any]] | None
+    order: dict[str, int] | None
+    present: Callable[[Any], bool]
+    pick: Callable[[Context, Any], str | None]
+    variants: dict[str | None, Written]
+    members: bool
+    stands_in: bool
+
+
+class Face(NamedTuple):
+    """A compiled YAML: its templates, the slot of the device, and its version."""
+
+    kind: str
+    version: str
+    effective: Part
+    device: Template | None
+    templates: tuple[Template, ...]
+
+
+def _profile(shared: Shared, spec: Table, measure: Measure | None) -> str:
+    name = spec.need("profile")
+    if name == "by-measure":
+        assert measure is not None
+        name = shared.measures.get(measure.key) or shared.by_category.get(measure.category, "measurement")
+    return str(named(spec, "profile", name, shared.profiles))
+
+
+def _categories(shared: Shared, spec: Table, measure: Measure | None, profile: str) -> list[str]:
+    if spec["category"] != "by-measure":
+        return list(spec["category"])
+    assert measure is not None
+    return [measure.category, "physical-activity"] if "/physical-activity/" in profile else [measure.category]
+
+
+def _class(spec: Table, measure: Measure | None) -> str:
+    name = spec.need("class")
+    if name == "by-measure":
+        assert measure is not None
+        return next(code for code, member in CODES.items() if member == measure.data_class)
+    named(spec, "class", name, CODES)
+    return str(name)
+
+
+def security(code: str) -> dict[str, str]:
+    """The `meta.security` label of a data class."""
+    return {"system": CLASS_SYSTEM, "code": code, "display": NAMES[code][0]}
+
+
+def _merged(parts: Parts) -> tuple[bytes, tuple[tuple[Part, bytes], ...]]:
+    first, pairs = b"", []
+    for part in parts:
+        if not isinstance(part, bytes):
+            pairs.append((part, b""))
+        elif pairs:
+            pairs[-1] = (pairs[-1][0], pairs[-1][1] + part)
+        else:
+            first += part
+    return first, tuple(pairs)
+
+
+def _about(spec: Table) -> list[Part]:
+    """Subject, effective time and device, in the form the resource type has them."""
+    if spec["type"] == "Device":
+        return [lambda context, _: b',"patient":' + context.subject[11:]]
+    if spec["type"] == "Encounter":
+        return [lambda context, _: context.subject]
+    effective = functions.EFFECTIVE[spec["effective"]]
+    if spec["type"] == "DiagnosticReport":
+        return [lambda context, _: context.subject + context.effective]
+    if "each" in spec and spec["effective"] == "lap":
+        return [lambda context, item: context.subject + effective(context, item) + context.device]
+    return [lambda context, _: context.about]
+
+
+def _written(scope: Scope, spec: Table, measure: Measure | None, closing: Parts) -> Written:
+    shared = scope.shared
+    profile, data_class = _profile(shared, spec, measure), _class(spec, measure)
+    quantity = _quantity(scope, spec)
+    parts: Parts = [b'"meta":' + dumps({"profile": [profile], "security": [security(data_class)]}) + b',"language":"zh-CN"']
+    extensions = elements.extensions(scope, spec, quantity)
+    if extensions:
+        parts.append(elements.wrapped(extensions, b',"extension":['))
+    if spec.get("whole"):
+        parts.append(elements.identifier)
+    if spec["type"] in ("Observation", "DiagnosticReport"):
+        parts.append(b',"status":"final"')
+    parts += [b',"%b":%b' % (name.encode(), dumps(value)) for name, value in spec.get("constant", {}).items()]
+    if "category" in spec:
+        parts.append(elements.category(shared, spec, _categories(shared, spec, measure, profile)))
+    parts += _code(scope, spec, measure, quantity)
+    parts += _about(spec)
+    parts += _value(scope, spec, measure, quantity)
+    parts += [elements.element(scope, spec, name, call) for name, call in spec.get("elements", {}).items()]
+    parts += closing
+    return Written(int(CODES[data_class]), *_merged([*parts, b"}"]))
+
+
+def _quantity(scope: Scope, spec: Table) -> Reading | None:
+    name = spec.get("quantity")
+    if name is None:
+        return None
+    return elements.itself if name == "self" else scope.getter(spec, "quantity", name)
+
+
+def _code(scope: Scope, spec: Table, measure: Measure | None, quantity: Reading | None) -> Parts:
+    if measure is not None:
+        return [b",", *elements.measure_code(measure, quantity)]
+    return [b",", *elements.hand_code(scope.shared, spec)] if "code" in spec else []
+
+
+def _value(scope: Scope, spec: Table, measure: Measure | None, quantity: Reading | None) -> Parts:
+    if measure is None:
+        return []
+    if quantity is not None:
+        return [elements.own_quantity(scope.shared, quantity, measure)]
+    return [elements.field_quantity(scope.shared, elements.field_value(scope, spec, measure.unit), measure)]
+
+
+def _closing(scope: Scope, spec: Table) -> Parts:
+    parts: Parts = []
+    if spec.get("whole") and spec.get("note"):
+        parts.append(elements.note)
+    if spec.get("stands_in"):
+        when = scope.getter(spec, "when", spec.need("when"))
+        parts.append(lambda _, item: b"" if when(item) else b',"dataAbsentReason":' + functions.ABSENT)
+    if spec.get("members"):
+        name = b',"result":[' if spec["type"] == "DiagnosticReport" else b',"hasMember":['
+        parts.append(lambda context, _: b"%b%b]" % (name, context.members) if context.members else b"")
+    components = spec.get("components")
+    if isinstance(components, Table):
+        components.only(("each", "required"))
+        parts.append(elements.quantity_components(scope, components))
+    elif components:
+        parts.append(elements.field_components(scope, components))
+    return parts
+
+
+def _present(scope: Scope, spec: Table) -> Callable[[Any], bool]:
+    names = [*listed(spec.get("when", []))]
+    required = [scope.getter(spec, "when", name) for name in names]
+    if "value" in spec:
+        required.append(elements.first_of([scope.getter(spec, "value", name) for name in listed(spec["value"])]))
+    if len(required) == 1:
+        (only,) = required
+        return lambda item: only(item) is not None
+    return lambda item: all(getter(item) is not None for getter in required)
+
+
+def _template(scope: Scope, spec: Table) -> Template:
+    spec.only(_TEMPLATE)
+    named(spec, "type", spec.need("type"), dict.fromkeys(_TYPES))
+    named(spec, "effective", spec.need("effective"), functions.EFFECTIVE)
+    inner, each = scope, None
+    if "each" in spec:
+        if "when" in spec or "value" in spec:
+            raise spec.wrong("each: its entries are always there; `when` and `value` do not go with it", "each")
+        each = scope.getter(spec, "each", spec["each"])
+        inner = scope.of_entries(spec["each"])
+    pick, measures = elements.measures_of(inner, spec)
+    closing = _closing(inner, spec)
+    opening = b'{"resourceType":"%b","id":"' % spec["type"].encode()
+    return Template(
+        slot=_slot(spec), type=spec["type"], opening=opening, each=each, order=_order(spec), present=_present(inner, spec), pick=pick,
+        variants={measure.key if measure else None: _written(inner, spec, measure, closing) for measure in measures},
+        members=bool(spec.get("members")), stands_in=bool(spec.get("stands_in")),
+    )  # fmt: skip
+
+
+def _slot(spec: Table) -> int:
+    slot = spec.need("slot")
+    if not isinstance(slot, int) or slot < 1:
+        raise spec.wrong("slot: a number from 1 on (0 is the Provenance)", "slot")
+    return slot
+
+
+def _order(spec: Table) -> dict[str, int] | None:
+    if "order" not in spec:
+        return None
+    for name in spec["order"]:
+        named(spec, "order", name, MEASURES)
+    if len(set(spec["order"])) != len(spec["order"]) or len(spec["order"]) > _RANGE - 10:
+        raise spec.wrong("order: a measure stands twice, or there are too many", "order")
+    return {name: place for place, name in enumerate(spec["order"])}
+
+
+def slots_of(template: Template, entries: list[Any]) -> list[int]:
+    """The slot of each entry of a repeated template: by the place of its measure, else by its number in the list.
+
+    A measure's second reading lies 100 further; what `order` does not list, or comes more than five times, lies past all of these.
+    """
+    if template.order is None:
+        return list(range(template.slot, template.slot + len(entries)))
+    slots, seen, past = [], dict[str, int](), template.slot + _RANGE * _REPEATS
+    for entry in entries:
+        place, times = template.order.get(entry.measure), seen.get(entry.measure, 0)
+        seen[entry.measure] = times + 1
+        if place is None or times >= _REPEATS:
+            slots.append(past)
+            past += 1
+        else:
+            slots.append(template.slot + place + _RANGE * times)
+    return slots
+
+
+# Files
+
+
+def read_shared(table: Table) -> Shared:
+    """`shared.yaml` as named tables. Raises MappingError for a missing or unknown one."""
+    table.only(Shared._fields)
+    return Shared(*(table.need(name) for name in Shared._fields))
+
+
+def compile_face(table: Table, shared: Shared) -> Face:
+    """One YAML of `mappings/fhir/`, compiled. Raises MappingError with file and line."""
+    table.only(_MAPPING)
+    struct = named(table, "kind", table.need("kind"), KINDS)
+    scope = Scope(shared, table, struct)
+    base = _base(table)
+    device = _device(scope, base, table)
+    templates = tuple(_template(scope, spec.over(base)) for spec in table.need("resources"))
+    _distinct(table, templates)
+    _whole(scope, table)
+    return Face(table["kind"], str(table.need("version")), functions.EFFECTIVE[table["effective"]], device, templates)
+
+
+def _base(table: Table) -> Table:
+    common = Table({key: table[key] for key in ("class", "effective") if key in table})
+    common.file, common.line, common.lines = table.file, table.line, {}
+    named(table, "effective", table.need("effective"), functions.EFFECTIVE)
+    shared = table.get("shared")
+    return shared.over(common) if shared else common
+
+
+def _device(scope: Scope, base: Table, table: Table) -> Template | None:
+    slot = Table({"slot": table.need("device"), "class": base.need("class"), "effective": "none"})
+    slot.file, slot.line, slot.lines = table.file, table.lines["device"], {}
+    if slot["class"] == "by-measure":
+        slot["measure"] = "own"
+        spec = slot.over(scope.shared.device)
+        spec.lines = scope.shared.device.lines
+        scope.getter(table, "device", "measure")
+        del spec["measure"]
+        return _device_by_measure(scope, spec)
+    return _template(scope, slot.over(scope.shared.device))
+
+
+def _device_by_measure(scope: Scope, spec: Table) -> Template:
+    """A device of a record whose data class its measure decides: one variant per data class."""
+    made = {}
+    for code, member in CODES.items():
+        labelled = Table({**spec, "class": code})
+        labelled.file, labelled.line, labelled.lines = spec.file, spec.line, spec.lines
+        made[member] = _template(scope, labelled)
+    one = made[DataClass.HEALTH_CHECK]
+    variants: dict[str | None, Written] = {key: made[measure.data_class].variants[None] for key, measure in MEASURES.items()}
+    return one._replace(variants=variants, pick=lambda _, item: item.measure)
+
+
+def _distinct(table: Table, templates: tuple[Template, ...]) -> None:
+    taken: set[int] = {0, table["device"]}
+    for spec, template in zip(table["resources"], templates, strict=True):
+        if template.slot in taken:
+            raise spec.wrong(f"slot {template.slot} is taken", "slot")
+        taken.add(template.slot)
+    starts = [template.slot for template in templates if template.each]
+    if starts and (len(starts) > 1 or max(taken) > starts[0]):
+        raise table.wrong("one list of resources may repeat, and its slots come last", "resources")
+
+
+def _whole(scope: Scope, table: Table) -> None:
+    """Every field of the record is mapped, or left out on purpose with its reason."""
+    left_out = set(table.get("left_out", {}))
+    if any(template_effective(table, spec) == "period" for spec in table["resources"]):
+        scope.used.update(("start", "end"))
+    if table["effective"] == "date":
+        scope.used.add("date")
+    fields = set(scope.struct.__struct_fields__)
+    for name in sorted(left_out - fields | left_out & scope.used):
+        raise table["left_out"].wrong(f"{name!r} is mapped, or no field", name)
+    for name in sorted(fields - scope.used - left_out):
+        raise table.wrong(f"the field {name!r} is neither mapped nor in left_out")
+
+
+def template_effective(table: Table, spec: Table) -> str:
+    """The effective time a template uses."""
+    return str(spec.get("effective") or table["effective"])

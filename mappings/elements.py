@@ -1,0 +1,352 @@
+"""The elements of a resource as compiled parts: codes, values, extensions, components. `mappings/compiler.py` puts them together.
+
+A part is constant bytes or a function of the face's context and an item (the record, or an entry of a list in it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, NamedTuple, get_args, get_type_hints
+
+import msgspec
+
+from mappings import functions
+from mappings.functions import EXTENSIONS, Context, dumps
+from mappings.tables import Table
+from schemas.errors import InvalidRecord
+from schemas.measures import LOCAL, LOINC, MEASURES, UCUM, WST363, Measure
+from schemas.records import Device, Quantity
+from schemas.units import FACTORS, same_unit
+
+Part = Callable[[Context, Any], bytes]
+Parts = list[bytes | Part]
+Reading = Callable[[Any], Quantity | None]
+"""Where an item keeps its Quantity."""
+
+_SUFFIXES = {"_s": "s", "_m": "m", "_kcal": "kcal", "_w": "W"}
+
+
+class Shared(NamedTuple):
+    """What `shared.yaml` names for every face."""
+
+    profiles: Table
+    measures: Table
+    by_category: Table
+    systems: Table
+    categories: Table
+    extensions: Table
+    units: Table
+    device: Table
+
+
+class Scope:
+    """The file being compiled: the struct that its field names mean, and which of them were used."""
+
+    def __init__(self, shared: Shared, table: Table, struct: type[msgspec.Struct]) -> None:
+        self.shared = shared
+        self.table = table
+        self.struct = struct
+        self.used: set[str] = set()
+
+    def of_entries(self, field: str) -> Scope:
+        """The scope of a list field's entries."""
+        entry = get_args(get_type_hints(self.struct)[field])[0]
+        return Scope(self.shared, self.table, entry)
+
+    def getter(self, spec: Table, key: str, name: str) -> Callable[[Any], Any]:
+        """A field's getter; `a.b` reaches into a nested struct. Raises MappingError for a field that is not there."""
+        struct: Any = self.struct
+        for part in name.split("."):
+            if part not in getattr(struct, "__struct_fields__", ()):
+                raise spec.wrong(f"{key}: the record has no field {name!r}", key)
+            struct = Device if part == "device" else None
+        self.used.add(name.partition(".")[0])
+        return attrgetter(name)
+
+
+def listed(value: Any) -> list[str]:
+    return list(value) if isinstance(value, list) else [value]
+
+
+def named(spec: Table, key: str, name: Any, known: dict[str, Any]) -> Any:
+    if name not in known:
+        raise spec.wrong(f"{key}: {name!r} is not known; known: {', '.join(sorted(known))}", key)
+    return known[name]
+
+
+def codings(measure: Measure) -> list[dict[str, str]]:
+    """A measure's codings: LOINC, then our own with its name, then the national data element (WS/T 363)."""
+    standard = [{"system": LOINC, "code": code} for code in measure.loinc]
+    national = [{"system": WST363, "code": measure.wst363}] if measure.wst363 else []
+    return [*standard, {"system": LOCAL, "code": measure.key, "display": measure.zh}, *national]
+
+
+def _source_coding(measure: Measure, of: Reading) -> Part:
+    known = {f"{coding['system']}|{coding['code']}" for coding in codings(measure)}
+
+    def write(context: Context, item: Any) -> bytes:
+        quantity = of(item)
+        source = quantity.coding if quantity is not None else None
+        return functions.coding(context, source) if source and source not in known else b""
+
+    return write
+
+
+def measure_code(measure: Measure, quantity: Reading | None) -> Parts:
+    listed = dumps(codings(measure))[:-1]
+    named = b'],"text":%b}' % dumps(measure.zh)
+    return [b'"code":{"coding":' + listed, *([_source_coding(measure, quantity)] if quantity else []), named]
+
+
+def hand_code(shared: Shared, spec: Table) -> Parts:
+    code: Table = spec["code"]
+    code.only((*shared.systems, "zh"))
+    listed = [{"system": shared.systems[system], "code": value} for system, value in code.items() if system != "zh"]
+    listed[-1]["display"] = code.need("zh")
+    return [b'"code":' + dumps({"coding": listed, "text": code["zh"]})]
+
+
+def category(shared: Shared, spec: Table, names: list[str]) -> bytes:
+    concepts = []
+    for name in names:
+        system, code = next(iter(named(spec, "category", name, shared.categories).items()))
+        concepts.append({"coding": [{"system": shared.systems[system], "code": code}]})
+    return b',"category":' + dumps(concepts)
+
+
+def _quantity_json(shared: Shared, measure: Measure) -> tuple[bytes, bytes]:
+    shown = shared.units.get(measure.unit, measure.unit)
+    return b'"valueQuantity":{"value":', b',"unit":%b,"system":"%b","code":%b}' % (dumps(shown), UCUM.encode(), dumps(measure.unit))
+
+
+def first_of(getters: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    if len(getters) == 1:
+        return getters[0]
+    return lambda item: next((value for getter in getters if (value := getter(item)) is not None), None)
+
+
+def _factor(spec: Table, field: str, unit: str) -> float:
+    suffix = next((known for end, known in _SUFFIXES.items() if field.endswith(end)), unit)
+    target = unit.removesuffix("/d") or unit
+    if suffix == target or same_unit(suffix, unit):
+        return 1.0
+    if (suffix, target) not in FACTORS:
+        raise spec.wrong(f"value: {field!r} cannot be expressed in {unit}", "value")
+    return FACTORS[suffix, target]
+
+
+def field_value(scope: Scope, spec: Table, unit: str) -> Callable[[Any], float | None]:
+    fields = listed(spec["value"])
+    getter = first_of([scope.getter(spec, "value", field) for field in fields])
+    factors = {_factor(spec, field, unit) for field in fields}
+    if len(factors) > 1:
+        raise spec.wrong("value: the fields are in different units", "value")
+    factor = factors.pop()
+    if factor == 1.0:
+        return getter
+
+    def converted(item: Any) -> float | None:
+        value = getter(item)
+        return None if value is None else round(value * factor, 4)
+
+    return converted
+
+
+def field_quantity(shared: Shared, value: Callable[[Any], float | None], measure: Measure) -> Part:
+    before, after = _quantity_json(shared, measure)
+
+    def write(_: Context, item: Any) -> bytes:
+        found = value(item)
+        return b"" if found is None else b",%b%b%b" % (before, functions.number(found), after)
+
+    return write
+
+
+def own_quantity(shared: Shared, of: Reading, measure: Measure) -> Part:
+    before, after = _quantity_json(shared, measure)
+
+    def write(_: Context, item: Any) -> bytes:
+        quantity = of(item)
+        if quantity is None:
+            return b""
+        if quantity.unit != measure.unit and not same_unit(quantity.unit, measure.unit):
+            raise InvalidRecord(f"{measure.key} is not in {measure.unit or 'a unit'}.", code="unit", field=measure.key)
+        return b",%b%b%b" % (before, functions.number(quantity.value), after)
+
+    return write
+
+
+def _url(shared: Shared, name: str) -> str:
+    return str(shared.extensions.get(name, EXTENSIONS + name))
+
+
+def _flags(shared: Shared) -> Part:
+    opening = b'{"url":%b,"valueCode":' % dumps(_url(shared, "quality-flag"))
+
+    def write(_: Context, record: Any) -> bytes:
+        if not record.flags:
+            return b""
+        return b"".join(b"%b%b}," % (opening, dumps(code)) for code in dict.fromkeys(flag.code for flag in record.flags))
+
+    return write
+
+
+def _extension(name: str, url: str, function: Callable[..., bytes], getter: Callable[[Any], Any]) -> Part:
+    opening = b'{"url":%b,"%b":' % (dumps(url), name.encode())
+
+    def write(context: Context, item: Any) -> bytes:
+        found = getter(item)
+        value = b"" if found is None else function(context, found)
+        return b"%b%b}," % (opening, value) if value else b""
+
+    return write
+
+
+def _original(shared: Shared, of: Reading) -> Part:
+    def original(item: Any) -> str | None:
+        quantity = of(item)
+        return quantity.original if quantity is not None else None
+
+    return _extension("valueString", _url(shared, "original-value"), functions.text, original)
+
+
+def extensions(scope: Scope, spec: Table, quantity: Reading | None) -> list[Part]:
+    shared, found = scope.shared, []
+    if spec.get("whole"):
+        modality = _extension("valueCode", _url(shared, "modality"), functions.text, scope.getter(spec, "whole", "modality"))
+        found += [_flags(shared), modality]
+        scope.used.update(("flags", "note", "source_record_id"))
+        if not spec.get("note"):
+            found.append(_extension("valueString", _url(shared, "note"), functions.text, attrgetter("note")))
+    for name, typed in spec.get("extension", {}).items():
+        typed.only(functions.EXTENSION_TYPES)
+        (kind, field) = next(iter(typed.items()))
+        value_name, function = functions.EXTENSION_TYPES[kind]
+        found.append(_extension(value_name, _url(shared, name), function, scope.getter(typed, kind, field)))
+    if quantity:
+        found.append(_original(shared, quantity))
+    return found
+
+
+def wrapped(parts: list[Part], opening: bytes) -> Part:
+    def write(context: Context, item: Any) -> bytes:
+        inner = b"".join([part(context, item) for part in parts])
+        return b"%b%b]" % (opening, inner[:-1]) if inner else b""
+
+    return write
+
+
+def element(scope: Scope, spec: Table, name: str, call: Table) -> Part:
+    call.only(functions.FUNCTIONS)
+    (function_name, fields) = next(iter(call.items()))
+    function = functions.FUNCTIONS[function_name]
+    getters = [scope.getter(call, function_name, field) for field in listed(fields)]
+    opening = b',"%b":' % name.encode()
+
+    def write(context: Context, item: Any) -> bytes:
+        value = function(context, *[getter(item) for getter in getters])
+        return opening + value if value else b""
+
+    return write
+
+
+def identifier(context: Context, record: Any) -> bytes:
+    if not record.source_record_id or record.source_record_id.isspace():
+        return b""
+    value = dumps(record.source_record_id)
+    return b',"identifier":[{"system":"%b","value":%b,"assigner":%b}]' % (functions.SOURCE_RECORD_SYSTEM.encode(), value, context.party)
+
+
+def note(context: Context, record: Any) -> bytes:
+    inner = functions.text(context, record.note)
+    return b',"note":[{"text":%b}]' % inner if inner else b""
+
+
+def _component(scope: Scope, measure: Measure, quantity: Reading) -> tuple[Part, ...]:
+    code = measure_code(measure, quantity)
+    extension = wrapped([_original(scope.shared, quantity)], b'"extension":[')
+    value = own_quantity(scope.shared, quantity, measure)
+
+    def write(context: Context, item: Any) -> bytes:
+        said = extension(context, item)
+        body = b"".join([part if isinstance(part, bytes) else part(context, item) for part in code])
+        return b"{%b%b%b%b}" % (said, b"," if said else b"", body, value(context, item))
+
+    return (write,)
+
+
+def quantity_components(scope: Scope, spec: Table) -> Part:
+    each = scope.getter(spec, "each", spec["each"])
+    writers = {key: _component(scope, measure, itself)[0] for key, measure in MEASURES.items()}
+    required: dict[str, list[str]] = spec.get("required", {})
+    absent = {key: b'{%b,"dataAbsentReason":%b}' % (_constant(measure_code(MEASURES[key], None)), functions.ABSENT) for key in MEASURES}
+
+    def write(context: Context, record: Any) -> bytes:
+        quantities: list[Quantity] = each(record)
+        needed = required.get(record.measure, ()) if required else ()
+        if not quantities and not needed:
+            return b""
+        said = [_known(writers, quantity.measure)(context, quantity) for quantity in quantities]
+        have = {quantity.measure for quantity in quantities}
+        return b',"component":[%b]' % b",".join(said + [absent[key] for key in needed if key not in have])
+
+    return write
+
+
+def _known(writers: dict[str, Part], measure: str) -> Part:
+    try:
+        return writers[measure]
+    except KeyError:
+        raise InvalidRecord("A quantity names a measure that the standard does not have.", code="measure") from None
+
+
+def itself(item: Any) -> Any:
+    return item
+
+
+def _constant(parts: Parts) -> bytes:
+    return b"".join(part for part in parts if isinstance(part, bytes))
+
+
+def field_components(scope: Scope, specs: list[Table]) -> Part:
+    writers = [_field_component(scope, spec) for spec in specs]
+
+    def write(context: Context, item: Any) -> bytes:
+        said = b"".join([writer(context, item) for writer in writers])
+        return b',"component":[%b]' % said[:-1] if said else b""
+
+    return write
+
+
+def _field_component(scope: Scope, spec: Table) -> Part:
+    spec.only(("measure", "value"))
+    pick, measures = measures_of(scope, spec)
+    written = {}
+    for measure in measures:
+        assert measure is not None
+        code = _constant(measure_code(measure, None))
+        written[measure.key] = (b"{" + code, field_quantity(scope.shared, field_value(scope, spec, measure.unit), measure))
+
+    def write(context: Context, item: Any) -> bytes:
+        opening, value = written[pick(context, item) or ""]
+        said = value(context, item)
+        return b"%b%b}," % (opening, said) if said else b""
+
+    return write
+
+
+def measures_of(scope: Scope, spec: Table) -> tuple[Callable[[Context, Any], str | None], list[Measure | None]]:
+    """How a template's measure is picked, and the measures it can be written for."""
+    measure = spec.get("measure")
+    if measure is None:
+        return lambda _, __: None, [None]
+    if measure == "own":
+        scope.getter(spec, "measure", "measure")
+        return lambda _, item: item.measure, list(MEASURES.values())
+    if isinstance(measure, Table):
+        measure.only(("of",))
+        choose, keys = named(measure, "of", measure.need("of"), functions.CHOICES)
+        return lambda context, _: choose(context.record), [MEASURES[key] for key in keys]
+    found = named(spec, "measure", measure, MEASURES)
+    return lambda _, __: found.key, [found]

@@ -1,0 +1,93 @@
+"""FHIR resources that no record makes: the Patient of a resident, the Organization of a party.
+
+Identifiers follow the national arc 2.16.156.10011; member numbers and party kinds, which have no national system, ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from mappings.compiler import security
+from mappings.face import Resource
+from mappings.functions import EXTENSIONS, dumps
+from schemas.classes import DataClass
+from schemas.resident import HEALTH_CARD_SYSTEM, ID_NUMBER_SYSTEM, MEMBER_SYSTEM, Resident
+
+IDENTIFIER_TYPES: Final = "http://terminology.hl7.org/CodeSystem/v2-0203"
+GENDER_SYSTEM: Final = "urn:oid:2.16.156.10011.2.3.3.4"
+PARTY_KIND_SYSTEM: Final = "https://kinehub.org/fhir/CodeSystem/party-kind"
+
+
+class Party(Protocol):
+    """What an Organization needs of a party."""
+
+    @property
+    def id(self) -> UUID | str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+
+def patient(resident: Resident, resident_id: str) -> Resource:
+    """The Patient of a resident; its id is the resident's own (slot -1)."""
+    said: dict[str, Any] = {
+        "resourceType": "Patient",
+        "id": resident_id,
+        "meta": {"profile": [EXTENSIONS + "kinehub-patient"], "security": [security("identity")]},
+        "language": "zh-CN",
+        "extension": _extensions(resident),
+        "identifier": _identifiers(resident),
+        "active": True,
+        "name": [{"use": "official", "text": resident.name}] if _said(resident.name) else [],
+        "telecom": [{"system": "phone", "value": resident.phone, "use": "mobile"}] if _said(resident.phone) else [],
+        "gender": resident.gender,
+        "_gender": _gender_code(resident),
+        "birthDate": resident.birth_date,
+        "address": [{"extension": [{"url": EXTENSIONS + "division", "valueCode": resident.area}]}] if _said(resident.area) else [],
+    }
+    present = {name: value for name, value in said.items() if value not in (None, [])}
+    return Resource(-1, "Patient", int(DataClass.IDENTITY), dumps(present))
+
+
+def _said(text: str | None) -> bool:
+    return bool(text) and not str(text).isspace()
+
+
+def _extensions(resident: Resident) -> list[dict[str, str]]:
+    return [{"url": EXTENSIONS + "time-zone", "valueCode": resident.zone}] if resident.zone else []
+
+
+def _identifier(kind: str, system: str, value: str, **more: object) -> dict[str, object]:
+    return {"type": {"coding": [{"system": IDENTIFIER_TYPES, "code": kind}]}, "system": system, "value": value, **more}
+
+
+def _identifiers(resident: Resident) -> list[dict[str, object]]:
+    found = []
+    if resident.id_number:
+        found.append({"use": "official", **_identifier("NI", ID_NUMBER_SYSTEM, resident.id_number)})
+    if resident.health_card:
+        found.append(_identifier("HC", HEALTH_CARD_SYSTEM, resident.health_card))
+    for member in resident.member_numbers:
+        party = member.party if member.party.startswith("Organization/") else f"Organization/{member.party}"
+        found.append(_identifier("MB", MEMBER_SYSTEM, member.number, assigner={"reference": party}))
+    return found
+
+
+def _gender_code(resident: Resident) -> dict[str, object] | None:
+    if resident.gender_code is None:
+        return None
+    value = {"system": GENDER_SYSTEM, "code": resident.gender_code}
+    return {"extension": [{"url": EXTENSIONS + "gender-code", "valueCoding": value}]}
+
+
+def organization(party: Party) -> bytes:
+    """The directory's Organization of a party: who it is and of what kind, nothing else."""
+    kind = {"coding": [{"system": PARTY_KIND_SYSTEM, "code": party.kind}]}
+    meta = {"profile": [EXTENSIONS + "kinehub-organization"]}
+    return dumps(
+        {"resourceType": "Organization", "id": str(party.id), "meta": meta, "active": True, "type": [kind], "name": party.name},
+    )
