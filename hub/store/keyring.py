@@ -84,7 +84,10 @@ class Keyring:
 
     def wrap(self, subject: str, data_key: bytes) -> WrappedKey:
         """Wrap a data key under this month's erasure key and the newest key-encryption key."""
-        month = self._month_key()
+        return self.wrap_under(subject, data_key, self._month_key())
+
+    def wrap_under(self, subject: str, data_key: bytes, month: str) -> WrappedKey:
+        """Wrap a data key under a named erasure key."""
         kek = self._newest_kek()
         where = (subject.encode(), kek.encode(), month.encode())
         inner = Sealer(self.suite, self._contents.erasure[month], "erasure").seal(data_key, *where)
@@ -108,6 +111,11 @@ class Keyring:
             number = str(max(map(int, contents.kek)) + 1)
             contents.kek[number] = secrets.token_bytes(32)
         return number
+
+    def keks(self) -> list[str]:
+        """The numbers of the key-encryption keys held."""
+        self._reload_if_changed()
+        return list(self._contents.kek)
 
     def drop_kek(self, number: str) -> None:
         """Forget a key-encryption key under which nothing is wrapped any more."""

@@ -179,8 +179,11 @@ def upgrade() -> None:
         sa.Column("party", sa.Integer(), nullable=False),
         sa.Column("format", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("file", sa.LargeBinary(), nullable=False, comment="token of file and named resident under the party's key"),
-        sa.Column("idempotency", sa.LargeBinary(), nullable=True),
+        sa.Column(
+            "file", sa.LargeBinary(), nullable=True, comment="token of file and named resident under the party's key; only when all of it was taken"
+        ),
+        sa.Column("idempotency", sa.LargeBinary(), nullable=True, comment="token of the Idempotency-Key under the party's key"),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False, comment="token of the whole request under the party's key"),
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),
         sa.Column("records", postgresql.ARRAY(sa.UUID()), nullable=False),
         sa.Column("versions", postgresql.ARRAY(sa.Integer()), nullable=False),

@@ -1,0 +1,5 @@
+"""`python -m hub` is `kinehub`."""
+
+from hub.cli import main
+
+main()

@@ -1,0 +1,124 @@
+"""The FastAPI application: front doors mounted, errors rendered at the edge, a request id on every answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
+from starlette.exceptions import HTTPException
+
+from hub import service
+from hub.access.signin import router as signin
+from hub.access.tokens import router as oauth
+from hub.exchange.routes import router as fhir
+from hub.intake.routes import router as intake
+from hub.settings import Settings
+from hub.store.migrate import newest
+from hub.web.pages import Pages, mount as mount_pages
+from schemas.errors import KineHubError, Unauthenticated
+
+log = logging.getLogger("kinehub")
+REQUESTS = Counter("kinehub_requests_total", "Requests by door, method and status", ("door", "method", "status"))
+VERSION = "0.1.0"
+
+
+def application(settings: Settings, dsn: str) -> FastAPI:
+    """The hub as an ASGI application over the database at `dsn`."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with service.opened(settings, dsn) as hub:
+            app.state.hub = hub
+            yield
+
+    app = FastAPI(title="KineHub", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.pages = Pages(settings)
+    for router in (oauth, intake, fhir, signin):
+        app.include_router(router)
+    mount_pages(app)
+    _health(app)
+    app.middleware("http")(_named)
+    app.exception_handler(KineHubError)(_known_error)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(Exception)(_unknown_error)
+    return app
+
+
+def _health(app: FastAPI) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> dict[str, str]:
+        return {"status": "up"}
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz(request: Request) -> Response:
+        async with request.app.state.hub.database.connection() as connection:
+            revision = await connection.fetchval("SELECT version_num FROM alembic_version")
+        ready = revision == newest()
+        return Response(orjson.dumps({"status": "ready" if ready else "not migrated"}), 200 if ready else 503, media_type="application/json")
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _named(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+    request.state.request_id = uuid4().hex
+    response = await call(request)
+    response.headers["X-Request-Id"] = request.state.request_id
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    REQUESTS.labels(request.url.path.split("/", 2)[1][:20] if response.status_code != 404 else "other", request.method, response.status_code).inc()
+    return response
+
+
+ISSUE_TYPES = {400: "invalid", 401: "login", 403: "forbidden", 404: "not-found", 409: "conflict", 410: "deleted", 412: "conflict", 413: "too-long", 415: "not-supported", 422: "processing", 429: "throttled", 503: "transient"}  # fmt: skip
+
+
+def rendered(request: Request, status: int, code: str, message: str, advice: str = "", field: str = "", row: int | None = None) -> Response:
+    """An error as its door speaks: OperationOutcome under /fhir, problem+json elsewhere. Never the asked id, a value or a trace."""
+    headers = {"Cache-Control": "no-store"} | ({"WWW-Authenticate": "Bearer"} if status == 401 else {}) | ({"Retry-After": "2"} if status == 503 else {})
+    if request.url.path.startswith("/fhir"):
+        issue: dict[str, Any] = {"severity": "error", "code": ISSUE_TYPES.get(status, "exception"), "diagnostics": f"{message} {advice}".strip()}
+        if field:
+            issue["expression"] = [field]
+        return Response(orjson.dumps({"resourceType": "OperationOutcome", "issue": [issue]}), status, headers, "application/fhir+json")
+    problem = {"type": f"https://kinehub.org/problems/{code}", "title": message, "status": status, "code": code, "detail": advice, "field": field, "row": row}
+    return Response(orjson.dumps({key: value for key, value in problem.items() if value not in ("", None)}), status, headers, "application/problem+json")
+
+
+async def _known_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, KineHubError)
+    if error.status >= 500:
+        log.error("request %s: %s", request.state.request_id, type(error).__name__)
+    if isinstance(error, Unauthenticated) and (redirect := request.app.state.pages.sign_in_redirect(request)):
+        return redirect  # type: ignore[no-any-return]  # app.state is untyped
+    return rendered(request, error.status, error.code, error.message, error.advice, error.field, error.row)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    fields = ", ".join(sorted({str(part["loc"][-1]) for part in error.errors()}))
+    return rendered(request, 400, "invalid-request", f"Check: {fields}.")
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = {404: "There is nothing here.", 405: "This method is not offered here."}.get(error.status_code, "The request was not accepted.")
+    return rendered(request, error.status_code, "not-found" if error.status_code == 404 else "invalid-request", message)
+
+
+async def _unknown_error(request: Request, error: Exception) -> Response:
+    """A defect of ours: the log gets its type and place, never its text, which may quote a value."""
+    place = error.__traceback__
+    while place and place.tb_next:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_code.co_filename.rpartition('/')[2]}:{place.tb_lineno}" if place else "?"
+    log.error("request %s: %s at %s", getattr(request.state, "request_id", "-"), type(error).__name__, where)
+    return rendered(request, 500, "defect", "Something went wrong on our side.", "Tell us the X-Request-Id.")

@@ -1,0 +1,209 @@
+"""The delivery worker: takes what is owed from the outbox, opens it under a fresh consent decision, sends it, notes the answer.
+
+At least once, in order per resident and receiver. The outbox row is the truth and its own queue: a row is taken with
+FOR UPDATE SKIP LOCKED, held while it is sent, and changed in the same transaction, so a killed worker leaves it owed.
+Retries back off to an hour and go on for a week; what the receiver refuses for good becomes a dead letter, listed and replayable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import msgspec
+import orjson
+from asyncpg import Record as Row
+
+from hub import service
+from hub.access.keys import client_assertion
+from hub.audit.trail import Entry
+from hub.intake.pending import expire
+from hub.service import Hub
+from hub.settings import Settings
+from hub.store import parties
+from hub.store.parties import Party
+from hub.store.vault import Asked
+from schemas.errors import NotFound, SealError
+
+log = logging.getLogger("kinehub.delivery")
+
+MOST_ATTEMPTS = 200
+"""With back-off to an hour: a little over a week."""
+LONGEST_WAIT_S = 3600.0
+TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+IDLE_S = 0.5
+LANES = 4
+"""Rows sent at once: a slow receiver holds one lane, not the others."""
+
+_NEXT = """SELECT o.* FROM outbox o WHERE o.status = 'owed' AND o.next_at <= now() AND NOT EXISTS (
+  SELECT FROM outbox earlier WHERE earlier.bucket = o.bucket AND earlier.resident = o.resident AND earlier.receiver = o.receiver
+  AND earlier.status = 'owed' AND earlier.id < o.id)
+ORDER BY o.id LIMIT 1 FOR UPDATE OF o SKIP LOCKED"""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What became of one attempt: `acknowledged`, `suppressed`, `owed` (try again) or `dead`."""
+
+    status: str
+    reason: str | None = None
+
+
+async def run(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
+    """Deliver until `stop` is set."""
+    async with service.opened(settings, dsn) as hub, httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as http:
+        tokens: dict[int, tuple[str, float]] = {}
+        await asyncio.gather(_sweep(hub, stop), *(_loop(hub, http, tokens, stop) for _ in range(LANES)))
+
+
+async def _loop(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, float]], stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            busy = await deliver_one(hub, http, tokens)
+        except Exception as error:  # noqa: BLE001 - the worker outlives any one row
+            log.warning("delivery paused: %s", type(error).__name__)
+            busy = False
+        if not busy:
+            await _idle(stop, IDLE_S)
+
+
+async def _sweep(hub: Hub, stop: asyncio.Event) -> None:
+    """Every ten minutes, delete what waited for its resident too long."""
+    while not stop.is_set():
+        await expire(hub)
+        await _idle(stop, 600)
+
+
+async def _idle(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+
+
+async def deliver_one(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, float]]) -> bool:
+    """Take and settle one owed row. False when nothing is due."""
+    async with hub.database.connection() as connection, connection.transaction():
+        row = await connection.fetchrow(_NEXT)
+        if row is None:
+            return False
+        party = await parties.by_number(connection, row["receiver"])
+        answer = await _attempt(hub, connection, http, tokens, party, row)
+        attempts = row["attempts"] + 1
+        if answer.status == "owed" and attempts >= MOST_ATTEMPTS:
+            answer = Answer("dead", f"gave up after {attempts} attempts: {answer.reason}")
+        await connection.execute(
+            "UPDATE outbox SET status = $3, attempts = $4, reason = $5, done = CASE WHEN $3 = 'owed' THEN NULL ELSE now() END, "
+            "next_at = now() + make_interval(secs => $6) WHERE bucket = $1 AND id = $2",
+            row["bucket"], row["id"], answer.status, attempts, answer.reason, wait_s(attempts) if answer.status == "owed" else 0.0,
+        )  # fmt: skip
+    return True
+
+
+def wait_s(attempts: int) -> float:
+    """Seconds until the next attempt: doubling from one second to an hour, with jitter so that many do not come at once."""
+    return min(LONGEST_WAIT_S, 2.0 ** min(attempts - 1, 12)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+
+
+async def _attempt(hub: Hub, connection: Any, http: httpx.AsyncClient, tokens: dict[int, tuple[str, float]], party: Party, row: Row) -> Answer:
+    if party.deliver_to is None:
+        return Answer("suppressed", "the receiver takes no deliveries")
+    try:
+        bundle, rule = await _bundle(hub, connection, party, row)
+    except (NotFound, SealError):
+        return Answer("suppressed", "the resident or the record does not exist any more")
+    if bundle is None:
+        return Answer("suppressed", "no consent at the moment of sending")
+    await hub.trail.note(Entry(
+        actor=party.reference, action="deliver", outcome="sent", resident=row["resident"], party=party.number, purpose=purpose_of(party), rule=rule,
+    ))  # fmt: skip
+    try:
+        return await _send(hub, http, tokens, party, bundle, f"{row['record']}.{row['version']}")
+    except httpx.HTTPError as error:
+        return Answer("owed", type(error).__name__)
+
+
+def purpose_of(party: Party) -> str | None:
+    """The purpose a party receives deliveries for: the first it is registered for."""
+    return party.purposes[0] if party.purposes else None
+
+
+async def _bundle(hub: Hub, connection: Any, party: Party, row: Row) -> tuple[bytes | None, str | None]:
+    """The record's present version as a transaction Bundle, as far as consent reaches right now; None when it does not."""
+    asked = Asked(resident=row["resident"], actor=party.reference, acts_for=party.reference, purpose=purpose_of(party), party=party.number, action="disclose")
+    found = await hub.vault.one(connection, asked, row["record"])
+    if found is None:
+        return None, None
+    (disclosed,) = hub.vault.disclose(found[0], [found[1]])
+    if not disclosed.resources:
+        return None, None
+    entries = []
+    for _, body in disclosed.resources:
+        resource = orjson.loads(body)
+        resource.get("meta", {}).pop("versionId", None)
+        reference = f"{resource['resourceType']}/{resource['id']}"
+        entries.append({"fullUrl": f"{hub.settings.base_url}/fhir/{reference}", "resource": resource, "request": {"method": "PUT", "url": reference}})
+    bundle = {"resourceType": "Bundle", "type": "transaction", "timestamp": datetime.now(UTC).isoformat(timespec="seconds"), "entry": entries}
+    return orjson.dumps(bundle), ", ".join(disclosed.rules) or None
+
+
+async def _send(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, float]], party: Party, bundle: bytes, key: str) -> Answer:
+    assert party.deliver_to is not None
+    headers = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json", "Idempotency-Key": key}
+    token = await _token(hub, http, tokens, party)
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    response = await http.post(party.deliver_to, content=bundle, headers=headers)
+    if response.is_success:
+        return Answer("acknowledged")
+    if response.status_code == 401:
+        tokens.pop(party.number, None)
+    if response.status_code in (401, 403, 408, 409, 423, 425, 429) or response.status_code >= 500:
+        return Answer("owed", f"HTTP {response.status_code}")
+    return Answer("dead", f"the receiver refused it: HTTP {response.status_code}")
+
+
+async def _token(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, float]], party: Party) -> str | None:
+    """A Backend Services token from the receiver, where its SMART configuration names a token endpoint; None where it has none."""
+    assert party.deliver_to is not None
+    now = asyncio.get_running_loop().time()
+    held = tokens.get(party.number)
+    if held and held[1] > now:
+        return held[0] or None
+    discovery = await http.get(f"{party.deliver_to.rstrip('/')}/.well-known/smart-configuration")
+    if discovery.status_code == 404:
+        tokens[party.number] = ("", now + 60)
+        return None
+    discovery.raise_for_status()
+    endpoint = discovery.json()["token_endpoint"]
+    key = hub.keyring.signing_key()
+    assertion = client_assertion(hub.settings.base_url, key.as_dict(private=True), endpoint)
+    response = await http.post(endpoint, data={
+        "grant_type": "client_credentials", "scope": "system/*.cu", "client_assertion": assertion,
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+    })  # fmt: skip
+    response.raise_for_status()
+    answer = response.json()
+    tokens[party.number] = (answer["access_token"], now + float(answer.get("expires_in", 60)) - 10)
+    return str(answer["access_token"])
+
+
+async def listing(connection: Any) -> list[dict[str, Any]]:
+    """What is owed, sent, suppressed and dead, and why: per receiver and state, then every dead letter."""
+    rows = await connection.fetch(
+        "SELECT p.name AS receiver, o.status, o.reason, count(*) AS count, max(o.attempts) AS attempts, min(o.created) AS oldest, "
+        "array_agg(o.id ORDER BY o.id) FILTER (WHERE o.status = 'dead') AS ids FROM outbox o JOIN parties p ON p.number = o.receiver "
+        "GROUP BY p.name, o.status, o.reason ORDER BY p.name, o.status"
+    )
+    return [dict(row) | {"oldest": row["oldest"].isoformat()} for row in rows]
+
+
+async def replay(connection: Any, ids: list[int]) -> int:
+    """Owe dead letters again. Returns how many."""
+    rows = await connection.fetch(
+        "UPDATE outbox SET status = 'owed', attempts = 0, reason = NULL, next_at = now(), done = NULL WHERE id = ANY($1::bigint[]) AND status = 'dead' RETURNING id", ids
+    )
+    return len(rows)
+

@@ -1,0 +1,45 @@
+"""`kinehub doctor`: what was checked, what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from hub import service
+from hub.audit.verify import verify
+from hub.settings import Settings
+from hub.store.migrate import newest
+from schemas.errors import KineHubError
+
+
+async def examine(settings: Settings, dsn: str) -> list[dict[str, Any]]:
+    """Findings: check, ok, text."""
+    findings = [_keyring(settings), _disk(settings)]
+    try:
+        async with service.opened(settings, dsn) as hub, hub.database.connection() as connection:
+            findings.append(_finding("database", True, f"PostgreSQL {await connection.fetchval('SHOW server_version')}"))
+            revision = await connection.fetchval("SELECT version_num FROM alembic_version")
+            findings.append(_finding("schema", revision == newest(), f"revision {revision}" if revision == newest() else "run kinehub migrate"))
+            commit = await connection.fetchval("SELECT current_setting('fsync') || ' ' || current_setting('synchronous_commit')")
+            findings.append(_finding("durability", commit == "on on", "fsync and synchronous_commit are on" if commit == "on on" else "switch fsync and synchronous_commit on"))
+            trail = await verify(connection, hub.keyring, settings.data_dir)
+            findings.append(_finding("audit", trail.intact, trail.problem or f"{trail.entries} entries, intact"))
+            dead = await connection.fetchval("SELECT count(*) FROM outbox WHERE status = 'dead'")
+            findings.append(_finding("delivery", dead == 0, "no dead letters" if not dead else f"{dead} dead letters; see kinehub delivery list"))
+    except KineHubError as error:
+        findings.append(_finding("database", False, f"{error.message} {error.advice}".strip()))
+    return findings
+
+
+def _keyring(settings: Settings) -> dict[str, Any]:
+    mode = settings.keyring.stat().st_mode & 0o777
+    return _finding("keyring", mode == 0o600, "0600" if mode == 0o600 else f"{settings.keyring} is {mode:o}: run chmod 600 on it")
+
+
+def _disk(settings: Settings) -> dict[str, Any]:
+    free = shutil.disk_usage(settings.data_dir).free / 2**30
+    return _finding("disk", free > 2, f"{free:.1f} GiB free" if free > 2 else f"only {free:.1f} GiB free: make room")
+
+
+def _finding(check: str, ok: bool, text: str) -> dict[str, Any]:
+    return {"check": check, "ok": ok, "text": text}

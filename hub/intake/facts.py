@@ -1,0 +1,84 @@
+"""What a receipt says about each record: facts with units in their names, absent where the file does not say.
+
+Documented in docs/reference/facts.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.flags import FLAGS
+from schemas.measures import MEASURES
+from schemas.moments import local_text
+from schemas.records import BodyComposition, Envelope, FitnessTest, Quantity, Session, VitalSign
+
+_SESSION = (
+    "sport", "sub_sport", "title", "elapsed_s", "timer_s", "distance_m", "energy_kcal", "hr_avg", "hr_max", "hr_min", "power_avg_w", "power_max_w", "cadence_avg",
+    "steps", "strokes", "ascent_m", "met", "rpe", "moderate_min", "vigorous_min", "pool_length_m", "indoor", "samples", "hr_samples", "gps_samples",
+)  # fmt: skip
+_DAY = (
+    "date", "steps", "distance_m", "energy_kcal", "active_energy_kcal", "active_min", "moderate_min", "vigorous_min", "resting_hr", "hr_avg", "hr_max",
+    "hr_min", "floors",
+)  # fmt: skip
+
+
+def facts(record: Envelope) -> dict[str, Any]:
+    """The facts of one record."""
+    if isinstance(record, Session):
+        found = _present(record, _SESSION)
+        return found | ({"laps": len(record.laps)} if record.laps else {}) | _device(record)
+    if isinstance(record, VitalSign):
+        return _vital(record) | _device(record)
+    if isinstance(record, BodyComposition):
+        return {"measurements": [_quantity(quantity) for quantity in record.quantities]} | _device(record)
+    if isinstance(record, FitnessTest):
+        return _present(record, ("edition", "grade", "total_score")) | {"measurements": [_quantity(quantity) for quantity in record.items]}
+    return _present(record, (*_DAY, "venue", "method", "programme"))
+
+
+def entry(record: Envelope, record_id: str, resident: str, resources: list[str]) -> dict[str, Any]:
+    """One element of a receipt's `records`."""
+    return {
+        "record_id": record_id, "kind": record.__struct_config__.tag, "resident_id": resident, "start": local_text(record.start),
+        "end": local_text(record.end) if record.end else None, "local_offset_minutes": record.start.offset_minutes, "facts": facts(record),
+        "resources": resources, "warnings": [warning(flag.code, flag.field, flag.message) for flag in record.flags],
+    }  # fmt: skip
+
+
+def warning(code: str, field: str, message: str = "") -> dict[str, str]:
+    """A warning with its sentence (English; pages translate by code)."""
+    sentence = FLAGS.get(code, ("", code))[1]
+    return {"code": code, "field": field, "message": f"{sentence} ({message})" if message else sentence}
+
+
+def _present(record: Envelope, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(record, name, None)) is not None}
+
+
+def _device(record: Envelope) -> dict[str, Any]:
+    if record.device is None:
+        return {}
+    return {name: value for name in ("manufacturer", "model") if (value := getattr(record.device, name)) is not None}
+
+
+def _vital(record: VitalSign) -> dict[str, Any]:
+    found: dict[str, Any] = {"measure": record.measure, "code": _code(record.measure)}
+    if record.quantity is not None:
+        found |= _quantity(record.quantity)
+    if record.components:
+        found["components"] = [_quantity(component) for component in record.components]
+    return found | _present(record, ("posture", "body_site", "interpretation"))
+
+
+def _quantity(quantity: Quantity) -> dict[str, Any]:
+    found: dict[str, Any] = {"measure": quantity.measure, "code": _code(quantity.measure), "value": quantity.value, "unit": quantity.unit}
+    if quantity.original:
+        found["original"] = quantity.original
+    if quantity.coding and "10101|" in quantity.coding:
+        found["mdc"] = quantity.coding.rpartition("|")[2]
+    return found
+
+
+def _code(measure: str) -> str:
+    known = MEASURES.get(measure)
+    return known.loinc[0] if known and known.loinc else measure

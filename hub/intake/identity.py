@@ -1,0 +1,104 @@
+"""Whose row is it: blind tokens of identifiers to residents. Never a guess: unknown or ambiguous means the row waits.
+
+A token is made under the global key of its identifier system after normalising the value (upper-case X, digits of a phone
+number, NFKC, no blanks). Systems that give one value to one person are `sole`; name with phone is not.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from hub.store.database import Connection
+from hub.store.keyring import Keyring
+from schemas.records import Who
+from schemas.resident import id_number_valid
+
+_NOT_DIGIT = re.compile(r"\D")
+
+
+class Match(msgspec.Struct, frozen=True):
+    """The resident, or why there is none: `unknown`, `ambiguous`, `identifiers-disagree`, `no-identifier`."""
+
+    resident: UUID | None
+    reason: str = ""
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """One identifier in a row, as a token; `sole` systems decide, the others only when nothing better is there."""
+
+    token: bytes
+    sole: bool
+
+
+def bucket_of_token(token: bytes) -> int:
+    """The 12-bit bucket that an identifier row is kept in."""
+    return int.from_bytes(token[:2], "big") >> 4
+
+
+def plain(value: str) -> str:
+    """NFKC, upper case, without blanks: how every identifier is compared."""
+    return "".join(unicodedata.normalize("NFKC", value).upper().split())
+
+
+def phone_digits(value: str) -> str:
+    """The digits of a phone number without the Chinese country code."""
+    digits = _NOT_DIGIT.sub("", unicodedata.normalize("NFKC", value))
+    return digits[2:] if len(digits) == 13 and digits.startswith("86") else digits
+
+
+def token(keyring: Keyring, system: str, value: str) -> bytes:
+    """The blind token of one identifier: `id-number`, `health-card`, `member:<party number>`, `source:<party number>`, `name-phone`."""
+    return keyring.token(system, value if system == "name-phone" else plain(value))
+
+
+def name_phone(name: str, phone: str) -> str:
+    return f"{plain(name)}|{phone_digits(phone)}"
+
+
+def hints(keyring: Keyring, who: Who, party: int) -> Iterator[Hint]:
+    """Tokens for what a row says of its person, strongest first. An ID number that fails its check digit says nothing."""
+    if who.id_number and id_number_valid(plain(who.id_number)):
+        yield Hint(token(keyring, "id-number", who.id_number), True)
+    if who.health_card:
+        yield Hint(token(keyring, "health-card", who.health_card), True)
+    if who.member_number:
+        yield Hint(token(keyring, f"member:{party}", who.member_number), True)
+    if who.source_id:
+        yield Hint(token(keyring, f"member:{party}", who.source_id), True)
+    if who.name and who.phone:
+        yield Hint(token(keyring, "name-phone", name_phone(who.name, who.phone)), False)
+
+
+async def match(connection: Connection[Any], keyring: Keyring, people: Sequence[Who], party: int) -> list[Match]:
+    """Each row's resident, in one round trip."""
+    wanted = [list(hints(keyring, who, party)) for who in people]
+    tokens = {hint.token for row in wanted for hint in row}
+    found: dict[bytes, set[UUID]] = {}
+    if tokens:
+        rows = await connection.fetch(
+            "SELECT i.token, i.resident FROM identifiers i JOIN unnest($1::smallint[], $2::bytea[]) AS w(bucket, token) ON i.bucket = w.bucket AND i.token = w.token",
+            [bucket_of_token(value) for value in tokens], list(tokens),
+        )  # fmt: skip
+        for row in rows:
+            found.setdefault(row["token"], set()).add(row["resident"])
+    return [_judged(row, found) for row in wanted]
+
+
+def _judged(row: list[Hint], found: dict[bytes, set[UUID]]) -> Match:
+    if not row:
+        return Match(None, "no-identifier")
+    certain = set().union(*(found.get(hint.token, set()) for hint in row if hint.sole))
+    if len(certain) == 1:
+        return Match(next(iter(certain)))
+    if len(certain) > 1:
+        return Match(None, "identifiers-disagree")
+    likely = set().union(*(found.get(hint.token, set()) for hint in row if not hint.sole))
+    if len(likely) == 1 and not any(hint.sole for hint in row):
+        return Match(next(iter(likely)))
+    return Match(None, "ambiguous" if len(likely) > 1 else "unknown")

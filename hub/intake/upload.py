@@ -1,0 +1,283 @@
+"""One upload, from bytes to receipt: decode, settle times, check, identify, draft, write.
+
+Bad rows are listed and their neighbours stored; rows without a certain resident wait, sealed under a key of their own with an
+expiry. A repeat within party and resident answers with the first receipt; no answer depends on what others stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+
+from adapters.base import Adapter, Context, adapter, detect
+from hub.audit.trail import Entry
+from hub.intake import identity
+from hub.intake.facts import warning
+from hub.intake.facts import entry
+from hub.intake.receipts import Detail, PendingRow, RejectedRow, read_receipt, receipt_of, seal_detail
+from hub.service import Hub
+from hub.store.ids import bucket_of, new_resident_id
+from hub.store.parties import Party
+from hub.store.vault import Subject
+from hub.store.writer import Draft, ReceiptRow, Upload
+from mappings.face import Resource, Subject as FaceSubject, face
+from schemas.errors import AdapterError, BadRequest, Conflict, InvalidRecord, KineHubError, NotFound, Refused, TooLarge
+from schemas.moments import natural_key, settle, time_range
+from schemas.records import Decoded, Envelope, Rejected, Series, Who, encode
+from schemas.rules import check
+
+EXPIRES = timedelta(days=30)
+"""How long rows wait for their resident, and rejected rows stay readable; then their key is deleted."""
+
+INLINE_BYTES = 64 * 1024
+"""Files up to this size are decoded on the event loop; larger ones in a thread, so that others are not kept waiting."""
+
+
+class Delivery(msgspec.Struct):
+    """What came over the wire: who sent it, the bytes, and how the request named its resident."""
+
+    party: Party
+    body: bytes
+    format: str = "auto"
+    filename: str | None = None
+    resident: UUID | None = None
+    identifier: tuple[str, str] | None = None
+    idempotency: str | None = None
+
+
+class _Sorted(msgspec.Struct):
+    """An upload's rows, sorted by what becomes of them."""
+
+    drafts: list[Draft]
+    rejected: list[RejectedRow]
+    pending: list[tuple[Decoded, str]]
+
+
+async def take(hub: Hub, delivery: Delivery) -> tuple[int, dict[str, Any]]:
+    """Store an upload. Returns the HTTP status (201, 200 for a repeat, 207 when some rows were not taken) and the receipt.
+
+    Raises AdapterError (nothing stored), Refused, NotFound, Conflict, BadRequest.
+    """
+    party = delivery.party
+    resident = await _named_resident(hub, delivery)
+    fingerprint = hub.keyring.party_token(party.number, b"file", hashlib.sha256(delivery.body).digest(), str(resident or "").encode(), delivery.format.encode())
+    key = hub.keyring.party_token(party.number, b"key", delivery.idempotency.encode()) if delivery.idempotency else None
+    if (first := await _repeat(hub, party, fingerprint, key)) is not None:
+        return 200, await _first_receipt(hub, party, first)
+    source = _adapter(delivery)
+    rows = await _decoded(source, delivery)
+    found = await _sorted(hub, delivery, source, resident, rows)
+    _refuse_if_nothing(found)
+    upload = _upload(hub, delivery, source, found, fingerprint, key)
+    await hub.writing.put(upload)
+    if upload.first is not None:
+        return 200, await _first_receipt(hub, party, upload.first)
+    assert upload.receipt is not None
+    receipt = _fresh(upload.receipt, found)
+    if receipt["status"] == "duplicate":
+        return 200, receipt
+    return (207 if receipt["rejected"] or receipt["pending"] else 201), receipt
+
+
+def _fresh(receipt: ReceiptRow, found: _Sorted) -> dict[str, Any]:
+    """The receipt of what was just written, from memory."""
+    taken = [(draft.shown, draft.outcome, draft.resident) for draft in found.drafts]
+    return receipt_of(
+        receipt.id, receipt.status, receipt.format, receipt.created,
+        [entry(record, str(outcome.record), str(resident), outcome.resources) for record, outcome, resident in taken if record and outcome],
+        Detail(found.rejected, [PendingRow(row.row or 1, reason) for row, reason in found.pending]),
+    )  # fmt: skip
+
+
+async def _first_receipt(hub: Hub, party: Party, first: UUID) -> dict[str, Any]:
+    return await read_receipt(hub, party, first) | {"status": "duplicate"}
+
+
+async def _repeat(hub: Hub, party: Party, fingerprint: bytes, key: bytes | None) -> UUID | None:
+    async with hub.database.connection() as connection:
+        row = await connection.fetchrow(
+            "SELECT id, fingerprint FROM receipts WHERE party = $1 AND (file = $2 OR idempotency = $3) ORDER BY idempotency = $3 DESC NULLS LAST LIMIT 1",
+            party.number, fingerprint, key,
+        )  # fmt: skip
+    if row is None:
+        return None
+    if row["fingerprint"] != fingerprint:
+        raise Conflict("This Idempotency-Key was used for another upload.", code="idempotency", advice="Use a new key for new content.")
+    return row["id"]  # type: ignore[no-any-return]  # rows are untyped
+
+
+def _adapter(delivery: Delivery) -> Adapter:
+    if not delivery.body:
+        raise AdapterError("The file is empty.", code="empty", advice="Send the file's bytes as the request body.")
+    return detect(delivery.body, delivery.filename) if delivery.format == "auto" else adapter(delivery.format)
+
+
+async def _decoded(source: Adapter, delivery: Delivery) -> list[Decoded | Rejected]:
+    context = Context(received_at=datetime.now(UTC), filename=delivery.filename, zone=delivery.party.zone)
+    if len(delivery.body) > context.limits.bytes:
+        raise TooLarge(f"The file is larger than {context.limits.bytes // 2**20} MiB.", advice="Split it.")
+    run = partial(_decode, source, delivery.body, context)
+    return run() if len(delivery.body) <= INLINE_BYTES else await asyncio.to_thread(run)
+
+
+def _decode(source: Adapter, body: bytes, context: Context) -> list[Decoded | Rejected]:
+    rows: list[Decoded | Rejected] = []
+    for row in source.decode(io.BytesIO(body), context):
+        rows.append(row)
+        if len(rows) > context.limits.rows:
+            raise TooLarge(f"The file holds more than {context.limits.rows} rows.", advice="Split it.")
+    return rows
+
+
+async def _named_resident(hub: Hub, delivery: Delivery) -> UUID | None:
+    async with hub.database.connection() as connection:
+        if delivery.resident is not None:
+            known = await connection.fetchval("SELECT id FROM residents WHERE bucket = $1 AND id = $2", bucket_of(delivery.resident), delivery.resident)
+            if known is None:
+                raise NotFound("There is no such resident.", field="resident")
+            return delivery.resident
+        if delivery.identifier is None:
+            return None
+        who = _who(*delivery.identifier)
+        (found,) = await identity.match(connection, hub.keyring, [who], delivery.party.number)
+    if found.resident is None:
+        raise NotFound("No resident of yours has this identifier.", field="identifier")
+    return found.resident
+
+
+def _who(system: str, value: str) -> Who:
+    fields = {"member": "member_number", "id-number": "id_number", "health-card": "health_card", "source": "source_id"}
+    if system not in fields:
+        raise BadRequest(f"The identifier system must be one of {', '.join(fields)}.", field="identifier")
+    return Who(**{fields[system]: value})  # type: ignore[arg-type]  # every field named here is text
+
+
+async def _sorted(hub: Hub, delivery: Delivery, source: Adapter, resident: UUID | None, rows: Sequence[Decoded | Rejected]) -> _Sorted:
+    found = _Sorted([], [], [])
+    good = [row for row in rows if isinstance(row, Decoded) and _usable(row, delivery, found)]
+    found.rejected += [RejectedRow(row.row, row.field, row.code, row.message, row.advice, row.cell) for row in rows if isinstance(row, Rejected)]
+    async with hub.database.connection() as connection:
+        matches = await identity.match(connection, hub.keyring, [row.who or Who() for row in good], delivery.party.number)
+        zones = await _zones(hub, {match.resident or resident for match in matches} - {None})
+        if resident is not None:
+            await _refuse_another_person(hub, connection, resident, good, matches)
+    for row, match in zip(good, matches, strict=True):
+        whose = resident or match.resident
+        if whose is None:
+            found.pending.append((row, match.reason))
+        else:
+            found.drafts.append(draft(row, whose, delivery.party, source, zones.get(whose), original=row.original))
+    if found.drafts and found.drafts[0].original is None and all(row.original is None for row in good):
+        found.drafts[0].original = delivery.body
+    found.rejected.sort(key=lambda row: row.row)
+    return found
+
+
+def _usable(row: Decoded, delivery: Delivery, found: _Sorted) -> bool:
+    try:
+        settle(row.record, delivery.party.zone)
+        check(row.record, datetime.now(UTC))
+    except InvalidRecord as error:
+        found.rejected.append(RejectedRow(row.row or 1, error.field, error.code, error.message, error.advice, None))
+        return False
+    return True
+
+
+async def _zones(hub: Hub, residents: set[UUID | None]) -> dict[UUID, str | None]:
+    wanted = [resident for resident in residents if resident]
+    if not wanted:
+        return {}
+    async with hub.database.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT r.id, r.zone FROM residents r JOIN unnest($1::smallint[], $2::uuid[]) AS w(bucket, id) ON r.bucket = w.bucket AND r.id = w.id",
+            [bucket_of(resident) for resident in wanted], wanted,
+        )  # fmt: skip
+    return {row["id"]: row["zone"] for row in rows}
+
+
+async def _refuse_another_person(hub: Hub, connection: Any, resident: UUID, rows: Sequence[Decoded], matches: Sequence[identity.Match]) -> None:
+    if any(match.resident not in (None, resident) or match.reason == "identifiers-disagree" for match in matches):
+        raise Refused("The file names another person than the request.", code="other-person", advice="Check whose file it is.")
+    cards = [row.who.id_number for row in rows if row.who and row.who.id_number and identity.id_number_valid(identity.plain(row.who.id_number))]
+    if not cards:
+        return
+    tokens = {identity.token(hub.keyring, "id-number", card) for card in cards}
+    held = {row["token"] for row in await connection.fetch("SELECT token FROM identifiers WHERE resident = $1 AND sole", resident)}
+    if tokens - held:
+        raise Refused("The file names another person than the request.", code="other-person", advice="Check whose file it is.")
+
+
+def draft(row: Decoded, resident: UUID, party: Party, source: Adapter, zone: str | None, *, original: bytes | None) -> Draft:
+    """A decoded row as a draft of the store."""
+    record = row.record
+    starts, ends = time_range(record, zone or party.zone)
+    digest = hashlib.sha256(original).hexdigest() if original is not None else None
+    return Draft(
+        resident=resident, kind=str(record.__struct_config__.tag), natural=(str(party.number), *natural_key(record)), record=encode(record),
+        resources=partial(_face, record, resident, party, source, digest, zone), starts=starts, ends=ends, party=party.number, adapter=source.id,
+        adapter_version=source.version, series=row.series, original=original, row=row.row, shown=record,
+    )  # fmt: skip
+
+
+def _face(record: Envelope, resident: UUID, party: Party, source: Adapter, digest: str | None, zone: str | None, record_id: str, updated: str) -> Sequence[Resource]:
+    return face(record, FaceSubject(  # type: ignore[arg-type]  # adapters yield members of the Record union
+        record_id=record_id, patient=f"Patient/{resident}", party=party.reference, party_name=party.name, adapter=source.id,
+        adapter_version=source.version, original_hash=digest, recorded=updated, zone=zone,
+    ))  # fmt: skip
+
+
+def _refuse_if_nothing(found: _Sorted) -> None:
+    if found.drafts or found.pending:
+        return
+    if len(found.rejected) == 1:
+        only = found.rejected[0]
+        raise AdapterError(only.message, code=only.code, field=only.field, row=only.row, advice=only.advice)
+    if found.rejected:
+        first = found.rejected[0]
+        raise AdapterError(f"None of the {len(found.rejected)} rows can be used; row {first.row}: {first.message}", code=first.code, field=first.field, row=first.row)
+    raise AdapterError("The file holds nothing to store.", code="empty")
+
+
+def _upload(hub: Hub, delivery: Delivery, source: Adapter, found: _Sorted, fingerprint: bytes, key: bytes | None) -> Upload:
+    status = "partial" if found.drafts and (found.rejected or found.pending) else "pending" if found.pending else "stored"
+    now = datetime.now(UTC)
+    receipt = ReceiptRow(
+        id=uuid4(), party=delivery.party.number, format=source.id, status=status, created=now, fingerprint=fingerprint,
+        file=fingerprint if status == "stored" else None, idempotency=key,
+    )  # fmt: skip
+    upload = Upload(found.drafts, partial(_entries, delivery.party), receipt)
+    if found.rejected or found.pending:
+        _seal_rest(hub, delivery, receipt, upload, found, now)
+    return upload
+
+
+def _seal_rest(hub: Hub, delivery: Delivery, receipt: ReceiptRow, upload: Upload, found: _Sorted, now: datetime) -> None:
+    """Rejected and pending rows under a key of their own, which expires."""
+    data_key = os.urandom(32)
+    subject = Subject(new_resident_id(), hub.keyring.suite, data_key, {})
+    wrapped = hub.keyring.wrap(str(subject.id), data_key)
+    upload.keys = [(bucket_of(subject.id), subject.id, wrapped.kek, wrapped.erasure, wrapped.wrapped, now + EXPIRES)]
+    receipt.subject = subject.id
+    receipt.detail = seal_detail(subject, receipt.id, Detail(found.rejected, [PendingRow(row.row or 1, reason) for row, reason in found.pending]))
+    for row, reason in found.pending:
+        identity_ = uuid4()
+        row.original = row.original if row.original is not None else delivery.body
+        body = subject.seal("pending", msgspec.msgpack.encode(row), identity_.bytes)
+        upload.pending.append((identity_, delivery.party.number, receipt.id, row.row or 1, reason, subject.id, now + EXPIRES, body))
+
+
+def _entries(party: Party, upload: Upload) -> list[Entry]:
+    receipt = f"receipt:{upload.receipt.id}" if upload.receipt else None
+    residents = {draft.resident for draft in upload.drafts}
+    return [Entry(actor=party.reference, action="upload", outcome="stored", resident=resident, party=party.number, rule=receipt) for resident in residents]
+
+

@@ -1,0 +1,149 @@
+"""`kinehub serve`: one parent that owns lock, PostgreSQL and port; N web workers and one delivery worker as its children.
+
+A child exits when its parent dies (a SIGKILLed parent must not leave orphans on the port); the parent starts a child again
+when it falls. SIGTERM: stop taking requests, finish, stop PostgreSQL, exit 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import msgspec
+
+from hub.settings import Settings
+from schemas.errors import Unavailable
+
+_PR_SET_PDEATHSIG = 1
+GRACE_S = 20
+
+
+class Serving(msgspec.Struct):
+    """What the parent serves."""
+
+    settings: Settings
+    dsn: str
+    host: str
+    port: int
+    workers: int
+    announce: Callable[[str], None]
+    alive: Callable[[], bool]
+
+
+def serve(serving: Serving) -> None:
+    """Serve until SIGTERM or SIGINT. Raises Unavailable when the port is taken."""
+    listener = _listener(serving.host, serving.port)
+    context = multiprocessing.get_context("spawn")
+    ready = context.Semaphore(0)
+    jobs: list[tuple[Any, tuple[Any, ...]]] = [(_web, (serving.settings, serving.dsn, listener, ready, os.getpid()))] * serving.workers
+    jobs.append((_delivery, (serving.settings, serving.dsn, os.getpid())))
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    children = [_started(context, *job) for job in jobs]
+    threading.Thread(target=_announce, args=(serving, ready), daemon=True).start()
+    try:
+        while not stopping.wait(0.2):
+            if not serving.alive():
+                raise Unavailable("PostgreSQL stopped.", advice="Start the hub again; what was acknowledged is safe.")
+            children = [child if child.is_alive() else _restarted(context, job, child, stopping) for child, job in zip(children, jobs, strict=True)]
+    finally:
+        _stop(children)
+        listener.close()
+
+
+def _announce(serving: Serving, ready: Any) -> None:
+    for _ in range(serving.workers):
+        ready.acquire()
+    serving.announce(serving.settings.base_url)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        raise Unavailable(f"Port {port} on {host} is taken.", advice="Choose another with --port.") from None
+    listener.listen(1024)
+    listener.set_inheritable(True)
+    return listener
+
+
+def _started(context: Any, target: Any, arguments: tuple[Any, ...]) -> BaseProcess:
+    child: BaseProcess = context.Process(target=target, args=arguments)
+    child.start()
+    return child
+
+
+def _restarted(context: Any, job: tuple[Any, tuple[Any, ...]], fallen: BaseProcess, stopping: threading.Event) -> BaseProcess:
+    print(f"kinehub: a worker ended (exit {fallen.exitcode}); starting it again", file=sys.stderr)
+    stopping.wait(0.5)
+    return _started(context, *job)
+
+
+def _stop(children: list[BaseProcess]) -> None:
+    for child in children:
+        child.terminate()
+    deadline = time.monotonic() + GRACE_S
+    for child in children:
+        child.join(max(0.1, deadline - time.monotonic()))
+        if child.is_alive():
+            child.kill()
+            child.join()
+
+
+def die_with_parent(parent: int) -> None:
+    """Exit when the parent does: the kernel's signal on Linux, and a look at the parent's number everywhere."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(3)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _web(settings: Settings, dsn: str, listener: socket.socket, ready: Any, parent: int) -> None:
+    die_with_parent(parent)
+    import uvicorn
+
+    from hub.app import application
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready.release()
+
+    config = uvicorn.Config(
+        application(settings, dsn), loop="uvloop", http="httptools", access_log=False, log_level="warning", server_header=False, date_header=True,
+        timeout_graceful_shutdown=15, lifespan="on", h11_max_incomplete_event_size=64 * 1024,
+    )  # fmt: skip
+    Server(config).run(sockets=[listener])
+
+
+def _delivery(settings: Settings, dsn: str, parent: int) -> None:
+    die_with_parent(parent)
+    from hub.delivery.worker import run
+
+    stop = asyncio.Event()
+
+    async def main() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await run(settings, dsn, stop)
+
+    asyncio.run(main())

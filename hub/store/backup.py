@@ -1,0 +1,66 @@
+"""Backups with PostgreSQL's own tools. The wrapped keys are left out of FILE and go to FILE.keys, to be kept apart and briefly.
+
+After an erasure the FILE.keys of earlier backups opens nothing that was wrapped under the destroyed erasure key: survivors
+were wrapped again, so a restore takes the live key table where it still stands, else FILE.keys.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import make_url
+
+from hub.store.postgres import tools
+from schemas.errors import Conflict, Unavailable
+
+_KEYS = "public.data_keys"
+
+
+def backup(dsn: str, file: Path) -> dict[str, Any]:
+    """Write FILE (everything but data keys) and FILE.keys, both 0600. Raises Unavailable with what the tool said."""
+    keys = file.with_name(file.name + ".keys")
+    _run(dsn, ["pg_dump", "--format=custom", f"--exclude-table-data={_KEYS}", f"--file={file}"])
+    _run(dsn, ["pg_dump", "--format=custom", "--data-only", f"--table={_KEYS}", f"--file={keys}"])
+    for made in (file, keys):
+        made.chmod(0o600)
+    return {"file": str(file), "keys": str(keys), "bytes": file.stat().st_size}
+
+
+def restore(dsn: str, file: Path) -> dict[str, Any]:
+    """Restore FILE over the hub's tables, keeping the live key table where it holds keys, else taking FILE.keys."""
+    keys = file.with_name(file.name + ".keys")
+    live = int(_query(dsn, f"SELECT count(*) FROM {_KEYS}"))  # noqa: S608 - constant name
+    if not live and not keys.exists():
+        raise Conflict(f"There are no data keys: {keys} is missing.", advice="Put it beside the backup.")
+    tables = _query(dsn, "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'data_keys'")
+    _query(dsn, f"TRUNCATE {tables}")
+    _run(dsn, ["pg_restore", "--data-only", "--disable-triggers", "--single-transaction", "--exit-on-error", "--dbname=" + _name(dsn), str(file)])
+    if not live:
+        _run(dsn, ["pg_restore", "--data-only", "--single-transaction", "--exit-on-error", "--dbname=" + _name(dsn), str(keys)])
+    return {"restored": str(file), "keys": "kept" if live else str(keys)}
+
+
+def _name(dsn: str) -> str:
+    return make_url(dsn).database or "postgres"
+
+
+def _environment(dsn: str) -> dict[str, str]:
+    url = make_url(dsn)
+    named = {"PGHOST": url.host or str(url.query.get("host", "")), "PGPORT": str(url.port or url.query.get("port", "")), "PGUSER": url.username, "PGPASSWORD": str(url.password or ""), "PGDATABASE": url.database}  # fmt: skip
+    return {**os.environ, **{key: value for key, value in named.items() if value}}
+
+
+def _run(dsn: str, command: list[str]) -> None:
+    done = subprocess.run([tools() / command[0], *command[1:]], env=_environment(dsn), capture_output=True, text=True, check=False)  # noqa: S603 - our own tools
+    if done.returncode:
+        raise Unavailable(f"{command[0]} failed: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}")
+
+
+def _query(dsn: str, statement: str) -> str:
+    done = subprocess.run([tools() / "psql", "-XAtqc", statement], env=_environment(dsn), capture_output=True, text=True, check=False)  # noqa: S603 - our own tools
+    if done.returncode:
+        raise Unavailable(f"psql failed: {done.stderr.strip().splitlines()[0] if done.stderr.strip() else done.returncode}")
+    return done.stdout.strip()

@@ -1,0 +1,95 @@
+"""The inside of a record's sealed body: a header, the canonical record, and its FHIR resources with their byte offsets.
+
+Resources are stored without `meta.versionId` and `meta.lastUpdated`; both are spliced in on the way out, so an unchanged
+resource keeps its bytes, and its version, when another part of the record changes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import msgspec
+
+from hub.store.ids import join
+from mappings.face import Resource
+
+
+class Slot(msgspec.Struct, frozen=True, array_like=True):
+    """One resource of the face: where its bytes are, its data-class bits, its own version and when that was made."""
+
+    slot: int
+    type: str
+    classes: int
+    offset: int
+    length: int
+    version: int
+    updated: str
+
+
+class Header(msgspec.Struct, array_like=True):
+    """What the store knows of a record beside its content. `warnings` are the flags shown on receipts."""
+
+    kind: str
+    standard: str
+    adapter: str
+    adapter_version: str
+    slots: list[Slot]
+    record_length: int
+    sensitivity: list[str] = []
+    confidentiality: str = "N"
+    row: int | None = None
+
+
+_encode_header = msgspec.msgpack.Encoder().encode
+_decode_header = msgspec.msgpack.Decoder(Header).decode
+
+
+def assemble(header: Header, record: bytes, resources: Sequence[Resource], *, version: int, updated: str, previous: "Body | None" = None) -> bytes:
+    """The body's plaintext. A resource whose bytes equal its predecessor's keeps version and time."""
+    slots, offset, parts = [], len(record), [record]
+    for resource in resources:
+        number, since = _carried(resource, previous, updated)
+        slots.append(Slot(resource.slot, resource.type, resource.classes, offset, len(resource.json), number, since))
+        parts.append(resource.json)
+        offset += len(resource.json)
+    header.slots, header.record_length = slots, len(record)
+    packed = _encode_header(header)
+    return b"".join((struct.pack(">I", len(packed)), packed, *parts))
+
+
+def _carried(resource: Resource, previous: "Body | None", updated: str) -> tuple[int, str]:
+    old = previous.slot(resource.slot) if previous else None
+    if previous is None or old is None:
+        return 1, updated
+    same = previous.stored(old) == resource.json
+    return (old.version, old.updated) if same else (old.version + 1, updated)
+
+
+class Body:
+    """An opened body. Reads slices; parses nothing but the header."""
+
+    __slots__ = ("_content", "header")
+
+    def __init__(self, plain: bytes) -> None:
+        (length,) = struct.unpack_from(">I", plain)
+        self.header = _decode_header(memoryview(plain)[4 : 4 + length])
+        self._content = memoryview(plain)[4 + length :]
+
+    @property
+    def record(self) -> bytes:
+        """The canonical record's JSON."""
+        return bytes(self._content[: self.header.record_length])
+
+    def slot(self, number: int) -> Slot | None:
+        return next((slot for slot in self.header.slots if slot.slot == number), None)
+
+    def stored(self, slot: Slot) -> bytes:
+        """A resource's bytes as mapped, without version."""
+        return bytes(self._content[slot.offset : slot.offset + slot.length])
+
+    def resource(self, record_id: str, slot: Slot) -> bytes:
+        """A resource's bytes as served, `meta.versionId` and `meta.lastUpdated` spliced in."""
+        cut = slot.offset + len(slot.type) + len(join(record_id, slot.slot)) + len('{"resourceType":"","id":"","meta":{')
+        stamp = f'"versionId":"{slot.version}","lastUpdated":"{slot.updated}",'.encode()
+        return b"".join((self._content[slot.offset : cut], stamp, self._content[cut : slot.offset + slot.length]))

@@ -1,0 +1,70 @@
+"""Grants: Consents given and withdrawn by residents, their explanation, and the list of who looked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from consent.explain import explain
+from consent.grant import consent_for, withdrawn
+from consent.request import Request
+from hub.store.parties import Party, everyone
+from hub.store.residents import save_consent
+from schemas.classes import DataClass
+from schemas.errors import Conflict, NotFound
+
+if TYPE_CHECKING:
+    from hub.service import Hub
+
+
+async def grant(hub: Hub, resident: UUID, to: Party, *, purpose: str, classes: DataClass, actor: str, sensitive: Sequence[str] = (),
+                valid_from: date | None = None, valid_until: date | None = None, data_from: date | None = None, data_until: date | None = None) -> str:  # fmt: skip
+    """Grant one receiver access; returns the Consent's id. Raises BadRequest with the place, NotFound."""
+    now = datetime.now(UTC)
+
+    def made(consent_id: str) -> dict[str, Any]:
+        return consent_for(
+            resident=f"Patient/{resident}", recipient=to.reference, purpose=purpose, classes=classes, sensitive=sensitive, valid_from=valid_from or now,
+            valid_until=valid_until, data_from=data_from, data_until=data_until, recorded=now, consent_id=consent_id,
+        )  # fmt: skip
+
+    return await save_consent(hub, resident, made, actor=actor, action="consent-grant")
+
+
+async def withdraw(hub: Hub, resident: UUID, consent_id: UUID, *, actor: str) -> None:
+    """Withdraw a consent. Raises NotFound, Conflict when it was withdrawn before."""
+    found = next((consent for consent in await listing(hub, resident) if consent["id"] == str(consent_id)), None)
+    if found is None:
+        raise NotFound("There is no such consent.")
+    if found["status"] != "active":
+        raise Conflict("This consent was withdrawn already.")
+    stopped = withdrawn(found, datetime.now(UTC))
+    stopped["meta"] = {key: value for key, value in stopped.get("meta", {}).items() if key not in ("versionId", "lastUpdated")}
+    await save_consent(hub, resident, lambda _: stopped, actor=actor, consent_id=consent_id, action="consent-withdraw")
+
+
+async def listing(hub: Hub, resident: UUID) -> list[dict[str, Any]]:
+    """Every Consent of a resident in its newest version, oldest first."""
+    async with hub.database.connection() as connection:
+        _, consents = await hub.vault.policy(connection, resident)
+    return consents
+
+
+async def explained(hub: Hub, resident: UUID, to: Party, purpose: str, language: str = "en") -> dict[str, Any]:
+    """The decision for one receiver, class by class, with the provision that decided it."""
+    async with hub.database.connection() as connection:
+        policy, _ = await hub.vault.policy(connection, resident)
+    request = Request(actor=to.reference, acts_for=to.reference, purpose=purpose, action="access", at=datetime.now(UTC))
+    return explain(policy, request, language)
+
+
+async def looks(hub: Hub, resident: UUID, limit: int = 500) -> list[dict[str, Any]]:
+    """Who did what with a resident's data, newest first: party, time, purpose, consent, outcome."""
+    async with hub.database.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT at, party, actor, action, purpose, rule, outcome FROM audit WHERE resident = $1 ORDER BY at DESC LIMIT $2", resident, limit
+        )
+        names = {party.number: party.name for party in await everyone(connection)}
+    return [dict(row) | {"at": row["at"].isoformat(), "party": names.get(row["party"])} for row in rows]

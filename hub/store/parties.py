@@ -1,0 +1,89 @@
+"""Parties: organizations that send or receive. Each is an OAuth client and an Organization in the directory."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from asyncpg import Record as Row
+
+from hub.store.database import Connection
+from schemas.errors import BadRequest, NotFound
+
+KINDS = (
+    "hospital", "community-clinic", "fitness-center", "elder-home", "kiosk", "test-station", "wearable-cloud", "venue-platform",
+    "city-cloud", "insurer", "advisor", "association", "research", "community",
+)  # fmt: skip
+
+DEFAULT_PURPOSES = {"hospital": ("TREAT",), "community-clinic": ("TREAT",), "city-cloud": ("PUBHLTH",), "insurer": ("HPAYMT",), "research": ("HRESCH",)}
+"""Purposes of use (v3 PurposeOfUse) a party is registered for unless said otherwise; other kinds only send."""
+
+
+class Party(msgspec.Struct, frozen=True):
+    """A registered party. `number` is what rows carry; `reference` is its FHIR Organization."""
+
+    number: int
+    id: UUID
+    name: str
+    kind: str
+    area: str | None
+    zone: str | None
+    client_id: str
+    jwks: dict[str, Any]
+    purposes: tuple[str, ...]
+    may_register: bool
+    deliver_to: str | None
+
+    @property
+    def reference(self) -> str:
+        return f"Organization/{self.id}"
+
+
+_COLUMNS = "number, id, name, kind, area, zone, client_id, jwks, purposes, may_register, deliver_to"
+
+
+def _party(row: Row) -> Party:
+    fields = dict(row)
+    return Party(**fields | {"jwks": msgspec.json.decode(fields["jwks"]), "purposes": tuple(fields["purposes"])})
+
+
+async def add(connection: Connection[Any], *, name: str, kind: str, jwks: dict[str, Any], area: str | None = None, zone: str | None = None,
+              purposes: tuple[str, ...] = (), may_register: bool = False, deliver_to: str | None = None) -> Party:  # fmt: skip
+    """Register a party. Raises BadRequest for an unknown kind."""
+    if kind not in KINDS:
+        raise BadRequest(f"Unknown kind of party {kind!r}; known: {', '.join(KINDS)}.", field="kind")
+    identity = uuid4()
+    row = await connection.fetchrow(
+        f"INSERT INTO parties (id, name, kind, area, zone, client_id, jwks, purposes, may_register, deliver_to) "  # noqa: S608 - constant columns
+        f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING {_COLUMNS}",
+        identity, name, kind, area, zone, f"{kind}-{secrets.token_hex(6)}", msgspec.json.encode(jwks).decode(),
+        list(purposes or DEFAULT_PURPOSES.get(kind, ())), may_register, deliver_to,
+    )  # fmt: skip
+    assert row is not None
+    return _party(row)
+
+
+async def _one(connection: Connection[Any], where: str, value: object) -> Party:
+    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM parties WHERE {where}", value)  # noqa: S608 - constant columns
+    if row is None:
+        raise NotFound("There is no such party.")
+    return _party(row)
+
+
+async def by_id(connection: Connection[Any], party_id: UUID) -> Party:
+    return await _one(connection, "id = $1", party_id)
+
+
+async def by_number(connection: Connection[Any], number: int) -> Party:
+    return await _one(connection, "number = $1", number)
+
+
+async def by_client(connection: Connection[Any], client_id: str) -> Party:
+    return await _one(connection, "client_id = $1", client_id)
+
+
+async def everyone(connection: Connection[Any]) -> list[Party]:
+    """Every party, oldest first."""
+    return [_party(row) for row in await connection.fetch(f"SELECT {_COLUMNS} FROM parties ORDER BY number")]  # noqa: S608 - constant columns

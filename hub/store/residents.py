@@ -1,0 +1,203 @@
+"""Residents: registration (the same ID number is the same resident), their own records, grants, and erasure."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from hub.audit.trail import Entry
+from hub.intake.identity import bucket_of_token, name_phone, token
+from hub.store.database import Connection
+from hub.store.ids import bucket_of, new_record_id, new_resident_id
+from hub.store.keyring import WrappedKey
+from hub.store.writer import Draft, Upload, write
+from mappings.face import Resource
+from mappings.resident import patient
+from schemas.errors import BadRequest, NotFound
+from schemas.resident import Resident, id_number_valid
+
+if TYPE_CHECKING:
+    from hub.service import Hub
+
+
+async def register(hub: Hub, resident: Resident, *, actor: str, party: int = 0) -> tuple[UUID, bool]:
+    """The resident's id and whether they are new. The same ID number, card or member number is the same resident.
+
+    Raises BadRequest when the ID number fails its check digit (GB 11643) or nothing identifies the person.
+    """
+    tokens = _tokens(hub, resident)
+    if not tokens:
+        raise BadRequest("A resident needs an ID number, a health card, a member number or a phone.", field="id_number")
+    for _ in range(3):
+        async with hub.database.connection() as connection:
+            known = await _known(connection, tokens)
+            try:
+                identity = known or await _create(hub, connection, resident)
+                await _link(connection, identity, tokens)
+            except asyncpg.UniqueViolationError:
+                continue
+        if known is None or not party:
+            await save_person(hub, identity, resident, actor=actor, party=party)
+        return identity, known is None
+    raise BadRequest("These identifiers belong to different residents.", field="identifiers")
+
+
+def _tokens(hub: Hub, resident: Resident) -> list[tuple[bytes, bool]]:
+    made: list[tuple[bytes, bool]] = []
+    if resident.id_number:
+        if not id_number_valid(resident.id_number):
+            raise BadRequest("The ID number fails its check digit (GB 11643).", field="id_number")
+        made.append((token(hub.keyring, "id-number", resident.id_number), True))
+    if resident.health_card:
+        made.append((token(hub.keyring, "health-card", resident.health_card), True))
+    made += [(token(hub.keyring, f"member:{member.party}", member.number), True) for member in resident.member_numbers]
+    if resident.phone:
+        made.append((token(hub.keyring, "name-phone", name_phone(resident.name, resident.phone)), False))
+    return made
+
+
+async def _known(connection: Connection[Any], tokens: Sequence[tuple[bytes, bool]]) -> UUID | None:
+    sole = [value for value, is_sole in tokens if is_sole]
+    rows = await connection.fetch(
+        "SELECT DISTINCT i.resident FROM identifiers i JOIN unnest($1::smallint[], $2::bytea[]) AS w(bucket, token) ON i.bucket = w.bucket AND i.token = w.token WHERE i.sole",
+        [bucket_of_token(value) for value in sole], sole,
+    )  # fmt: skip
+    if len(rows) > 1:
+        raise BadRequest("These identifiers belong to different residents.", field="identifiers")
+    return rows[0]["resident"] if rows else None
+
+
+async def _create(hub: Hub, connection: Connection[Any], resident: Resident) -> UUID:
+    identity = new_resident_id()
+    wrapped = hub.keyring.wrap(str(identity), secrets.token_bytes(32))
+    async with connection.transaction():
+        await connection.execute("INSERT INTO residents (bucket, id, zone) VALUES ($1, $2, $3)", bucket_of(identity), identity, resident.zone)
+        await connection.execute(
+            "INSERT INTO data_keys (bucket, subject, kek, erasure, wrapped) VALUES ($1, $2, $3, $4, $5)",
+            bucket_of(identity), identity, wrapped.kek, wrapped.erasure, wrapped.wrapped,
+        )  # fmt: skip
+    return identity
+
+
+async def _link(connection: Connection[Any], identity: UUID, tokens: Sequence[tuple[bytes, bool]]) -> None:
+    async with connection.transaction():
+        for value, sole in tokens:
+            await connection.execute(
+                "INSERT INTO identifiers (bucket, token, resident, sole) VALUES ($1, $2, $3, $4) ON CONFLICT (bucket, token, resident) DO NOTHING",
+                bucket_of_token(value), value, identity, sole,
+            )  # fmt: skip
+
+
+async def save_person(hub: Hub, identity: UUID, resident: Resident, *, actor: str, party: int) -> None:
+    """The resident's own record: a new version when something in it changed."""
+    now = datetime.now(UTC)
+
+    def resources(record_id: str, updated: str) -> Sequence[Resource]:
+        return [patient(resident, str(identity))]
+
+    await _save(hub, identity, Draft(
+        resident=identity, kind="resident", natural=("resident",), record=msgspec.json.encode(resident), resources=resources, starts=now, ends=now,
+        party=party, adapter="registration", adapter_version="1", record_id=identity,
+    ), actor, "register")  # fmt: skip
+
+
+async def save_consent(hub: Hub, resident: UUID, consent: Callable[[str], dict[str, Any]], *, actor: str, party: int = 0, consent_id: UUID | None = None,
+                       action: str) -> str:  # fmt: skip
+    """Write a Consent (new, or a new version of `consent_id`) and raise the resident's epoch in the same transaction."""
+    identity = consent_id or new_record_id(bucket_of(resident))
+    body = consent(str(identity))
+    now = datetime.now(UTC)
+    stored = {"resourceType": "Consent", "id": str(identity), "meta": {"profile": [CONSENT_PROFILE]}}
+    stored |= {key: value for key, value in body.items() if key not in stored}
+    encoded = msgspec.json.encode(stored)
+
+    def resources(record_id: str, updated: str) -> Sequence[Resource]:
+        return [Resource(-1, "Consent", 0, encoded)]
+
+    await _save(hub, resident, Draft(
+        resident=resident, kind="consent", natural=("consent", str(identity)), record=encoded, resources=resources, starts=now, ends=now, party=party,
+        adapter="consent", adapter_version="1", record_id=identity, raises_epoch=True,
+    ), actor, action)  # fmt: skip
+    hub.vault.forget(resident)
+    async with hub.database.connection() as connection:
+        await connection.execute(
+            "UPDATE outbox SET status = 'owed', next_at = now(), reason = NULL WHERE bucket = $1 AND resident = $2 AND status = 'suppressed'",
+            bucket_of(resident), resident,
+        )  # fmt: skip
+    return str(identity)
+
+
+CONSENT_PROFILE = "https://kinehub.org/fhir/StructureDefinition/kinehub-consent"
+
+
+async def _save(hub: Hub, resident: UUID, draft: Draft, actor: str, action: str) -> None:
+    def entries(upload: Upload) -> list[Entry]:
+        return [Entry(actor=actor, action=action, outcome="stored", resident=resident, party=draft.party or None)]
+
+    await write(hub.database, hub.vault, hub.trail, [Upload([draft], entries)])
+
+
+async def erase(hub: Hub, resident: UUID, *, actor: str) -> dict[str, Any]:
+    """Destroy a resident's key everywhere: re-wrap the survivors of its erasure key, delete its row, destroy the erasure key.
+
+    Returns a certificate. Afterwards nothing of the resident opens: not here, not in any earlier backup.
+    """
+    async with hub.database.connection() as connection:
+        row = await connection.fetchrow("SELECT erasure FROM data_keys WHERE bucket = $1 AND subject = $2", bucket_of(resident), resident)
+        if row is None:
+            raise NotFound("There is no such resident.")
+        erasure = row["erasure"]
+        successor = hub.keyring.succeed_erasure_key(erasure)
+        _append_tombstone(hub, resident)
+        async with hub.trail.held(), connection.transaction():
+            await connection.execute("LOCK TABLE data_keys IN SHARE ROW EXCLUSIVE MODE")
+            survivors = await connection.fetch("SELECT bucket, subject, kek, erasure, wrapped FROM data_keys WHERE erasure = $1 AND subject <> $2", erasure, resident)
+            for key in survivors:
+                opened = hub.keyring.unwrap(str(key["subject"]), WrappedKey(key["kek"], key["erasure"], key["wrapped"]))
+                again = hub.keyring.wrap_under(str(key["subject"]), opened, successor)
+                await connection.execute(
+                    "UPDATE data_keys SET kek = $3, erasure = $4, wrapped = $5 WHERE bucket = $1 AND subject = $2",
+                    key["bucket"], key["subject"], again.kek, again.erasure, again.wrapped,
+                )  # fmt: skip
+            await forget_everything(connection, resident)
+            await hub.trail.append(connection, [Entry(actor=actor, action="erase", outcome="erased", resident=resident)])
+        hub.keyring.destroy_erasure_key(erasure)
+    hub.vault.forget(resident)
+    return {"resident_id": str(resident), "erased_at": datetime.now(UTC).isoformat(), "erasure_key_destroyed": erasure, "survivors_rewrapped": len(survivors)}
+
+
+async def forget_everything(connection: Connection[Any], resident: UUID) -> None:
+    """Delete every row of a resident; the audit keeps its pseudonymous entries."""
+    bucket = bucket_of(resident)
+    await connection.execute("DELETE FROM data_keys WHERE bucket = $1 AND subject = $2", bucket, resident)
+    await connection.execute("DELETE FROM residents WHERE bucket = $1 AND id = $2", bucket, resident)
+    for table in ("records", "record_history", "series", "originals", "outbox"):
+        await connection.execute(f"DELETE FROM {table} WHERE bucket = $1 AND resident = $2", bucket, resident)  # noqa: S608 - constant names
+    await connection.execute("DELETE FROM identifiers WHERE resident = $1", resident)
+    await connection.execute("DELETE FROM sessions WHERE account IN (SELECT id FROM accounts WHERE resident = $1)", resident)
+    await connection.execute("DELETE FROM passkeys WHERE account IN (SELECT id FROM accounts WHERE resident = $1)", resident)
+    await connection.execute("DELETE FROM accounts WHERE resident = $1", resident)
+
+
+def _append_tombstone(hub: Hub, resident: UUID) -> None:
+    line = msgspec.json.encode({"resident": str(resident), "at": datetime.now(UTC)}) + b"\n"
+    descriptor = os.open(hub.keyring.ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(descriptor, line)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def tombstones(hub: Hub) -> list[UUID]:
+    """Residents erased so far, from the ledger beside the keyring."""
+    if not hub.keyring.ledger.exists():
+        return []
+    return [UUID(msgspec.json.decode(line)["resident"]) for line in hub.keyring.ledger.read_bytes().splitlines()]

@@ -1,0 +1,362 @@
+"""The vault: the only place where a resident's sealed content is opened, and only against a permit.
+
+`disclose` opens a record, applies the consent decision to every resource of it and yields only what passed.
+`history` reads a resident's rows, the consent epoch and the database's clock in one snapshot, so a withdrawal is never missed.
+System permits (rotation, delivery's re-check, replay) are named and cannot be made from a request.
+Guards against forgetting, not against hostile code in the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import orjson
+from asyncpg import Record as Row
+
+from consent.decision import Decision, Policy, compile_policy, decide, either, own_upload, self_access
+from consent.permit import Permit
+from consent.request import Facts, Request
+from hub.store.body import Body, Header, Slot
+from hub.store.database import Connection, Database
+from hub.store.ids import bucket_of, join
+from hub.store.keyring import Keyring, WrappedKey
+from hub.store.seal import Sealer, mac, pack, unpack
+from schemas.errors import NotFound, PermitRequired, SealError
+
+LABEL_RULES = 1
+"""Version of the rules that put labels on records; part of every cached decision's key."""
+
+KIND_NUMBERS = {
+    "session": 1, "vital": 2, "body-composition": 3, "day-summary": 4, "fitness-test": 5, "check-in": 6, "resident": 20, "consent": 21,
+}  # fmt: skip
+KIND_NAMES = {number: kind for kind, number in KIND_NUMBERS.items()}
+CHANNELS = {"heart-rate": 1, "power": 2, "cadence": 3, "speed": 4, "altitude": 5, "distance": 6, "latitude": 7, "longitude": 8, "temperature": 9}
+
+_CACHE = 4096
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """Whose data key seals a value, with the sealers made so far."""
+
+    id: UUID
+    suite: str
+    data_key: bytes
+    sealers: dict[str, Sealer]
+
+    def sealer(self, table: str) -> Sealer:
+        found = self.sealers.get(table)
+        if found is None:
+            found = self.sealers[table] = Sealer(self.suite, self.data_key, table)
+        return found
+
+    def token(self, *parts: bytes) -> bytes:
+        """Blind token (16 bytes) inside this subject's own space."""
+        return mac(self.suite, self.sealer("records").token_key, *parts)[:16]
+
+    def seal_body(self, plain: bytes, record: UUID, version: int) -> bytes:
+        return self.sealer("records").seal(pack(plain), *_body_place(self.id, record, version))
+
+    def seal(self, table: str, plain: bytes, *where: bytes) -> bytes:
+        """Compress and seal a value of another table; the subject is part of the place."""
+        return self.sealer(table).seal(pack(plain), self.id.bytes, *where)
+
+
+def _body_place(subject: UUID, record: UUID, version: int) -> tuple[bytes, ...]:
+    return b"body", subject.bytes, record.bytes, str(version).encode()
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Who asks for whose data: the part of a request that a decision depends on, time aside."""
+
+    resident: UUID
+    actor: str
+    acts_for: str | None = None
+    purpose: str | None = None
+    action: str = "access"
+    party: int | None = None
+    self_access: bool = False
+
+
+class Disclosed(msgspec.Struct, frozen=True):
+    """A record as far as a permit reaches: `resources` are (slot, bytes as served), `whole` says nothing was held back."""
+
+    id: UUID
+    version: int
+    kind: str
+    starts: datetime
+    ends: datetime
+    party: int
+    header: Header
+    resources: list[tuple[Slot, bytes]]
+    rules: tuple[str, ...]
+    record: bytes | None
+
+
+class _Standing(msgspec.Struct, frozen=True):
+    """A resident's row, key and compiled policy as of one epoch."""
+
+    epoch: int
+    subject: Subject
+    policy: Policy
+    zone: str
+
+
+class Vault:
+    """Keys, policies and decisions of one process, cached only by what they depend on."""
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._database, self._keyring = database, keyring
+        self._subjects: dict[tuple[UUID, bytes], Subject] = {}
+        self._standings: dict[UUID, _Standing] = {}
+        self._permits: dict[Asked, Permit] = {}
+        self._party_references: dict[int, str] = {}
+
+    # keys
+
+    def subject(self, identity: UUID, row: Row) -> Subject:
+        """The subject whose wrapped key is in `row` (kek, erasure, wrapped). Sealing needs no permit."""
+        key = (identity, row["wrapped"])
+        found = self._subjects.get(key)
+        if found is None:
+            data_key = self._keyring.unwrap(str(identity), WrappedKey(row["kek"], row["erasure"], row["wrapped"]))
+            found = Subject(identity, self._keyring.suite, data_key, {})
+            _remember(self._subjects, key, found)
+        return found
+
+    async def subjects(self, connection: Connection[Any], identities: Sequence[UUID]) -> dict[UUID, Subject]:
+        """Several subjects in one round trip; those without a key (erased, unknown) are left out."""
+        rows = await connection.fetch(
+            "SELECT subject, kek, erasure, wrapped FROM data_keys WHERE (bucket, subject) IN (SELECT * FROM unnest($1::smallint[], $2::uuid[]))",
+            [bucket_of(identity) for identity in identities], list(identities),
+        )  # fmt: skip
+        return {row["subject"]: self.subject(row["subject"], row) for row in rows}
+
+    def forget(self, resident: UUID) -> None:
+        """Drop what is cached of a resident; correctness never depends on it (epochs are compared on every read)."""
+        self._standings.pop(resident, None)
+        for asked in [asked for asked in self._permits if asked.resident == resident]:
+            del self._permits[asked]
+
+    # decisions
+
+    async def permit(self, connection: Connection[Any], asked: Asked, *, fresh: bool = False) -> Permit:
+        """The permit for `asked`, from the cache or decided now. Raises NotFound when the resident does not exist."""
+        found = self._permits.get(asked)
+        if found is not None and not fresh:
+            return found
+        now = await connection.fetchval("SELECT clock_timestamp()")
+        standing = await self._standing(connection, asked.resident)
+        decision = self._decide(standing, asked, now, await self._source_of(connection, asked.party))
+        permit = Permit(
+            resident=str(asked.resident), recipient=asked.acts_for or asked.actor, purpose=asked.purpose or "", decision=decision,
+            resident_epoch=standing.epoch, issued_at=now, valid_until=decision.valid_until, basis="self" if asked.self_access else "consent",
+        )  # fmt: skip
+        _remember(self._permits, asked, permit)
+        return permit
+
+    async def policy(self, connection: Connection[Any], resident: UUID) -> tuple[Policy, list[dict[str, Any]]]:
+        """The compiled policy and the Consents behind it (newest versions, withdrawn ones too), for `consent/` and the resident only."""
+        standing = await self._standing(connection, resident)
+        return standing.policy, await self._consents(connection, standing.subject)
+
+    def _decide(self, standing: _Standing, asked: Asked, now: datetime, source: str | None) -> Decision:
+        if asked.self_access:
+            return self_access(f"Patient/{asked.resident}")
+        request = Request(actor=asked.actor, acts_for=asked.acts_for, purpose=asked.purpose, action=asked.action, at=now)
+        decision = decide(standing.policy, request)
+        return either(decision, own_upload(standing.policy, request, source)) if source else decision
+
+    async def _standing(self, connection: Connection[Any], resident: UUID) -> _Standing:
+        row = await connection.fetchrow(
+            "SELECT r.epoch, r.zone, k.kek, k.erasure, k.wrapped FROM residents r JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id "
+            "WHERE r.bucket = $1 AND r.id = $2", bucket_of(resident), resident,
+        )  # fmt: skip
+        if row is None:
+            raise NotFound("There is no such resident.")
+        known = self._standings.get(resident)
+        if known is not None and known.epoch == row["epoch"]:
+            return known
+        subject = self.subject(resident, row)
+        zone = row["zone"] or "Asia/Shanghai"
+        policy = compile_policy(await self._consents(connection, subject), resident=f"Patient/{resident}", zone=zone)
+        standing = _Standing(row["epoch"], subject, policy, zone)
+        _remember(self._standings, resident, standing)
+        return standing
+
+    async def _consents(self, connection: Connection[Any], subject: Subject) -> list[dict[str, Any]]:
+        rows = await connection.fetch(
+            "SELECT id, version, body FROM records WHERE bucket = $1 AND resident = $2 AND kind = $3 AND NOT deleted ORDER BY recorded, id",
+            bucket_of(subject.id), subject.id, KIND_NUMBERS["consent"],
+        )  # fmt: skip
+        opened = ((row["id"], _open(subject, row)) for row in rows)
+        return [orjson.loads(body.resource(str(identity), slot)) for identity, body in opened for slot in body.header.slots]
+
+    async def _source_of(self, connection: Connection[Any], party: int | None) -> str | None:
+        if party is None:
+            return None
+        return (await self.references(connection, [party]))[party]
+
+    async def references(self, connection: Connection[Any], parties: Sequence[int]) -> dict[int, str]:
+        """Party numbers to Organization references; a number never changes hands, so they are kept."""
+        if any(number not in self._party_references for number in parties):
+            rows = await connection.fetch("SELECT number, id FROM parties")
+            self._party_references = {row["number"]: f"Organization/{row['id']}" for row in rows}
+        return self._party_references
+
+    # reading
+
+    async def history(
+        self, connection: Connection[Any], asked: Asked, *, kinds: Sequence[str], after: tuple[datetime, UUID] | None = None, limit: int = 200,
+        since: datetime | None = None, until: datetime | None = None,
+    ) -> tuple[Permit, list[Row]]:  # fmt: skip
+        """A permit and the candidate rows it may reach, newest first, read in one snapshot with the epoch it was decided under."""
+        permit = await self.permit(connection, asked)
+        for _ in range(5):
+            rows = await self._candidates(connection, permit, asked, kinds, after, limit, since, until)
+            if not rows:
+                raise NotFound("There is no such resident.")
+            now = rows[0]["now"]
+            if rows[0]["epoch"] == permit.resident_epoch and (permit.valid_until is None or now < permit.valid_until):
+                return permit, [row for row in rows if row["id"] is not None]
+            self.forget(asked.resident)
+            permit = await self.permit(connection, asked, fresh=True)
+        raise PermitRequired("Consent changed again and again while it was read.")
+
+    async def _candidates(self, connection: Connection[Any], permit: Permit, asked: Asked, kinds: Sequence[str], after: tuple[datetime, UUID] | None,
+                          limit: int, since: datetime | None, until: datetime | None) -> list[Row]:  # fmt: skip
+        decision = permit.decision
+        references = await self.references(connection, [])
+        sources = None if decision.sources is None else [number for number, reference in references.items() if reference in decision.sources]
+        return await connection.fetch(
+            _CANDIDATES, bucket_of(asked.resident), asked.resident, [KIND_NUMBERS[kind] for kind in kinds], decision.classes,
+            permit.basis == "self", _later(decision.since, since), _earlier(decision.until, until), sources, decision.restricted,
+            after[0] if after else None, after[1] if after else None, limit,
+        )  # fmt: skip
+
+    async def one(self, connection: Connection[Any], asked: Asked, record: UUID) -> tuple[Permit, Row] | None:
+        """A permit and one record's row, or None when there is none of this resident."""
+        permit = await self.permit(connection, asked)
+        for _ in range(5):
+            row = await connection.fetchrow(_ONE, bucket_of(record), record, asked.resident)
+            if row is None:
+                return None
+            if row["epoch"] == permit.resident_epoch and (permit.valid_until is None or row["now"] < permit.valid_until):
+                return permit, row
+            self.forget(asked.resident)
+            permit = await self.permit(connection, asked, fresh=True)
+        raise PermitRequired("Consent changed again and again while it was read.")
+
+    async def versions(self, connection: Connection[Any], asked: Asked, record: UUID) -> tuple[Permit, list[Row]]:
+        """A permit and every version of a record, newest first."""
+        permit = await self.permit(connection, asked)
+        for _ in range(5):
+            rows = await connection.fetch(_VERSIONS, bucket_of(record), record, asked.resident)
+            if not rows:
+                return permit, []
+            if rows[0]["epoch"] == permit.resident_epoch and (permit.valid_until is None or rows[0]["now"] < permit.valid_until):
+                return permit, rows
+            self.forget(asked.resident)
+            permit = await self.permit(connection, asked, fresh=True)
+        raise PermitRequired("Consent changed again and again while it was read.")
+
+    def disclose(self, permit: Permit, rows: Sequence[Row]) -> Iterator[Disclosed]:
+        """Open rows as far as the permit reaches. Rows carry the wrapped key of their resident. The only way out."""
+        if not isinstance(permit, Permit):
+            raise PermitRequired("Data of a resident was asked for without a permit.")
+        for row in rows:
+            if str(row["resident"]) != permit.resident:
+                raise PermitRequired("A permit for one resident was used for another.")
+            body = _open(self.subject(row["resident"], row), row)
+            yield self._passed(permit, row, body)
+
+    def _passed(self, permit: Permit, row: Row, body: Body) -> Disclosed:
+        header, decision, record_id = body.header, permit.decision, str(row["id"])
+        own = permit.basis == "self"
+        kept: list[tuple[Slot, bytes]] = []
+        rules: list[str] = []
+        for slot in header.slots:
+            served = body.resource(record_id, slot)
+            if own:
+                kept.append((slot, served))
+                continue
+            if not slot.classes:
+                continue
+            facts = Facts(
+                classes=slot.classes, starts=row["starts"], ends=row["ends"], source=self._party_references.get(row["party"]),
+                sensitivity=frozenset(header.sensitivity), confidentiality=header.confidentiality, resource_type=slot.type,
+                reference=f"{slot.type}/{join(record_id, slot.slot)}",
+            )  # fmt: skip
+            verdict = decision.check(facts, None if decision.exact else orjson.loads(served))
+            if verdict.decision == "deny":
+                continue
+            if verdict.rule and verdict.rule[0] not in rules:
+                rules.append(verdict.rule[0])
+            kept.append((slot, orjson.dumps(verdict.resource) if verdict.decision == "redact" else served))
+        shown = {slot.slot for slot, _ in kept}
+        hidden = frozenset(f"{slot.type}/{join(record_id, slot.slot)}" for slot in header.slots if slot.slot not in shown)
+        if hidden:
+            kept = [(slot, _scrubbed(served, hidden)) for slot, served in kept]
+        return Disclosed(
+            row["id"], row["version"], header.kind, row["starts"], row["ends"], row["party"], header, kept, tuple(rules), None if hidden else body.record
+        )
+
+
+_KEY = "k.kek, k.erasure, k.wrapped, r.epoch, clock_timestamp() AS now"
+_ROW = "d.id, d.version, d.kind, d.labels, d.starts, d.ends, d.party, d.recorded, d.deleted, d.body, r.id AS resident"
+
+_CANDIDATES = f"""SELECT {_KEY}, {_ROW} FROM residents r JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id
+LEFT JOIN LATERAL (
+  SELECT * FROM records d WHERE d.bucket = $1 AND d.resident = $2 AND NOT d.deleted AND d.kind = ANY($3::smallint[])
+  AND ($5 OR d.labels & $4::int <> 0) AND ($6::timestamptz IS NULL OR d.ends >= $6) AND ($7::timestamptz IS NULL OR d.starts <= $7)
+  AND ($8::int[] IS NULL OR d.party = ANY($8)) AND ($9 OR $5 OR NOT d.restricted)
+  AND ($10::timestamptz IS NULL OR (d.starts, d.id) < ($10, $11::uuid))
+  ORDER BY d.starts DESC, d.id DESC LIMIT $12) d ON true
+WHERE r.bucket = $1 AND r.id = $2 ORDER BY d.starts DESC, d.id DESC"""  # noqa: S608 - constant columns
+
+_ONE = f"""SELECT {_KEY}, {_ROW} FROM records d JOIN residents r ON r.bucket = d.bucket AND r.id = d.resident
+JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id WHERE d.bucket = $1 AND d.id = $2 AND d.resident = $3"""  # noqa: S608 - constant columns
+
+_VERSIONS = f"""SELECT {_KEY}, {_ROW} FROM (SELECT * FROM record_columns($1, $2)) d JOIN residents r ON r.bucket = $1 AND r.id = d.resident
+JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id WHERE d.resident = $3 ORDER BY d.version DESC""".replace(  # noqa: S608 - constant columns
+    "SELECT * FROM record_columns($1, $2)",
+    " UNION ALL ".join(
+        f"SELECT id, version, kind, labels, starts, ends, party, recorded, deleted, body, resident FROM {table} WHERE bucket = $1 AND id = $2"  # noqa: S608
+        for table in ("records", "record_history")
+    ),
+)
+
+
+def _open(subject: Subject, row: Row) -> Body:
+    return Body(unpack(subject.sealer("records").open(row["body"], *_body_place(subject.id, row["id"], row["version"]))))
+
+
+def _scrubbed(served: bytes, hidden: frozenset[str]) -> bytes:
+    """A resource without list entries that point at resources held back (panel members, Provenance targets, results)."""
+    return orjson.dumps(_without(orjson.loads(served), hidden))
+
+
+def _without(value: Any, hidden: frozenset[str]) -> Any:
+    if isinstance(value, dict):
+        return {key: left for key, child in value.items() if (left := _without(child, hidden)) not in ([], {})}
+    if isinstance(value, list):
+        return [_without(child, hidden) for child in value if not (isinstance(child, dict) and child.get("reference") in hidden)]
+    return value
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((moment for moment in (one, other) if moment), default=None)
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min((moment for moment in (one, other) if moment), default=None)
+
+
+def _remember(cache: dict[Any, Any], key: Any, value: Any) -> None:
+    if len(cache) >= _CACHE:
+        for old in list(cache)[: _CACHE // 4]:
+            del cache[old]
+    cache[key] = value

@@ -1,0 +1,287 @@
+"""Writing records: many uploads, one transaction; natural keys decide new, duplicate or new version.
+
+Order inside the transaction: receipts claimed, records (with history, series, originals), outbox, audit last. Two writers
+that meet on one natural key or file are told apart by a unique index: the later one is rolled back and tried again, and
+then finds the earlier one's rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from asyncpg import Record as Row
+
+from hub.audit.trail import Entry, Trail
+from hub.store.body import Body, Header, assemble
+from hub.store.chunks import chunks
+from hub.store.database import Connection, Database
+from hub.store.ids import bucket_of, join, new_record_id
+from hub.store.seal import unpack
+from hub.store.vault import CHANNELS, KIND_NUMBERS, LABEL_RULES, Subject, Vault, _body_place
+from mappings.face import Resource
+from schemas.classes import DataClass
+from schemas.errors import Conflict, NotFound
+from schemas.records import STANDARD_VERSION, Envelope, Series
+
+COPY_FROM = 8
+"""Rows from which COPY beats an executed statement here (docs/decisions/0002-store.md)."""
+
+
+class Draft(msgspec.Struct):
+    """A record on its way in. `resources` makes its FHIR face once the record id is known.
+
+    original: the bytes it came from, sealed with it (None = kept with the first draft of the same upload)
+    """
+
+    resident: UUID
+    kind: str
+    natural: tuple[str, ...]
+    record: bytes
+    resources: Callable[[str, str], Sequence[Resource]]
+    starts: datetime
+    ends: datetime
+    party: int
+    adapter: str
+    adapter_version: str
+    series: list[Series] = []
+    original: bytes | None = None
+    sensitivity: tuple[str, ...] = ()
+    row: int | None = None
+    record_id: UUID | None = None
+    raises_epoch: bool = False
+    shown: Envelope | None = None
+    outcome: "Outcome | None" = None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a draft: `new`, `updated` or `duplicate`, its record and version, and the resources it shows."""
+
+    status: str
+    record: UUID
+    version: int
+    resources: list[str]
+
+
+class ReceiptRow(msgspec.Struct):
+    """The receipt of one upload, as its table holds it. `file` is set only when every row was taken."""
+
+    id: UUID
+    party: int
+    format: str
+    status: str
+    created: datetime
+    fingerprint: bytes
+    file: bytes | None = None
+    idempotency: bytes | None = None
+    subject: UUID | None = None
+    detail: bytes | None = None
+
+
+class Upload(msgspec.Struct):
+    """What one request writes: drafts, its receipt, rows that wait for identity, audit entries."""
+
+    drafts: list[Draft]
+    entries: Callable[["Upload"], list[Entry]]
+    receipt: ReceiptRow | None = None
+    keys: list[tuple[object, ...]] = []
+    pending: list[tuple[object, ...]] = []
+    first: UUID | None = None
+
+
+class _Batch(msgspec.Struct):
+    records: list[tuple[object, ...]] = []
+    series: list[tuple[object, ...]] = []
+    originals: list[tuple[object, ...]] = []
+    superseded: list[tuple[UUID, int]] = []
+    epochs: set[UUID] = set()
+    owed: list[tuple[UUID, UUID, int]] = []
+
+
+_RECORD_COLUMNS = (
+    "bucket", "id", "version", "resident", "kind", "labels", "restricted", "label_rules", "starts", "ends", "party", "natural", "content",
+    "original", "deleted", "recorded", "body",
+)  # fmt: skip
+_SERIES_COLUMNS = ("bucket", "record", "version", "channel", "chunk", "resident", "labels", "body")
+_ORIGINAL_COLUMNS = ("bucket", "id", "resident", "format", "received", "body")
+_EXISTING = """SELECT r.bucket, r.natural, r.id, r.version, r.content, r.body, r.resident, r.deleted FROM records r
+JOIN unnest($1::smallint[], $2::bytea[]) AS wanted(bucket, natural) ON r.bucket = wanted.bucket AND r.natural = wanted.natural"""
+_OWE = """INSERT INTO outbox (bucket, resident, receiver, record, version) SELECT o.bucket, o.resident, p.number, o.record, o.version
+FROM unnest($1::smallint[], $2::uuid[], $3::uuid[], $4::int[]) AS o(bucket, resident, record, version)
+CROSS JOIN (SELECT number FROM parties WHERE deliver_to IS NOT NULL) p ORDER BY o.record ON CONFLICT DO NOTHING"""
+
+
+async def write(database: Database, vault: Vault, trail: Trail, uploads: Sequence[Upload]) -> None:
+    """Write uploads durably, setting each draft's outcome (or `Upload.first` when the same file is stored already).
+
+    Raises NotFound when a resident has no key (erased meanwhile), Conflict when others kept changing the same records.
+    """
+    for attempt in range(6):
+        try:
+            await _transaction(database, vault, trail, uploads)
+        except asyncpg.UniqueViolationError:
+            if len(uploads) > 1:
+                for upload in uploads:
+                    await write(database, vault, trail, [upload])
+                return
+            await asyncio.sleep(0.005 * attempt)
+        else:
+            return
+    raise Conflict("Other writers kept changing the same records.", advice="Send the same request again.")
+
+
+async def _transaction(database: Database, vault: Vault, trail: Trail, uploads: Sequence[Upload]) -> None:
+    now = datetime.now(UTC)
+    async with database.connection() as connection:
+        subjects = await vault.subjects(connection, list({draft.resident for upload in uploads for draft in upload.drafts}))
+        async with trail.held(), connection.transaction():
+            await connection.execute("SET LOCAL synchronous_commit = on")
+            live = await _claim_files(connection, uploads)
+            await connection.executemany("INSERT INTO data_keys (bucket, subject, kek, erasure, wrapped, expires) VALUES ($1, $2, $3, $4, $5, $6)", [key for upload in live for key in upload.keys])  # fmt: skip
+            for wave in _waves(subjects, [draft for upload in live for draft in upload.drafts]):
+                await _write_wave(connection, subjects, wave, now)
+            await _finish(connection, trail, live)
+
+
+async def _claim_files(connection: Connection[Any], uploads: Sequence[Upload]) -> list[Upload]:
+    """The uploads whose file is not stored yet; the others learn the first receipt."""
+    wanted = [(upload.receipt.party, upload.receipt.file) for upload in uploads if upload.receipt and upload.receipt.file]
+    rows = await connection.fetch("SELECT party, file, id FROM receipts WHERE (party, file) IN (SELECT * FROM unnest($1::int[], $2::bytea[]))", [party for party, _ in wanted], [file for _, file in wanted]) if wanted else []  # fmt: skip
+    known: dict[tuple[int, bytes], UUID] = {(row["party"], row["file"]): row["id"] for row in rows}
+    live = []
+    for upload in uploads:
+        receipt = upload.receipt
+        if receipt is None or receipt.file is None:
+            live.append(upload)
+        elif (first := known.get((receipt.party, receipt.file))) is not None:
+            upload.first = first
+        else:
+            known[receipt.party, receipt.file] = receipt.id
+            live.append(upload)
+    return live
+
+
+def _waves(subjects: dict[UUID, Subject], drafts: Iterable[Draft]) -> list[list[tuple[Draft, bytes]]]:
+    """Drafts with their natural tokens; a repeat of a key waits for the next wave, so that it meets the first one stored."""
+    waves: list[list[tuple[Draft, bytes]]] = []
+    counts: dict[bytes, int] = {}
+    for draft in drafts:
+        subject = subjects.get(draft.resident)
+        if subject is None:
+            raise NotFound("A resident of this upload does not exist any more.")
+        token = subject.token(b"natural", *(part.encode() for part in draft.natural))
+        number = counts.get(token, 0)
+        counts[token] = number + 1
+        if number == len(waves):
+            waves.append([])
+        waves[number].append((draft, token))
+    return waves
+
+
+async def _write_wave(connection: Connection[Any], subjects: dict[UUID, Subject], wave: list[tuple[Draft, bytes]], now: datetime) -> None:
+    rows = await connection.fetch(_EXISTING, [bucket_of(draft.resident) for draft, _ in wave], [token for _, token in wave])
+    existing = {row["natural"]: row for row in rows}
+    batch = _Batch([], [], [], [], set(), [])
+    for draft, token in wave:
+        _prepare(subjects[draft.resident], draft, token, existing.get(token), batch, now)
+    await _store(connection, batch)
+
+
+def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, batch: _Batch, now: datetime) -> None:
+    packed = [(CHANNELS[series.channel], number, body, _channel_class(series.channel)) for series in draft.series if series.channel in CHANNELS for number, body in chunks(series)]  # fmt: skip
+    content = subject.token(b"content", draft.record, *(body for _, _, body, _ in packed))
+    previous = _opened(subject, old) if old is not None else None
+    if old is not None and previous is not None and old["content"] == content and not old["deleted"]:
+        shown = [f"{slot.type}/{join(str(old['id']), slot.slot)}" for slot in previous.header.slots]
+        draft.outcome = Outcome("duplicate", old["id"], old["version"], shown)
+        return
+    bucket = bucket_of(draft.resident)
+    identity: UUID = old["id"] if old is not None else draft.record_id or new_record_id(bucket)
+    version = old["version"] + 1 if old is not None else 1
+    updated = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    resources = draft.resources(str(identity), updated)
+    labels = 0
+    for resource in resources:
+        labels |= resource.classes
+    for _, _, _, classes in packed:
+        labels |= classes
+    header = Header(draft.kind, STANDARD_VERSION, draft.adapter, draft.adapter_version, [], 0, list(draft.sensitivity), "R" if draft.sensitivity else "N", draft.row)
+    plain = assemble(header, draft.record, resources, version=version, updated=updated, previous=previous)
+    original = new_record_id(bucket) if draft.original is not None else None
+    if draft.original is not None:
+        batch.originals.append((bucket, original, draft.resident, draft.adapter, now, subject.seal("originals", draft.original, original.bytes)))  # type: ignore[union-attr]  # set with it
+    batch.records.append((
+        bucket, identity, version, draft.resident, KIND_NUMBERS[draft.kind], labels, bool(draft.sensitivity), LABEL_RULES, draft.starts, draft.ends,
+        draft.party, natural, content, original, False, now, subject.seal_body(plain, identity, version),
+    ))  # fmt: skip
+    for channel, number, body, classes in packed:
+        sealed = subject.sealer("series").seal(body, subject.id.bytes, identity.bytes, bytes((channel,)), str((version, number)).encode())
+        batch.series.append((bucket, identity, version, channel, number, draft.resident, classes, sealed))
+    if old is not None:
+        batch.superseded.append((identity, bucket))
+    if draft.raises_epoch:
+        batch.epochs.add(draft.resident)
+    batch.owed.append((draft.resident, identity, version))
+    draft.outcome = Outcome("updated" if old is not None else "new", identity, version, [f"{r.type}/{join(str(identity), r.slot)}" for r in resources])
+
+
+def _channel_class(channel: str) -> int:
+    return int(DataClass.LOCATION if channel in ("latitude", "longitude") else DataClass.ACTIVITY)
+
+
+def _opened(subject: Subject, row: Row) -> Body:
+    """The version being superseded: its slots' versions carry over. Nothing of it leaves this module."""
+    return Body(unpack(subject.sealer("records").open(row["body"], *_body_place(subject.id, row["id"], row["version"]))))
+
+
+async def _store(connection: Connection[Any], batch: _Batch) -> None:
+    if batch.superseded:
+        await connection.execute(
+            f"WITH old AS (DELETE FROM records WHERE (bucket, id) IN (SELECT * FROM unnest($1::smallint[], $2::uuid[])) RETURNING {', '.join(_RECORD_COLUMNS)}) "  # noqa: S608 - constant columns
+            f"INSERT INTO record_history ({', '.join(_RECORD_COLUMNS)}) SELECT * FROM old",
+            [bucket for _, bucket in batch.superseded], [identity for identity, _ in batch.superseded],
+        )  # fmt: skip
+    await _insert(connection, "records", _RECORD_COLUMNS, batch.records)
+    await _insert(connection, "series", _SERIES_COLUMNS, batch.series)
+    await _insert(connection, "originals", _ORIGINAL_COLUMNS, batch.originals)
+    if batch.epochs:
+        await connection.executemany("UPDATE residents SET epoch = epoch + 1 WHERE bucket = $1 AND id = $2", [(bucket_of(identity), identity) for identity in batch.epochs])
+    if batch.owed:
+        residents, records, versions = zip(*batch.owed, strict=True)
+        await connection.execute(_OWE, [bucket_of(identity) for identity in residents], list(residents), list(records), list(versions))
+
+
+async def _insert(connection: Connection[Any], table: str, columns: Sequence[str], rows: list[tuple[object, ...]]) -> None:
+    if len(rows) >= COPY_FROM:
+        await connection.copy_records_to_table(table, records=rows, columns=columns)
+    elif rows:
+        places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+        await connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)  # noqa: S608 - constant names
+
+
+async def _finish(connection: Connection[Any], trail: Trail, uploads: Sequence[Upload]) -> None:
+    receipts = [_receipt_row(upload) for upload in uploads if upload.receipt is not None]
+    await _insert(connection, "receipts", ("id", "party", "format", "status", "created", "file", "idempotency", "subject", "detail", "records", "versions", "rows", "fingerprint"), receipts)  # fmt: skip
+    await _insert(connection, "pending", ("id", "party", "receipt", "row", "reason", "subject", "expires", "body"), [row for upload in uploads for row in upload.pending])
+    entries = [entry for upload in uploads for entry in upload.entries(upload)]
+    if entries:
+        await trail.append(connection, entries)
+
+
+def _receipt_row(upload: Upload) -> tuple[object, ...]:
+    receipt = upload.receipt
+    assert receipt is not None
+    outcomes = [(draft.outcome, draft.row) for draft in upload.drafts if draft.outcome]
+    if receipt.status == "stored" and any(outcome.status == "updated" for outcome, _ in outcomes):
+        receipt.status = "updated"
+    elif receipt.status == "stored" and outcomes and all(outcome.status == "duplicate" for outcome, _ in outcomes):
+        receipt.status = "duplicate"
+    return (
+        receipt.id, receipt.party, receipt.format, receipt.status, receipt.created, receipt.file, receipt.idempotency, receipt.subject, receipt.detail,
+        [outcome.record for outcome, _ in outcomes], [outcome.version for outcome, _ in outcomes], [row or 0 for _, row in outcomes], receipt.fingerprint,
+    )  # fmt: skip
