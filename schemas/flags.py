@@ -15,6 +15,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     "value-rounded": ("数值按规定取整", "The value was rounded as its definition asks"),
     "unit-converted": ("单位已换算，原值保留", "The unit was converted; the original is kept"),
     "unit-normalized": ("单位写法已改为 UCUM", "The unit's spelling was changed to UCUM"),
+    "unit-assumed": ("没有写单位，数值只合本标准的单位", "No unit is written; the value fits the unit of the standard only"),
     "code-system-assumed": ("编码没有写体系，按格式推定", "The code names no system; it was inferred"),
     "value-missing": ("没有数值，跳过", "No value; skipped"),
     "not-a-measure": ("不是本标准的指标，跳过", "Not a measure of the standard; skipped"),
