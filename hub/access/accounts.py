@@ -1,0 +1,161 @@
+"""Local accounts of people: residents, staff of a party, doctors, city levels, administrators.
+
+Sign-in names are kept as blind tokens, display names sealed, passwords as argon2id. An unknown name, a wrong password and a
+locked account answer alike and cost alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from functools import cache
+from secrets import token_urlsafe
+from typing import Any, Literal, cast, get_args
+from uuid import UUID, uuid4
+
+import msgspec
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+from asyncpg import UniqueViolationError
+
+from hub.store.database import Connection, Database
+from hub.store.keyring import Keyring
+from schemas.errors import BadRequest, Conflict, NotFound, Unauthenticated
+
+Role = Literal["resident", "staff", "doctor", "city", "admin"]
+
+SHORTEST, LONGEST = 10, 256
+"""Length of a password in characters. There are no composition rules: length is what helps (NIST SP 800-63B)."""
+
+MOST_FAILURES = 10
+LOCKED = timedelta(minutes=15)
+
+_BELONGS = {"resident": "resident", "staff": "party", "doctor": "party", "city": "area", "admin": ""}
+"""What an account of each role must name."""
+
+# argon2id with 46 MiB, two passes, one lane: above OWASP's minimum (46 MiB, one pass), about 60 ms of one core.
+_hasher = PasswordHasher(time_cost=2, memory_cost=47104, parallelism=1)
+# Two at a time: a flood of sign-ins takes at most 92 MiB and leaves the event loop free.
+_hashing = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
+
+
+class Account(msgspec.Struct, frozen=True):
+    """A person's account."""
+
+    id: UUID
+    role: Role
+    name: str
+    party: int | None
+    resident: UUID | None
+    area: str | None
+
+
+async def add(connection: Connection[Any], keyring: Keyring, *, login: str, name: str, role: str, party: int | None = None,
+              resident: UUID | None = None, area: str | None = None, password: str | None = None) -> UUID:  # fmt: skip
+    """A new account; without a password it signs in by passkey once one is registered. Raises BadRequest, or Conflict for a name that is taken."""
+    _check_role(role, {"party": party, "resident": resident, "area": area})
+    if not _normal(login):
+        raise BadRequest("A sign-in name is needed.", field="login")
+    account = uuid4()
+    hashed = await _hashed(password) if password is not None else None
+    try:
+        await connection.execute(
+            "INSERT INTO accounts (id, login, role, party, resident, area, name, password) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            account, _token(keyring, login), role, party, resident, area, _seal(keyring, account, name), hashed,
+        )  # fmt: skip
+    except UniqueViolationError:
+        raise Conflict("This sign-in name is taken.", field="login") from None
+    return account
+
+
+async def set_password(connection: Connection[Any], account: UUID, password: str) -> None:
+    """Change a password, unlock the account and end all its sessions."""
+    hashed = await _hashed(password)
+    async with connection.transaction():
+        await connection.execute("UPDATE accounts SET password = $2, failures = 0, locked_until = NULL WHERE id = $1", account, hashed)
+        await connection.execute("DELETE FROM sessions WHERE account = $1", account)
+
+
+async def account(connection: Connection[Any], keyring: Keyring, id_: UUID) -> Account:
+    """Raises NotFound."""
+    row = await connection.fetchrow("SELECT id, role, name, party, resident, area FROM accounts WHERE id = $1", id_)
+    if row is None:
+        raise NotFound("There is no such account.")
+    return opened(keyring, dict(row))
+
+
+def opened(keyring: Keyring, row: dict[str, Any]) -> Account:
+    """An account from its columns."""
+    name = keyring.hub_sealer("accounts").open(row["name"], b"name", row["id"].bytes).decode()
+    return Account(id=row["id"], role=row["role"], name=name, party=row["party"], resident=row["resident"], area=row["area"])
+
+
+async def signed_in(database: Database, keyring: Keyring, login: str, password: str, now: datetime) -> UUID:
+    """The account of this name and password. Raises Unauthenticated, in the same words and time whatever was wrong."""
+    async with database.connection() as connection:
+        row = await _attempt(connection, _token(keyring, login), now)
+    stored = row["password"] if row is not None else None
+    if not await _on_thread(_matches, stored or "", password) or row is None:
+        raise Unauthenticated("The name or the password is not right.", code="sign-in-failed", advice="Try again, or ask at the service desk.")
+    async with database.connection() as connection:
+        await connection.execute("UPDATE accounts SET failures = 0, locked_until = NULL WHERE id = $1", row["id"])
+    return cast(UUID, row["id"])
+
+
+async def _attempt(connection: Connection[Any], token: bytes, now: datetime) -> Any:
+    """Count an attempt before its password is looked at, so that parallel guesses all count; None = unknown or locked."""
+    async with connection.transaction():
+        # Not flushed to disk: otherwise the wait for it would tell known names from unknown ones.
+        await connection.execute("SET LOCAL synchronous_commit TO off")
+        return await connection.fetchrow(_COUNT, token, now, MOST_FAILURES, now + LOCKED)
+
+
+_COUNT = """UPDATE accounts SET failures = CASE WHEN locked_until IS NULL THEN failures + 1 ELSE 1 END,
+locked_until = CASE WHEN locked_until IS NULL AND failures + 1 >= $3 THEN $4::timestamptz END
+WHERE login = $1 AND (locked_until IS NULL OR locked_until <= $2) RETURNING id, password"""
+
+
+def _check_role(role: str, given: dict[str, object]) -> None:
+    if role not in get_args(Role):
+        raise BadRequest(f"A role is one of {', '.join(get_args(Role))}.", field="role")
+    needed = _BELONGS[role]
+    if needed and given[needed] is None:
+        raise BadRequest(f"An account of this role names its {needed}.", field=needed)
+    if role != "resident" and given["resident"] is not None:
+        raise BadRequest("Only a resident's own account names a resident.", field="resident")
+
+
+def _normal(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).strip().casefold()
+
+
+def _token(keyring: Keyring, login: str) -> bytes:
+    return keyring.token("login", _normal(login))
+
+
+def _seal(keyring: Keyring, account: UUID, name: str) -> bytes:
+    return keyring.hub_sealer("accounts").seal(name.encode(), b"name", account.bytes)
+
+
+async def _hashed(password: str) -> str:
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise BadRequest(f"A password has {SHORTEST} to {LONGEST} characters.", field="password")
+    return str(await _on_thread(_hasher.hash, unicodedata.normalize("NFKC", password)))
+
+
+@cache
+def _nobodys() -> str:
+    return _hasher.hash(token_urlsafe(32))
+
+
+def _matches(stored: str, password: str) -> bool:
+    try:
+        return _hasher.verify(stored or _nobodys(), unicodedata.normalize("NFKC", password[: LONGEST + 1]))
+    except (Argon2Error, InvalidHashError):
+        return False
+
+
+async def _on_thread(work: Any, *arguments: str) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(_hashing, work, *arguments)

@@ -1,0 +1,57 @@
+"""What is read off a request: the hub it came to, and small bodies with a limit, of which no part reaches a disk or a log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+
+from schemas.errors import BadRequest, TooLarge
+
+if TYPE_CHECKING:
+    from hub.service import Hub
+
+PURPOSE_HEADER = "x-purpose-of-use"
+LIMIT = 64 * 1024
+_FORM = "application/x-www-form-urlencoded"
+_MOST_FIELDS = 32
+
+
+def hub_of(request: Request) -> Hub:
+    """The hub this request came to."""
+    return cast("Hub", request.app.state.hub)
+
+
+async def body(request: Request, limit: int = LIMIT) -> bytes:
+    """The request's body; read once, then kept with the request. Raises TooLarge."""
+    kept = getattr(request.state, "small_body", None)
+    if isinstance(kept, bytes):
+        return kept
+    chunks, length = [], 0
+    async for chunk in request.stream():
+        length += len(chunk)
+        if length > limit:
+            raise TooLarge(f"The body is over {limit} bytes.", code="invalid_request")
+        chunks.append(chunk)
+    request.state.small_body = b"".join(chunks)
+    return bytes(request.state.small_body)
+
+
+def is_form(request: Request) -> bool:
+    """Whether the body is a url-encoded form."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == _FORM
+
+
+async def fields(request: Request) -> dict[str, str]:
+    """The fields of a url-encoded form, each at most once. Raises BadRequest (`invalid_request`) or TooLarge."""
+    if not is_form(request):
+        raise BadRequest(f"The body must be {_FORM}.", code="invalid_request")
+    try:
+        pairs = parse_qsl((await body(request)).decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
+    except ValueError:
+        raise BadRequest("The form cannot be read.", code="invalid_request") from None
+    named = dict(pairs)
+    if len(named) != len(pairs):
+        raise BadRequest("A field is there more than once.", code="invalid_request")
+    return named

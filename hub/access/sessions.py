@@ -1,0 +1,204 @@
+"""Server-side sessions of people: a random cookie, of which the table holds the SHA-256.
+
+A session ends after half an hour without a request, after twelve hours in any case, and at once when it is revoked. Signing in
+makes a new one. Unsafe methods need the session's CSRF token and must not come from another origin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import msgspec
+from fastapi import Request, Response
+
+from hub.access import accounts, requests
+from hub.access.accounts import Role
+from hub.access.requests import hub_of
+from hub.store.database import Connection, Database
+from hub.store.keyring import Keyring
+from schemas.errors import Refused, Unauthenticated
+
+if TYPE_CHECKING:
+    from hub.settings import Settings
+
+IDLE = timedelta(minutes=30)
+ABSOLUTE = timedelta(hours=12)
+CHALLENGE = timedelta(minutes=5)
+CSRF_HEADER = "x-csrf-token"
+CSRF_FIELD = "csrf"
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# So that reading a page does not write a row each time; the idle limit is off by no more than this.
+_SEEN_EVERY = timedelta(minutes=1)
+
+
+class Person(msgspec.Struct, frozen=True):
+    """A person who is signed in. `signed_in_at` is for acts that ask for a recent sign-in."""
+
+    account: UUID
+    role: Role
+    name: str
+    party: int | None
+    resident: UUID | None
+    area: str | None
+    csrf: str
+    signed_in_at: datetime
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A live session; `person` is None before sign-in."""
+
+    token: bytes
+    csrf: str
+    person: Person | None
+
+
+async def session(request: Request) -> Session | None:
+    """The live session of this request, if it has one."""
+    hub = hub_of(request)
+    cookie = request.cookies.get(cookie_name(hub.settings))
+    return await found(hub.database, hub.keyring, cookie, datetime.now(UTC)) if cookie else None
+
+
+async def require_person(request: Request, *roles: str, csrf: str | None = None) -> Person:
+    """The person who asks, of one of `roles` (any when none is named); checks CSRF on unsafe methods.
+
+    csrf: the token, where the caller read it from a multipart body itself; otherwise the header or the form field `csrf` counts.
+    Raises Unauthenticated or Refused.
+    """
+    current = await session(request)
+    if current is None or current.person is None:
+        raise Unauthenticated("Nobody is signed in here.", advice="Sign in at /sign-in.")
+    await require_csrf(request, current, csrf)
+    if roles and current.person.role not in roles:
+        raise Refused("This page is for another role.", advice="Sign in with the account for it.")
+    return current.person
+
+
+async def require_csrf(request: Request, current: Session, given: str | None = None) -> None:
+    """Raises Refused for an unsafe method without the session's CSRF token, or from another origin."""
+    if request.method in _SAFE:
+        return
+    if not _same_origin(request) or not hmac.compare_digest((given or await _given(request)).encode(), current.csrf.encode()):
+        raise Refused("The page this came from is too old, or not ours.", code="csrf", advice="Load the page again and repeat the step.")
+
+
+async def found(database: Database, keyring: Keyring, cookie: str, now: datetime) -> Session | None:
+    """The session of a cookie, live at `now`."""
+    async with database.connection() as connection:
+        row = await connection.fetchrow(_FIND, digest(cookie), now, now - IDLE)
+        if row is not None and now - row["seen"] > _SEEN_EVERY:
+            await connection.execute("UPDATE sessions SET seen = $2 WHERE token = $1 AND seen < $2", row["token"], now)
+    return _session(keyring, dict(row)) if row is not None else None
+
+
+_FIND = """SELECT s.token, s.csrf, s.account, s.created, s.seen, a.id, a.role, a.name, a.party, a.resident, a.area
+FROM sessions s LEFT JOIN accounts a ON a.id = s.account
+WHERE s.token = $1 AND s.expires > $2 AND s.seen > $3"""
+
+
+def _session(keyring: Keyring, row: dict[str, Any]) -> Session | None:
+    if row["account"] is None:
+        return Session(row["token"], row["csrf"], None)
+    if row["id"] is None:  # the account was removed
+        return None
+    known = accounts.opened(keyring, row)
+    person = Person(known.id, known.role, known.name, known.party, known.resident, known.area, row["csrf"], row["created"])
+    return Session(row["token"], row["csrf"], person)
+
+
+async def begin(connection: Connection[Any], account: UUID | None, now: datetime, instead_of: bytes | None = None) -> str:
+    """A new session in place of an old one; returns its cookie. `account` is None before sign-in."""
+    cookie = secrets.token_urlsafe(32)
+    async with connection.transaction():
+        if instead_of is not None:
+            await revoke(connection, instead_of)
+        await connection.execute(
+            "INSERT INTO sessions (token, account, csrf, created, seen, expires) VALUES ($1, $2, $3, $4, $4, $5)",
+            digest(cookie), account, secrets.token_urlsafe(32), now, now + (ABSOLUTE if account else IDLE),
+        )  # fmt: skip
+        await _sweep(connection, now)
+    return cookie
+
+
+async def revoke(connection: Connection[Any], token: bytes) -> None:
+    """End one session."""
+    await connection.execute("DELETE FROM sessions WHERE token = $1", token)
+
+
+async def revoke_all(connection: Connection[Any], account: UUID) -> None:
+    """End every session of an account, on every worker, from the next request on."""
+    await connection.execute("DELETE FROM sessions WHERE account = $1", account)
+
+
+async def challenge(connection: Connection[Any], token: bytes, purpose: str, now: datetime) -> bytes:
+    """A fresh WebAuthn challenge kept with the session for five minutes; it replaces the one before."""
+    fresh = secrets.token_bytes(32)
+    until = int((now + CHALLENGE).timestamp()).to_bytes(8, "big")
+    await connection.execute("UPDATE sessions SET challenge = $2 WHERE token = $1", token, until + fresh + purpose.encode())
+    return fresh
+
+
+async def spend_challenge(connection: Connection[Any], token: bytes, purpose: str, now: datetime) -> bytes:
+    """The session's challenge, which no one gets again. Raises Unauthenticated when there is none for this purpose, or it is old."""
+    kept = await connection.fetchval(
+        "UPDATE sessions s SET challenge = NULL FROM (SELECT token, challenge FROM sessions WHERE token = $1 FOR UPDATE) old "
+        "WHERE s.token = old.token RETURNING old.challenge",
+        token,
+    )
+    if kept is None or kept[40:] != purpose.encode() or int.from_bytes(kept[:8], "big") < now.timestamp():
+        raise Unauthenticated("The step took too long, or was done before.", advice="Begin again.")
+    return cast(bytes, kept[8:40])
+
+
+def digest(cookie: str) -> bytes:
+    """A cookie as the table holds it."""
+    return hashlib.sha256(cookie.encode("utf-8", "surrogatepass")).digest()
+
+
+def cookie_name(settings: Settings) -> str:
+    """`__Host-` cookies do not come back over plain http in most clients."""
+    return "__Host-kinehub_session" if _secure(settings) else "kinehub_session"
+
+
+def set_cookie(response: Response, settings: Settings, cookie: str) -> None:
+    """Hand a session's cookie to the browser, until it is closed."""
+    response.set_cookie(cookie_name(settings), cookie, path="/", secure=_secure(settings), httponly=True, samesite="lax")
+
+
+def clear_cookie(response: Response, settings: Settings) -> None:
+    """Take the cookie back."""
+    response.delete_cookie(cookie_name(settings), path="/", secure=_secure(settings), httponly=True, samesite="lax")
+
+
+def _secure(settings: Settings) -> bool:
+    return settings.base_url.startswith("https://")
+
+
+async def _given(request: Request) -> str:
+    header = request.headers.get(CSRF_HEADER)
+    if header is not None or not requests.is_form(request):
+        return header or ""
+    return (await requests.fields(request)).get(CSRF_FIELD, "")
+
+
+def _same_origin(request: Request) -> bool:
+    """Whether what the browser says of where the request came from, if it says anything, is ourselves."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("origin")
+    if origin is None:
+        return True
+    base = urlsplit(hub_of(request).settings.base_url)
+    return origin in (f"{base.scheme}://{base.netloc}", f"{base.scheme}://{request.headers.get('host', '')}")
+
+
+async def _sweep(connection: Connection[Any], now: datetime) -> None:
+    ended = "SELECT token FROM sessions WHERE expires < $1 OR seen < $2 LIMIT 20 FOR UPDATE SKIP LOCKED"
+    await connection.execute(f"DELETE FROM sessions WHERE token IN ({ended})", now, now - IDLE)  # noqa: S608 - constant
