@@ -269,14 +269,14 @@ def resident_add(options: Options, source: str | None, **given: Any) -> None:
 
     async def work(hub: service.Hub) -> tuple[UUID, bool]:
         async with hub.database.connection() as connection:
-            known = {str(found.id): found.number for found in await parties.everyone(connection)}
+            known = {str(found.id) for found in await parties.everyone(connection)}
         return await residents.register(hub, _resident(fields, known), actor="operator")
 
     identity, created = _run(options, work)
     _echo(options, {"resident_id": str(identity), "patient": f"Patient/{identity}", "created": created}, f"Patient/{identity}{'' if created else ' (known already)'}")
 
 
-def _resident(fields: dict[str, Any], known: dict[str, int]) -> Resident:
+def _resident(fields: dict[str, Any], known: set[str]) -> Resident:
     numbers = [_member(entry, known) for entry in fields.pop("member_numbers", [])]
     try:
         made = msgspec.convert({"zone": "Asia/Shanghai", **fields}, Resident)
@@ -285,12 +285,12 @@ def _resident(fields: dict[str, Any], known: dict[str, int]) -> Resident:
     return msgspec.structs.replace(made, member_numbers=numbers)
 
 
-def _member(entry: Any, known: dict[str, int]) -> MemberNumber:
+def _member(entry: Any, known: set[str]) -> MemberNumber:
     """`{"party": ID, "number": N}` or `"ID|N"`."""
     party_id, number = entry.partition("|")[::2] if isinstance(entry, str) else (str(entry.get("party", "")), str(entry.get("number", "")))
     if party_id not in known or not number:
         raise BadRequest("A member number names a registered party and a number.", field="member_numbers")
-    return MemberNumber(party=str(known[party_id]), number=number)
+    return MemberNumber(party=party_id, number=number)
 
 
 @resident.command("erase")

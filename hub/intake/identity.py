@@ -53,7 +53,7 @@ def phone_digits(value: str) -> str:
 
 
 def token(keyring: Keyring, system: str, value: str) -> bytes:
-    """The blind token of one identifier: `id-number`, `health-card`, `member:<party number>`, `source:<party number>`, `name-phone`."""
+    """The blind token of one identifier: `id-number`, `health-card`, `member:<party id>`, `name-phone`."""
     return keyring.token(system, value if system == "name-phone" else plain(value))
 
 
@@ -61,7 +61,7 @@ def name_phone(name: str, phone: str) -> str:
     return f"{plain(name)}|{phone_digits(phone)}"
 
 
-def hints(keyring: Keyring, who: Who, party: int) -> Iterator[Hint]:
+def hints(keyring: Keyring, who: Who, party: str) -> Iterator[Hint]:
     """Tokens for what a row says of its person, strongest first. An ID number that fails its check digit says nothing."""
     if who.id_number and id_number_valid(plain(who.id_number)):
         yield Hint(token(keyring, "id-number", who.id_number), True)
@@ -75,7 +75,7 @@ def hints(keyring: Keyring, who: Who, party: int) -> Iterator[Hint]:
         yield Hint(token(keyring, "name-phone", name_phone(who.name, who.phone)), False)
 
 
-async def match(connection: Connection[Any], keyring: Keyring, people: Sequence[Who], party: int) -> list[Match]:
+async def match(connection: Connection[Any], keyring: Keyring, people: Sequence[Who], party: str) -> list[Match]:
     """Each row's resident, in one round trip."""
     wanted = [list(hints(keyring, who, party)) for who in people]
     tokens = {hint.token for row in wanted for hint in row}

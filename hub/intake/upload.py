@@ -148,7 +148,7 @@ async def _named_resident(hub: Hub, delivery: Delivery) -> UUID | None:
         if delivery.identifier is None:
             return None
         who = _who(*delivery.identifier)
-        (found,) = await identity.match(connection, hub.keyring, [who], delivery.party.number)
+        (found,) = await identity.match(connection, hub.keyring, [who], str(delivery.party.id))
     if found.resident is None:
         raise NotFound("No resident of yours has this identifier.", field="identifier")
     return found.resident
@@ -166,7 +166,7 @@ async def _sorted(hub: Hub, delivery: Delivery, source: Adapter, resident: UUID 
     good = [row for row in rows if isinstance(row, Decoded) and _usable(row, delivery, found)]
     found.rejected += [RejectedRow(row.row, row.field, row.code, row.message, row.advice, row.cell) for row in rows if isinstance(row, Rejected)]
     async with hub.database.connection() as connection:
-        matches = await identity.match(connection, hub.keyring, [row.who or Who() for row in good], delivery.party.number)
+        matches = await identity.match(connection, hub.keyring, [row.who or Who() for row in good], str(delivery.party.id))
         zones = await _zones(hub, {match.resident or resident for match in matches} - {None})
         if resident is not None:
             await _refuse_another_person(hub, connection, resident, good, matches)

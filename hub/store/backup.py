@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy.engine import make_url
 
-from hub.store.postgres import tools
+from hub.store.postgres import binaries, environment
 from schemas.errors import Conflict, Unavailable
 
 _KEYS = "public.data_keys"
@@ -47,20 +47,14 @@ def _name(dsn: str) -> str:
     return make_url(dsn).database or "postgres"
 
 
-def _environment(dsn: str) -> dict[str, str]:
-    url = make_url(dsn)
-    named = {"PGHOST": url.host or str(url.query.get("host", "")), "PGPORT": str(url.port or url.query.get("port", "")), "PGUSER": url.username, "PGPASSWORD": str(url.password or ""), "PGDATABASE": url.database}  # fmt: skip
-    return {**os.environ, **{key: value for key, value in named.items() if value}}
-
-
 def _run(dsn: str, command: list[str]) -> None:
-    done = subprocess.run([tools() / command[0], *command[1:]], env=_environment(dsn), capture_output=True, text=True, check=False)  # noqa: S603 - our own tools
+    done = subprocess.run([binaries() / command[0], *command[1:]], env={**os.environ, **environment(dsn)}, capture_output=True, text=True, check=False)  # noqa: S603 - our own tools
     if done.returncode:
         raise Unavailable(f"{command[0]} failed: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}")
 
 
 def _query(dsn: str, statement: str) -> str:
-    done = subprocess.run([tools() / "psql", "-XAtqc", statement], env=_environment(dsn), capture_output=True, text=True, check=False)  # noqa: S603 - our own tools
+    done = subprocess.run([binaries() / "psql", "-XAtqc", statement], env={**os.environ, **environment(dsn)}, capture_output=True, text=True, check=False)  # noqa: S603 - our own tools
     if done.returncode:
         raise Unavailable(f"psql failed: {done.stderr.strip().splitlines()[0] if done.stderr.strip() else done.returncode}")
     return done.stdout.strip()

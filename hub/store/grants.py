@@ -64,7 +64,9 @@ async def looks(hub: Hub, resident: UUID, limit: int = 500) -> list[dict[str, An
     """Who did what with a resident's data, newest first: party, time, purpose, consent, outcome."""
     async with hub.database.connection() as connection:
         rows = await connection.fetch(
-            "SELECT at, party, actor, action, purpose, rule, outcome FROM audit WHERE resident = $1 ORDER BY at DESC LIMIT $2", resident, limit
+            "SELECT at, party, actor, action, purpose, rule, outcome, detail FROM audit WHERE resident = $1 ORDER BY at DESC LIMIT $2", resident, limit
         )
+        details = await hub.vault.open_details(connection, resident, [row["detail"] for row in rows])
         names = {party.number: party.name for party in await everyone(connection)}
-    return [dict(row) | {"at": row["at"].isoformat(), "party": names.get(row["party"])} for row in rows]
+    shown = [dict(row) | {"at": row["at"].isoformat(), "party": names.get(row["party"])} for row in rows]
+    return [entry | {"detail": detail} for entry, detail in zip(shown, details, strict=True)]

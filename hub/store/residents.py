@@ -58,7 +58,7 @@ def _tokens(hub: Hub, resident: Resident) -> list[tuple[bytes, bool]]:
     if resident.health_card:
         made.append((token(hub.keyring, "health-card", resident.health_card), True))
     made += [(token(hub.keyring, f"member:{member.party}", member.number), True) for member in resident.member_numbers]
-    if resident.phone:
+    if resident.phone and resident.name:
         made.append((token(hub.keyring, "name-phone", name_phone(resident.name, resident.phone)), False))
     return made
 

@@ -207,6 +207,16 @@ class Vault:
             self._party_references = {row["number"]: f"Organization/{row['id']}" for row in rows}
         return self._party_references
 
+    def seal_detail(self, resident: UUID, detail: object) -> bytes | None:
+        """What an audit entry tells in particular, sealed for the resident; None when nothing of them is at hand."""
+        standing = self._standings.get(resident)
+        return standing.subject.sealer("audit").seal(orjson.dumps(detail), resident.bytes) if standing else None
+
+    async def open_details(self, connection: Connection[Any], resident: UUID, sealed: Sequence[bytes | None]) -> list[Any]:
+        """The particulars of audit entries, for the resident's own list of who looked."""
+        sealer = (await self._standing(connection, resident)).subject.sealer("audit")
+        return [orjson.loads(sealer.open(value, resident.bytes)) if value else None for value in sealed]
+
     # reading
 
     async def history(

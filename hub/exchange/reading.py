@@ -1,0 +1,152 @@
+"""What a caller may see of one resident, as search candidates: opened under one permit, one snapshot, nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import msgspec
+
+from hub.audit.trail import Entry
+from hub.exchange.compartment import Resource
+from hub.store import parties
+from hub.store.ids import join
+from hub.store.vault import KIND_NUMBERS, Asked, Disclosed
+from mappings.resident import organization
+from schemas.errors import BadRequest, SealError
+
+if TYPE_CHECKING:
+    from hub.service import Hub
+
+RECORD_KINDS = tuple(kind for kind in KIND_NUMBERS if kind not in ("resident", "consent"))
+KINDS_OF_TYPE: dict[str, tuple[str, ...]] = {
+    "Patient": ("resident",), "Consent": ("consent",), "Encounter": ("check-in",), "DiagnosticReport": ("fitness-test",),
+    "Observation": ("session", "vital", "body-composition", "day-summary", "fitness-test"), "Device": RECORD_KINDS, "Provenance": RECORD_KINDS,
+}  # fmt: skip
+"""Which record kinds can show resources of a type; the types the hub stores for residents."""
+
+CHUNK = 500
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def resources(disclosed: Iterable[Disclosed]) -> list[Resource]:
+    """Disclosed records as search resources, newest record first, slots in their order."""
+    return [
+        Resource(body, slot.type, join(str(one.id), slot.slot), _micros(one.starts)) for one in disclosed for slot, body in one.resources
+    ]  # fmt: skip
+
+
+async def visible(hub: Hub, connection: Any, asked: Asked, types: Iterable[str]) -> tuple[list[Resource], tuple[str, ...]]:
+    """Every resource of the compartment that `asked` may see and that may be of `types` (`*` = any), and the rules that let it."""
+    wanted = set(types)
+    kinds = [kind for kind in KIND_NUMBERS if "*" in wanted or any(kind in KINDS_OF_TYPE.get(type_, ()) for type_ in wanted)]
+    found: list[Resource] = []
+    rules: dict[str, None] = {}
+    after: tuple[datetime, UUID] | None = None
+    permit = None
+    while kinds:
+        again, rows = await hub.vault.history(connection, asked, kinds=kinds, after=after, limit=CHUNK)
+        if permit is not None and again is not permit:
+            found, rules, after, permit = [], {}, None, None
+            continue
+        permit = again
+        disclosed = list(hub.vault.disclose(permit, rows))
+        found += resources(disclosed)
+        rules |= dict.fromkeys(rule for one in disclosed for rule in one.rules)
+        if len(rows) < CHUNK:
+            break
+        after = rows[-1]["starts"], rows[-1]["id"]
+    return found, tuple(rules)
+
+
+async def newest(
+    hub: Hub, connection: Any, asked: Asked, type_: str, count: int, after: tuple[datetime, UUID, int] | None
+) -> tuple[list[Resource], tuple[datetime, UUID, int] | None, tuple[str, ...]]:
+    """The `count` newest resources of a type without reading further than needed, where the page ended, and the rules."""
+    page: list[tuple[Resource, tuple[datetime, UUID, int]]] = []
+    rules: dict[str, None] = {}
+    cursor = (after[0], _next_id(after[1])) if after else None
+    limit = max(8, count // 4 + 4)
+    while True:
+        permit, rows = await hub.vault.history(connection, asked, kinds=KINDS_OF_TYPE[type_], after=cursor, limit=limit)
+        for one in hub.vault.disclose(permit, rows):
+            rules |= dict.fromkeys(one.rules)
+            for slot, body in one.resources:
+                place = one.starts, one.id, slot.slot
+                if slot.type == type_ and (after is None or (place[:2] != after[:2] or slot.slot > after[2])):
+                    page.append((Resource(body, slot.type, join(str(one.id), slot.slot), _micros(one.starts)), place))
+            if len(page) > count:
+                break
+        if len(page) > count or len(rows) < limit:
+            break
+        cursor, limit = (rows[-1]["starts"], rows[-1]["id"]), CHUNK
+    more = page[count - 1][1] if len(page) > count else None
+    return [resource for resource, _ in page[:count]], more, tuple(rules)
+
+
+def _next_id(identity: UUID) -> UUID:
+    """Just past an id, so that a page that ended inside a record meets that record again."""
+    return UUID(int=min(identity.int + 1, 2**128 - 1))
+
+
+async def directory(hub: Hub, connection: Any) -> Callable[[str, str], Resource | None]:
+    """Look-up of directory entries; they are about no resident."""
+    entries = {str(party.id): Resource(_stamped(organization(party)), "Organization", str(party.id)) for party in await parties.everyone(connection)}
+    return lambda type_, id_: entries.get(id_) if type_ == "Organization" else None
+
+
+def _stamped(body: bytes) -> bytes:
+    return body.replace(b'"meta":{', b'"meta":{"versionId":"1",', 1)
+
+
+async def note(hub: Hub, asked: Asked, action: str, outcome: str, *, rules: Sequence[str] = (), resident: UUID | None = None, shown: Iterable[Resource] = ()) -> None:
+    """One audit entry of this request about this resident, durable before the answer leaves."""
+    counts: dict[str, int] = {}
+    for resource in shown:
+        counts[resource.type] = counts.get(resource.type, 0) + 1
+    about = resident or asked.resident
+    detail = hub.vault.seal_detail(about, {"shown": counts}) if counts else None
+    await hub.trail.note(Entry(
+        actor=asked.actor, action=action, outcome=outcome, resident=about if about.int else None, party=asked.party, purpose=asked.purpose,
+        rule=", ".join(rules) or None, detail=detail,
+    ))  # fmt: skip
+
+
+class _Cursor(msgspec.Struct, array_like=True):
+    starts: datetime | None
+    record: UUID | None
+    slot: int
+    position: bytes
+
+
+def seal_cursor(hub: Hub, bound_to: bytes, *, place: tuple[datetime, UUID, int] | None = None, position: bytes = b"") -> str:
+    """A page's end, sealed and bound to client, resident, purpose and query, so that it works for nobody else."""
+    plain = msgspec.msgpack.encode(_Cursor(place[0] if place else None, place[1] if place else None, place[2] if place else 0, position))
+    return base64.urlsafe_b64encode(hub.keyring.hub_sealer("cursor").seal(plain, bound_to)).decode().rstrip("=")
+
+
+def open_cursor(hub: Hub, bound_to: bytes, text: str) -> tuple[tuple[datetime, UUID, int] | None, bytes]:
+    """The page's end in a cursor. Raises BadRequest for one that is not ours or was made for another search or client."""
+    try:
+        sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        found = msgspec.msgpack.decode(hub.keyring.hub_sealer("cursor").open(sealed, bound_to), type=_Cursor)
+    except (ValueError, SealError, msgspec.MsgspecError):
+        raise BadRequest("The page link does not belong to this search.", field="_cursor", advice="Start again at the first page.") from None
+    place = (found.starts, found.record, found.slot) if found.starts and found.record else None
+    return place, found.position
+
+
+def binding(asked: Asked, client: str, pairs: Sequence[tuple[str, str]]) -> bytes:
+    """What a cursor is bound to."""
+    plain = repr((client, str(asked.resident), asked.purpose, sorted(pair for pair in pairs if pair[0] != "_cursor")))
+    return hashlib.sha256(plain.encode()).digest()
+
+

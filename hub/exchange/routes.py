@@ -1,0 +1,477 @@
+"""FHIR R4 under /fhir. What consent hides does not exist: one answer for hidden, erased and never existing."""
+
+from __future__ import annotations
+
+from email.utils import format_datetime
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+import msgspec
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from hub.access.caller import Caller, caller, require
+from hub.access.requests import hub_of
+from hub.access.sessions import session
+from hub.exchange import reading
+from hub.exchange.capability import capability_statement, smart_configuration
+from hub.exchange.compartment import Compartment, Resource
+from hub.exchange.definitions import resource_types
+from hub.exchange.parameters import Query, parse
+from hub.exchange.search import Page, bundle, run, search_url
+from hub.exchange.shape import is_shaped, shaped
+from hub.intake import identity
+from hub.service import Hub
+from hub.store.ids import bucket_of, split
+from hub.store.residents import save_consent
+from hub.store.vault import Asked
+from schemas.errors import BadRequest, KineHubError, NotFound, Refused
+from schemas.records import Who
+from schemas.resident import HEALTH_CARD_SYSTEM, ID_NUMBER_SYSTEM, MEMBER_SYSTEM
+
+router = APIRouter(prefix="/fhir", tags=["fhir"])
+
+FHIR_JSON = "application/fhir+json"
+NOBODY = UUID(int=0)
+STATEMENT_DATE = "2026-11-22"
+READS = ("read", "vread", "history-instance", "search-type")
+TYPES: dict[str, tuple[str, ...]] = {type_: READS for type_ in reading.KINDS_OF_TYPE} | {"Organization": ("read",)}
+TYPES["Consent"] = (*READS, "create", "update")
+OPERATIONS = {"Patient": {"everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything"}}
+WITHHELD = ("identifier", "patient.identifier", "subject.identifier", "patient:Patient.identifier", "subject:Patient.identifier")
+PRIVATE_IN_URL = (ID_NUMBER_SYSTEM, HEALTH_CARD_SYSTEM)
+
+
+class _NotHere(NotFound):
+    """The one answer for what does not exist for this caller."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such resource.")
+
+
+# Discovery
+
+
+@router.get("/metadata")
+async def metadata(request: Request) -> Response:
+    """The CapabilityStatement; needs no token."""
+    base = f"{hub_of(request).settings.base_url}/fhir"
+    return _fhir(orjson.dumps(capability_statement(base, "0.1.0", TYPES, STATEMENT_DATE, OPERATIONS)), cors=True)
+
+
+@router.get("/.well-known/smart-configuration")
+async def smart(request: Request) -> Response:
+    """SMART App Launch 2.2 discovery; needs no token."""
+    body = orjson.dumps(smart_configuration(f"{hub_of(request).settings.base_url}/fhir"))
+    return Response(body, 200, {"Access-Control-Allow-Origin": "*"}, "application/json")
+
+
+# Who asks
+
+
+async def _asking(request: Request, type_: str, letter: str) -> tuple[Caller | None, Asked]:
+    """The caller and a question without its resident yet: a party by token, or a resident by their own sign-in."""
+    if "authorization" not in request.headers and (signed_in := await session(request)) is not None and signed_in.person and signed_in.person.resident:
+        return None, Asked(resident=signed_in.person.resident, actor=f"Patient/{signed_in.person.resident}", self_access=True)
+    who = await caller(request)
+    require(who, type_, letter)
+    return who, Asked(resident=NOBODY, actor=who.actor, acts_for=who.reference, purpose=who.purpose, party=who.party)
+
+
+def _about(asked: Asked, resident: UUID) -> Asked:
+    """The question about one resident; a signed-in resident can only ask about themselves."""
+    if asked.self_access and asked.resident != resident:
+        raise _NotHere
+    return msgspec.structs.replace(asked, resident=resident)
+
+
+def _known_type(type_: str) -> None:
+    if type_ not in TYPES:
+        if type_ in resource_types():
+            raise NotFound(f"This hub does not serve {type_}.", code="not-supported")
+        raise NotFound("There is no such resource type.")
+
+
+# Reading
+
+
+@router.get("/{type_}/{id_}")
+async def read(request: Request, type_: str, id_: str) -> Response:
+    """One resource in its newest version."""
+    _known_type(type_)
+    _, asked = await _asking(request, type_, "r")
+    resource = await _one(hub_of(request), asked, type_, id_)
+    return _resource(request, resource)
+
+
+@router.get("/{type_}/{id_}/_history/{version}")
+async def vread(request: Request, type_: str, id_: str, version: str) -> Response:
+    """One resource in one version; each version is judged by itself."""
+    _known_type(type_)
+    _, asked = await _asking(request, type_, "r")
+    found = await _versions(hub_of(request), asked, type_, id_)
+    one = next((resource for resource in found if _version(resource) == version), None)
+    if one is None:
+        raise _NotHere
+    return _resource(request, one)
+
+
+@router.get("/{type_}/{id_}/_history")
+async def history(request: Request, type_: str, id_: str) -> Response:
+    """Every version of one resource that the caller may see, newest first."""
+    _known_type(type_)
+    _, asked = await _asking(request, type_, "r")
+    hub = hub_of(request)
+    found = await _versions(hub, asked, type_, id_)
+    if not found:
+        raise _NotHere
+    base = f"{hub.settings.base_url}/fhir"
+    entries = [
+        b'{"fullUrl":' + orjson.dumps(f"{base}/{type_}/{id_}") + b',"resource":' + one.raw + b',"request":{"method":"'
+        + (b"POST" if _version(one) == "1" else b"PUT") + b'","url":' + orjson.dumps(type_ if _version(one) == "1" else f"{type_}/{id_}")
+        + b'},"response":{"status":"' + (b"201" if _version(one) == "1" else b"200") + b'","lastModified":' + orjson.dumps(one.content["meta"]["lastUpdated"]) + b"}}"
+        for one in found
+    ]  # fmt: skip
+    link = orjson.dumps([{"relation": "self", "url": f"{base}/{type_}/{id_}/_history"}])
+    return _fhir(b'{"resourceType":"Bundle","type":"history","total":%d,"link":' % len(found) + link + b',"entry":[' + b",".join(entries) + b"]}")
+
+
+async def _one(hub: Hub, asked: Asked, type_: str, id_: str) -> Resource:
+    async with hub.database.connection() as connection:
+        if type_ == "Organization":
+            found = (await reading.directory(hub, connection))(type_, id_)
+            if found is None:
+                raise _NotHere
+            return found
+        about, record = await _whose(connection, id_)
+        row = await _row_of(hub, connection, asked, about, record)
+        disclosed = reading.resources(hub.vault.disclose(*row[:2])) if row else []
+        rules = _rules(hub, row)
+    one = next((resource for resource in disclosed if resource.type == type_ and resource.id == id_), None)
+    await reading.note(hub, asked, f"read {type_}", "shown" if one else "nothing", rules=rules if one else (), resident=about, shown=[one] if one else [])
+    if one is None:
+        raise _NotHere
+    return one
+
+
+async def _row_of(hub: Hub, connection: Any, asked: Asked, about: UUID, record: UUID) -> tuple[Any, list[Any]] | None:
+    if not about.int or (asked.self_access and asked.resident != about):
+        return None
+    found = await hub.vault.one(connection, _about(asked, about), record)
+    return (found[0], [found[1]]) if found and not found[1]["deleted"] else None
+
+
+def _rules(hub: Hub, row: tuple[Any, list[Any]] | None) -> tuple[str, ...]:
+    return tuple(rule for one in hub.vault.disclose(*row) for rule in one.rules) if row else ()
+
+
+async def _whose(connection: Any, id_: str) -> tuple[UUID, UUID]:
+    """(resident, record) of a resource id, or nobody's; the look-up costs the same either way."""
+    found = split(id_)
+    record = found[0] if found else NOBODY
+    resident = await connection.fetchval("SELECT resident FROM records WHERE bucket = $1 AND id = $2", bucket_of(record), record)
+    return resident or NOBODY, record
+
+
+async def _versions(hub: Hub, asked: Asked, type_: str, id_: str) -> list[Resource]:
+    """The distinct versions of one resource, newest first, as far as visible; noted in the audit."""
+    async with hub.database.connection() as connection:
+        about, record = await _whose(connection, id_)
+        found: list[Resource] = []
+        if about.int and not (asked.self_access and asked.resident != about):
+            permit, rows = await hub.vault.versions(connection, _about(asked, about), record)
+            found = [one for one in reading.resources(hub.vault.disclose(permit, rows)) if one.type == type_ and one.id == id_]
+    distinct = list({_version(one): one for one in reversed(found)}.values())[::-1]
+    await reading.note(hub, asked, f"history {type_}", "shown" if distinct else "nothing", resident=about, shown=distinct)
+    return distinct
+
+
+def _version(resource: Resource) -> str:
+    return str(resource.content["meta"]["versionId"])
+
+
+# Searching
+
+
+@router.get("/Patient/{id_}/$everything")
+async def everything(request: Request, id_: str) -> Response:
+    """Everything of one resident that the caller may see, Patient first, then newest first."""
+    who, asked = await _asking(request, "*", "r") if "authorization" not in request.headers else await _asking(request, "Patient", "r")
+    hub = hub_of(request)
+    pairs = list(request.query_params.multi_items())
+    wanted = _everything_parameters(pairs)
+    found = split(id_)
+    resident = found[0] if found and found[1] == -1 else NOBODY
+    asked = _about(asked, resident)
+    bound = reading.binding(asked, who.client_id if who else "self", [("everything", id_), *pairs])
+    _, position = reading.open_cursor(hub, bound, wanted.cursor) if wanted.cursor else (None, b"0")
+    try:
+        async with hub.database.connection() as connection:
+            shown, rules = await reading.visible(hub, connection, asked, ["*"])
+    except NotFound:
+        shown, rules = [], ()
+    shown = [one for one in shown if _covered(who, one.type) and wanted.keeps(one)]
+    shown.sort(key=lambda one: (one.type != "Patient", -one.at, one.id))
+    await reading.note(hub, asked, "everything", "shown" if shown else "nothing", rules=rules, shown=shown)
+    if not shown:
+        raise _NotHere
+    start = int(position)
+    page = shown[start : start + wanted.count]
+    base = f"{hub.settings.base_url}/fhir"
+    links = [{"relation": "self", "url": f"{base}/Patient/{id_}/$everything"}]
+    if start + wanted.count < len(shown):
+        cursor = reading.seal_cursor(hub, bound, position=str(start + wanted.count).encode())
+        kept = "".join(f"{name}={text}&" for name, text in pairs if name != "_cursor")
+        links.append({"relation": "next", "url": f"{base}/Patient/{id_}/$everything?{kept}_cursor={cursor}"})
+    entries = [b'{"fullUrl":' + orjson.dumps(f"{base}/{one.type}/{one.id}") + b',"resource":' + one.raw + b',"search":{"mode":"match"}}' for one in page]
+    return _fhir(b'{"resourceType":"Bundle","type":"searchset","total":%d,"link":' % len(shown) + orjson.dumps(links) + b',"entry":[' + b",".join(entries) + b"]}")
+
+
+class _Everything(msgspec.Struct):
+    """Parameters of $everything: `_type`, `_since`, `start`, `end`, `_count`."""
+
+    count: int = 200
+    cursor: str = ""
+    types: frozenset[str] = frozenset()
+    since: str = ""
+    start: int | None = None
+    end: int | None = None
+
+    def keeps(self, one: Resource) -> bool:
+        if self.types and one.type not in self.types:
+            return False
+        if self.since and str(one.content["meta"]["lastUpdated"]) < self.since:
+            return False
+        return one.type == "Patient" or ((self.start is None or one.at >= self.start) and (self.end is None or one.at <= self.end))
+
+
+def _everything_parameters(pairs: Sequence[tuple[str, str]]) -> _Everything:
+    wanted = _Everything()
+    for name, text in pairs:
+        try:
+            if name == "_count":
+                wanted.count = max(1, min(1000, int(text)))
+            elif name == "_cursor":
+                wanted.cursor = text
+            elif name == "_type":
+                wanted.types = frozenset(text.split(","))
+            elif name == "_since":
+                wanted.since = datetime.fromisoformat(text).isoformat()
+            elif name in ("start", "end"):
+                moment = datetime.fromisoformat(text if "T" in text else f"{text}T{'00:00:00' if name == 'start' else '23:59:59.999'}+08:00")
+                setattr(wanted, name, reading._micros(moment))
+            else:
+                raise BadRequest(f"Unknown parameter {name[:40]}.", field=name[:40])
+        except ValueError:
+            raise BadRequest(f"{name} cannot be understood.", field=name) from None
+    return wanted
+
+
+def _covered(who: Caller | None, type_: str) -> bool:
+    if who is None:
+        return True
+    try:
+        require(who, type_, "r")
+    except Refused:
+        return False
+    return True
+
+
+@router.get("/{type_}")
+async def search(request: Request, type_: str) -> Response:
+    """Search by GET."""
+    return await _search(request, type_, list(request.query_params.multi_items()), by_get=True)
+
+
+@router.post("/{type_}/_search")
+async def search_by_post(request: Request, type_: str) -> Response:
+    """Search by POST: the way for identifiers of people."""
+    body = await request.body()
+    if len(body) > 64 * 1024:
+        raise BadRequest("The search is too long.")
+    pairs = [*request.query_params.multi_items(), *parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=200)]
+    return await _search(request, type_, pairs, by_get=False)
+
+
+async def _search(request: Request, type_: str, pairs: list[tuple[str, str]], *, by_get: bool) -> Response:
+    _known_type(type_)
+    who, asked = await _asking(request, type_, "s")
+    hub = hub_of(request)
+    if by_get and any(name in WITHHELD and text.split("|")[0] in PRIVATE_IN_URL for name, text in pairs):
+        raise BadRequest("ID and card numbers never go into a URL.", field="identifier", advice=f"Use POST /fhir/{type_}/_search.")
+    lenient = "handling=lenient" in request.headers.get("prefer", "").replace(" ", "").lower()
+    query = parse(type_, pairs, lenient=lenient, base_url=f"{hub.settings.base_url}/fhir")
+    resident = await _subject(hub, who, asked, query)
+    if resident is None:
+        await reading.note(hub, asked, f"search {type_}", "nothing", resident=NOBODY)
+        return _fhir(bundle(query, Page([], [], 0 if query.total != "none" or query.summary == "count" else None, None), search_url(query, withheld=WITHHELD)))
+    asked = msgspec.structs.replace(asked, resident=resident)
+    return _fhir(await _page(hub, who, asked, query))
+
+
+async def _subject(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> UUID | None:
+    """The one resident a search is about; None when there is none for this caller. Raises BadRequest when it names none."""
+    named = list(dict.fromkeys(query.patient))
+    if asked.self_access:
+        return asked.resident if all(name == str(asked.resident) for name in named) else None
+    assert who is not None
+    if len(named) > 1:
+        raise BadRequest("A search is about one patient.", field="patient", advice="Search patient by patient; cohorts go through bulk export.")
+    if named:
+        found = split(named[0])
+        return found[0] if found and found[1] == -1 and await _exists(hub, found[0]) else None
+    tokens = [token for name in WITHHELD for token in query.tokens(name)]
+    if query.ids and not tokens:
+        return await _resident_of_ids(hub, query.ids)
+    if not tokens:
+        raise BadRequest(f"A search over {query.resource_type} needs a patient.", field="patient", advice="Name it with patient=, or search Patient by identifier.")
+    return await _identified(hub, who, tokens)
+
+
+async def _exists(hub: Hub, resident: UUID) -> bool:
+    async with hub.database.connection() as connection:
+        return bool(await connection.fetchval("SELECT 1 FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident), resident))
+
+
+async def _resident_of_ids(hub: Hub, ids: Sequence[str]) -> UUID | None:
+    async with hub.database.connection() as connection:
+        owners = {owner for owner, _ in [await _whose(connection, id_) for id_ in ids[:100]] if owner.int}
+    if len(owners) > 1:
+        raise BadRequest("A search is about one patient.", field="_id")
+    return next(iter(owners), None)
+
+
+async def _identified(hub: Hub, who: Caller, tokens: Sequence[tuple[str | None, str | None]]) -> UUID | None:
+    people = [Who(**{field: value}) for system, value in tokens if value and (field := _FIELDS.get(system or ""))]
+    if not people:
+        return None
+    async with hub.database.connection() as connection:
+        matches = await identity.match(connection, hub.keyring, people, str(who.party_id))
+    found = {match.resident for match in matches}
+    return found.pop() if len(found) == 1 else None
+
+
+_FIELDS = {ID_NUMBER_SYSTEM: "id_number", HEALTH_CARD_SYSTEM: "health_card", MEMBER_SYSTEM: "member_number"}
+
+
+async def _page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> bytes:
+    client = who.client_id if who else "self"
+    bound = reading.binding(asked, client, [(query.resource_type, ""), *query.pairs])
+    place, position = reading.open_cursor(hub, bound, query.cursor) if query.cursor else (None, b"")
+    quick = not query.content and not query.ids and query.total == "none" and query.summary != "count" and query.count > 0 and _newest_first(query)
+    try:
+        async with hub.database.connection() as connection:
+            if quick:
+                shown, more, rules = await reading.newest(hub, connection, asked, query.resource_type, query.count, place)
+                page = Page(shown, [], None, None)
+                cursor = reading.seal_cursor(hub, bound, place=more) if more else ""
+            else:
+                found, rules = await reading.visible(hub, connection, asked, {query.resource_type, *query.reaches})
+                found = [one for one in found if one.type == query.resource_type or _covered(who, one.type)]
+                compartment = Compartment(found, await reading.directory(hub, connection))
+                page = run(query, compartment.of_type(query.resource_type), compartment, position or None)
+                cursor = reading.seal_cursor(hub, bound, position=page.position) if page.position else ""
+    except NotFound:
+        page, cursor, rules = Page([], [], 0 if query.total != "none" or query.summary == "count" else None, None), "", ()
+    seen = [*page.matches, *page.included]
+    await reading.note(hub, asked, f"search {query.resource_type}", "shown" if seen else "nothing", rules=rules if seen else (), shown=seen)
+    return bundle(query, page, search_url(query, withheld=WITHHELD), search_url(query, cursor, WITHHELD) if cursor else None)
+
+
+def _newest_first(query: Query) -> bool:
+    return not query.include and not query.revinclude and all(key.code == "date" and key.is_descending for key in query.sort)
+
+
+# Consent, by the resident
+
+
+@router.post("/Consent", status_code=201)
+async def create_consent(request: Request) -> Response:
+    """A resident's own Consent, in their own sign-in."""
+    hub, resident, body = await _own_consent(request)
+    identity_ = await save_consent(hub, resident, lambda id_: body | {"id": id_}, actor=f"Patient/{resident}", action="consent-grant")
+    return await _consent_answer(request, resident, identity_, 201)
+
+
+@router.put("/Consent/{id_}")
+async def update_consent(request: Request, id_: str) -> Response:
+    """A new version of one's own Consent, for example with status `inactive`."""
+    hub, resident, body = await _own_consent(request)
+    found = split(id_)
+    if found is None or not await _is_own(hub, resident, found[0]):
+        raise _NotHere
+    await save_consent(hub, resident, lambda _: body | {"id": id_}, actor=f"Patient/{resident}", consent_id=found[0], action="consent-change")
+    return await _consent_answer(request, resident, id_, 200)
+
+
+async def _own_consent(request: Request) -> tuple[Hub, UUID, dict[str, Any]]:
+    signed_in = await session(request)
+    if signed_in is None or signed_in.person is None or signed_in.person.resident is None:
+        raise Refused("A Consent is given by the resident, signed in as themselves.")
+    if request.headers.get("x-csrf-token") != signed_in.csrf:
+        raise Refused("The request does not come from the resident's own page.", code="csrf")
+    try:
+        body = orjson.loads(await request.body())
+    except orjson.JSONDecodeError:
+        raise BadRequest("The body is not JSON.") from None
+    resident = signed_in.person.resident
+    if not isinstance(body, dict) or body.get("resourceType") != "Consent" or body.get("patient", {}).get("reference") != f"Patient/{resident}":
+        raise BadRequest("The body must be a Consent whose patient is the signed-in resident.", field="patient")
+    _check_consent(body)
+    return hub_of(request), resident, {key: value for key, value in body.items() if key not in ("id", "meta")}
+
+
+def _check_consent(body: dict[str, Any]) -> None:
+    from fhir.resources.R4B.consent import Consent
+    from pydantic import ValidationError
+
+    try:
+        Consent.model_validate(body)
+    except ValidationError as error:
+        places = ", ".join(sorted({".".join(str(part) for part in problem["loc"]) for problem in error.errors()})[:5])
+        raise KineHubErrorForConsent(f"The Consent is not valid: {places}.", field=places) from None
+
+
+class KineHubErrorForConsent(KineHubError):
+    """The Consent breaks FHIR's own rules; nothing was stored."""
+
+    code = "invalid"
+    status = 422
+
+
+async def _is_own(hub: Hub, resident: UUID, consent: UUID) -> bool:
+    async with hub.database.connection() as connection:
+        return bool(await connection.fetchval(
+            "SELECT 1 FROM records WHERE bucket = $1 AND id = $2 AND resident = $3 AND kind = 21", bucket_of(consent), consent, resident
+        ))  # fmt: skip
+
+
+async def _consent_answer(request: Request, resident: UUID, id_: str, status: int) -> Response:
+    hub = hub_of(request)
+    one = await _one(hub, Asked(resident=resident, actor=f"Patient/{resident}", self_access=True), "Consent", id_)
+    version = _version(one)
+    headers = {"Location": f"{hub.settings.base_url}/fhir/Consent/{id_}/_history/{version}", "ETag": f'W/"{version}"'}
+    return Response(one.raw, status, headers | {"Cache-Control": "no-store"}, FHIR_JSON)
+
+
+# Answers
+
+
+def _resource(request: Request, one: Resource) -> Response:
+    meta = one.content["meta"]
+    headers = {"ETag": f'W/"{meta["versionId"]}"'}
+    if "lastUpdated" in meta:
+        headers["Last-Modified"] = format_datetime(datetime.fromisoformat(meta["lastUpdated"]), usegmt=True)
+    pairs = [pair for pair in request.query_params.multi_items() if pair[0] in ("_summary", "_elements", "_format", "_pretty")]
+    if not pairs:
+        return _fhir(one.raw, headers)
+    query = parse(one.type, [pair for pair in pairs if pair[0] in ("_summary", "_elements")], lenient=False, base_url="")
+    return _fhir(shaped(query, one.type, one.raw) if is_shaped(query, one.type) else one.raw, headers)
+
+
+def _fhir(body: bytes, headers: dict[str, str] | None = None, *, cors: bool = False) -> Response:
+    shared = {"Access-Control-Allow-Origin": "*"} if cors else {"Cache-Control": "no-store"}
+    return Response(body, 200, shared | (headers or {}), FHIR_JSON)
