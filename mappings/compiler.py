@@ -66,7 +66,7 @@ class Face(NamedTuple):
     kind: str
     version: str
     effective: Part
-    device: Template | None
+    device: Template
     templates: tuple[Template, ...]
 
 
@@ -125,9 +125,20 @@ def _about(spec: Table) -> list[Part]:
     return [lambda context, _: context.about]
 
 
+def _without_note_and_site(spec: Table) -> Table:
+    """The Physical Activity profiles want a person behind every note and forbid bodySite: both become extensions."""
+    changed = Table({**spec, "note": False}).of(spec)
+    if "bodySite" in spec.get("elements", {}):
+        elements_, extension = Table(spec["elements"]).of(spec["elements"]), Table(spec.get("extension", {})).of(spec)
+        extension["body-site"] = elements_.pop("bodySite")
+        changed |= {"elements": elements_, "extension": extension}
+    return changed
+
+
 def _written(scope: Scope, spec: Table, measure: Measure | None, closing: Parts) -> Written:
     shared = scope.shared
     profile, data_class = _profile(shared, spec, measure), _class(spec, measure)
+    spec = _without_note_and_site(spec) if "/physical-activity/" in profile else spec
     quantity = _quantity(scope, spec)
     parts: Parts = [b'"meta":' + dumps({"profile": [profile], "security": [security(data_class)]}) + b',"language":"zh-CN"']
     extensions = elements.extensions(scope, spec, quantity)
@@ -144,6 +155,7 @@ def _written(scope: Scope, spec: Table, measure: Measure | None, closing: Parts)
     parts += _about(spec)
     parts += _value(scope, spec, measure, quantity)
     parts += [elements.element(scope, spec, name, call) for name, call in spec.get("elements", {}).items()]
+    parts += [elements.note] if spec.get("whole") and spec.get("note") else []
     parts += closing
     return Written(int(CODES[data_class]), *_merged([*parts, b"}"]))
 
@@ -171,11 +183,9 @@ def _value(scope: Scope, spec: Table, measure: Measure | None, quantity: Reading
 
 def _closing(scope: Scope, spec: Table) -> Parts:
     parts: Parts = []
-    if spec.get("whole") and spec.get("note"):
-        parts.append(elements.note)
     if spec.get("stands_in"):
         when = scope.getter(spec, "when", spec.need("when"))
-        parts.append(lambda _, item: b"" if when(item) else b',"dataAbsentReason":' + functions.ABSENT)
+        parts.append(lambda _, item: b"" if functions.there(when(item)) else b',"dataAbsentReason":' + functions.ABSENT)
     if spec.get("members"):
         name = b',"result":[' if spec["type"] == "DiagnosticReport" else b',"hasMember":['
         parts.append(lambda context, _: b"%b%b]" % (name, context.members) if context.members else b"")
@@ -195,8 +205,8 @@ def _present(scope: Scope, spec: Table) -> Callable[[Any], bool]:
         required.append(elements.first_of([scope.getter(spec, "value", name) for name in listed(spec["value"])]))
     if len(required) == 1:
         (only,) = required
-        return lambda item: only(item) is not None
-    return lambda item: all(getter(item) is not None for getter in required)
+        return lambda item: functions.there(only(item))
+    return lambda item: all(functions.there(getter(item)) for getter in required)
 
 
 def _template(scope: Scope, spec: Table) -> Template:
@@ -278,36 +288,25 @@ def compile_face(table: Table, shared: Shared) -> Face:
 
 
 def _base(table: Table) -> Table:
-    common = Table({key: table[key] for key in ("class", "effective") if key in table})
-    common.file, common.line, common.lines = table.file, table.line, {}
+    common = Table({key: table[key] for key in ("class", "effective") if key in table}).of(table)
     named(table, "effective", table.need("effective"), functions.EFFECTIVE)
     shared = table.get("shared")
     return shared.over(common) if shared else common
 
 
-def _device(scope: Scope, base: Table, table: Table) -> Template | None:
-    slot = Table({"slot": table.need("device"), "class": base.need("class"), "effective": "none"})
-    slot.file, slot.line, slot.lines = table.file, table.lines["device"], {}
-    if slot["class"] == "by-measure":
-        slot["measure"] = "own"
-        spec = slot.over(scope.shared.device)
-        spec.lines = scope.shared.device.lines
-        scope.getter(table, "device", "measure")
-        del spec["measure"]
-        return _device_by_measure(scope, spec)
-    return _template(scope, slot.over(scope.shared.device))
+def _device(scope: Scope, base: Table, table: Table) -> Template:
+    spec = Table({"slot": table.need("device"), "class": base.need("class"), "effective": "none"}).of(table).over(scope.shared.device)
+    if spec["class"] != "by-measure":
+        return _template(scope, spec)
+    scope.getter(table, "device", "measure")
+    return _device_by_measure(scope, spec)
 
 
 def _device_by_measure(scope: Scope, spec: Table) -> Template:
     """A device of a record whose data class its measure decides: one variant per data class."""
-    made = {}
-    for code, member in CODES.items():
-        labelled = Table({**spec, "class": code})
-        labelled.file, labelled.line, labelled.lines = spec.file, spec.line, spec.lines
-        made[member] = _template(scope, labelled)
-    one = made[DataClass.HEALTH_CHECK]
+    made = {member: _template(scope, Table({**spec, "class": code}).of(spec)) for code, member in CODES.items()}
     variants: dict[str | None, Written] = {key: made[measure.data_class].variants[None] for key, measure in MEASURES.items()}
-    return one._replace(variants=variants, pick=lambda _, item: item.measure)
+    return made[DataClass.HEALTH_CHECK]._replace(variants=variants, pick=lambda _, item: item.measure)
 
 
 def _distinct(table: Table, templates: tuple[Template, ...]) -> None:

@@ -110,7 +110,7 @@ def face(record: Record, subject: Subject) -> list[Resource]:
     compiled = _BY_TYPE[type(record)]
     context = _context(record, subject, compiled)
     found = _parts(compiled, context, record)
-    if context.device and compiled.device:
+    if context.device:
         _write(compiled.device, context, record, found)
     if not found:
         raise InvalidRecord("The record holds no measured value.", code="empty")
@@ -127,7 +127,7 @@ def _context(record: Record, subject: Subject, compiled: Face) -> Context:
     context = Context(record, identity, subject.zone, b'{"reference":%b%b}' % (dumps(subject.party), name))
     context.subject = b',"subject":{"reference":%b}' % dumps(subject.patient)
     context.effective = compiled.effective(context, record)
-    if compiled.device and known_device(record.device):
+    if known_device(record.device):
         context.device = b',"device":{"reference":"Device/%b-%d"}' % (identity, compiled.device.slot)
     context.about = context.subject + context.effective + context.device
     return context

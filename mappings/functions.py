@@ -56,6 +56,11 @@ def number(value: float) -> bytes:
     return b"0" if text == "-0" else text.encode()
 
 
+def there(value: object) -> bool:
+    """Whether a field says something: not None, and no blank text."""
+    return value is not None and not (isinstance(value, str) and (not value or value.isspace()))
+
+
 def text(_: Context, value: str | None) -> bytes:
     """A JSON string; absent when there is nothing but space in it."""
     return dumps(value) if value and not value.isspace() else b""

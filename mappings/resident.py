@@ -12,7 +12,7 @@ from mappings.compiler import security
 from mappings.face import Resource
 from mappings.functions import EXTENSIONS, dumps
 from schemas.classes import DataClass
-from schemas.resident import HEALTH_CARD_SYSTEM, ID_NUMBER_SYSTEM, MEMBER_SYSTEM, Resident
+from schemas.resident import HEALTH_CARD_SYSTEM, ID_NUMBER_SYSTEM, MEMBER_SYSTEM, Resident, id_number
 
 IDENTIFIER_TYPES: Final = "http://terminology.hl7.org/CodeSystem/v2-0203"
 GENDER_SYSTEM: Final = "urn:oid:2.16.156.10011.2.3.3.4"
@@ -68,7 +68,7 @@ def _identifier(kind: str, system: str, value: str, **more: object) -> dict[str,
 def _identifiers(resident: Resident) -> list[dict[str, object]]:
     found = []
     if resident.id_number:
-        found.append({"use": "official", **_identifier("NI", ID_NUMBER_SYSTEM, resident.id_number)})
+        found.append({"use": "official", **_identifier("NI", ID_NUMBER_SYSTEM, id_number(resident.id_number) or resident.id_number)})
     if resident.health_card:
         found.append(_identifier("HC", HEALTH_CARD_SYSTEM, resident.health_card))
     for member in resident.member_numbers:

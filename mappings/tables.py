@@ -38,10 +38,15 @@ class Table(dict[str, Any]):
             raise self.wrong(f"{key!r} is missing")
         return self[key]
 
+    def of(self, origin: Table) -> Table:
+        """This table, standing where `origin` stands in its file."""
+        self.file, self.line, self.lines = origin.file, origin.line, origin.lines
+        return self
+
     def over(self, base: Table) -> Table:
         """This table with what it leaves out taken from `base`."""
-        merged = Table({**base, **self})
-        merged.file, merged.line, merged.lines = self.file, self.line, {**base.lines, **self.lines}
+        merged = Table({**base, **self}).of(self)
+        merged.lines = {**base.lines, **self.lines}
         return merged
 
 
