@@ -314,7 +314,7 @@ def field_components(scope: Scope, specs: list[Table]) -> Part:
 
     def write(context: Context, item: Any) -> bytes:
         said = b"".join([writer(context, item) for writer in writers])
-        return b',"component":[%b]' % said[:-1] if said else b""
+        return b',"component":[%b]' % said[:-1] if said else b',"dataAbsentReason":' + functions.ABSENT
 
     return write
 
