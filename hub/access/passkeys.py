@@ -96,7 +96,7 @@ async def signed_in(connection: Connection[Any], settings: Settings, session: Se
         )  # fmt: skip
     except Exception:  # as above
         raise _refusal() from None
-    if not await _counted(connection, row["credential"], proof.new_sign_count) or not _user_fits(answer, row["account"]):
+    if not _user_fits(answer, row["account"]) or not await _counted(connection, row["credential"], proof.new_sign_count):
         raise _refusal()
     return UUID(bytes=row["account"].bytes)
 
