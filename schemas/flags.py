@@ -32,5 +32,9 @@ FLAGS: dict[str, tuple[str, str]] = {
     "session-computed": ("文件没有汇总，由采样得出", "The file has no session summary; it was computed from the samples"),
     "implausible": ("数值少见，请核对", "The value is unusual; please check"),
     "clock-skew": ("时间与收到的时间相差异常", "The time differs oddly from the time of receipt"),
+    "trailing-bytes": ("文件末尾有多余内容，没有读", "Bytes after the end of the file were not read"),
+    "position-virtual": ("室内运动的位置是虚拟的，不作轨迹保存", "The positions of an indoor session are virtual; not kept as a track"),
+    "sample-empty": ("有的采样点只有时间", "Some samples hold nothing but a time"),
+    "time-unreadable": ("有的时间无法读取，跳过", "Some times could not be read; skipped"),
     "self-reported": ("自己填报，不是仪器测量", "Self-reported, not measured"),
 }

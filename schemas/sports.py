@@ -30,7 +30,12 @@ ALIASES: dict[str, str] = {
     "run": "running", "walk": "walking", "biking": "cycling", "bike": "cycling", "ride": "cycling", "road_biking": "cycling", "swim": "swimming",
     "hike": "hiking", "treadmill": "running", "indoor_cycling": "cycling", "spinning": "cycling", "stand_up_paddling": "stand_up_paddleboarding",
     "快走": "walking", "慢走": "walking", "步行": "walking", "跑步机": "running", "慢跑": "running", "功率自行车": "cycling", "动感单车": "cycling",
-    "单车": "cycling", "自行车": "cycling", "太极": "tai_chi", "康复操": "rehabilitation_exercise", "力量": "strength_training", "操课": "cardio_training",
+    "单车": "cycling", "自行车": "cycling", "太极": "tai_chi",
+    "康复操": "rehabilitation_exercise", "力量": "strength_training", "操课": "cardio_training",
+    "trail_running": "running", "street_running": "running", "track_running": "running", "treadmill_running": "running", "indoor_running": "running",
+    "virtual_run": "running", "indoor_walking": "walking", "casual_walking": "walking", "speed_walking": "walking", "mountain_biking": "cycling",
+    "gravel_cycling": "cycling", "road_cycling": "cycling", "virtual_ride": "cycling", "spin": "cycling", "lap_swimming": "swimming",
+    "open_water_swimming": "swimming", "open_water": "swimming", "dance": "dancing", "virtual_row": "indoor_rowing",
     "有氧操": "cardio_training", "拉伸训练": "flexibility_training", "strength": "strength_training",
 }  # fmt: skip
 _BY_NAME = {name.casefold(): sport.code for sport in SPORTS.values() for name in (sport.code, sport.zh, sport.en)} | ALIASES
