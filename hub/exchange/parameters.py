@@ -486,7 +486,8 @@ def _patients(resource_type: str, clauses: Sequence[Clause], frame: Frame) -> li
 
 def _is_whole_compartment(resource_type: str, clause: Clause, frame: Frame) -> bool:
     """Whether a clause only names one patient, by the element that also decides whose compartment the resource is in."""
-    single = _names_patient(resource_type, clause) and all(branch.is_single for branch in branches_of(resource_type, clause.code))
+    in_compartment = bool(patient_compartment(resource_type)) and _names_patient(resource_type, clause)
+    single = in_compartment and all(branch.is_single for branch in branches_of(resource_type, clause.code))
     return single and len(_patients_of(clause, frame)) == len(clause.texts) == 1
 
 

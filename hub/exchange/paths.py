@@ -74,7 +74,11 @@ def reference_type(reference: Node) -> str:
     """The resource type a Reference names, from its literal or its `type`; empty when it does not say."""
     if not isinstance(reference, dict):
         return ""
-    parts = str(reference.get("reference", "")).split("/_history/")[0].split("/")
+    literal = str(reference.get("reference", ""))
+    first, _, rest = literal.partition("/")
+    if rest and first in resource_types():
+        return first
+    parts = literal.split("/_history/")[0].split("/")
     if len(parts) > 1 and parts[-2] in resource_types():
         return parts[-2]
     return str(reference.get("type", "")).rpartition("/")[2]

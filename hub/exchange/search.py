@@ -186,13 +186,21 @@ def included(query: Query, matches: Sequence[Resource], compartment: Compartment
 # The page
 
 
+def _is_match(query: Query, one: Resource, compartment: Compartment) -> bool:
+    """Without opening the resource where the query says that its patient and id are all there is to compare."""
+    if not query.content:
+        return not query.ids or one.id in query.ids
+    return query.matches(one.content, compartment)
+
+
 def run(query: Query, candidates: Iterable[Resource], compartment: Compartment, position: bytes | None = None) -> Page:
     """The page of a query that begins after `position`, over the visible candidates of its type.
 
+    With `query.content` False the candidates are taken to be of the one patient that the query names.
     Order: `_sort`, then newest first (`Resource.at`), then id. A candidate of another type or seen twice counts once or not.
     """
     unique = {one.id: one for one in candidates if one.type == query.resource_type}
-    matched = [one for one in unique.values() if not query.clauses or query.matches(one.content, compartment)]
+    matched = [one for one in unique.values() if _is_match(query, one, compartment)]
     total = None if query.total == "none" and query.summary != "count" else len(matched)
     if query.count == 0:
         return Page([], [], total, None)

@@ -452,10 +452,13 @@ def reference_test(text: str, modifier: str, frame: Frame) -> Test:
     """`23`, `Patient/23`, `[our base]/Patient/23`, a foreign URL or canonical; the modifier may name the type."""
     kind_wanted, wanted = reference_of(text, modifier, frame)
     base = frame.base_url
+    literals = {f"{kind_wanted}/{wanted}"} if kind_wanted else set()
 
     def test(kind: str, _: tuple[str, ...], value: Node) -> bool:
         if isinstance(value, str):
             return _same_canonical(value, unescape(text))
+        if value.get("reference") in literals:
+            return True
         if "resourceType" in value:
             return value.get("id") == wanted and kind_wanted in ("", value["resourceType"])
         stored = local_reference(value.get("reference"), base)

@@ -394,6 +394,7 @@ def test_a_query_says_whether_resources_must_be_opened(pairs, needed):
 
 def test_a_list_of_targets_is_never_taken_for_the_whole_compartment():
     assert query("Provenance", ("patient", "p1")).content is True
+    assert query("Device", ("patient", "p1")).content is True
 
 
 def test_pages_have_fifty_unless_said_and_a_thousand_at_most():
