@@ -1,0 +1,206 @@
+"""What a rule may look for inside a FHIR resource: codes, references, authors, profiles, labels, times. Reading only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from consent.request import Facts
+from consent.span import EVER, NEVER, Span, moment, period
+from consent.terms import ACT_CODE, ACT_REASON, CONFIDENTIALITY, INSTRUCTIONS, OBSERVATION_VALUE, RANKS, is_standard, meaning, system
+from schemas.classes import CODES, SYSTEM, DataClass
+from schemas.measures import LOCAL, MEASURES
+
+AUTHORS = (
+    "author", "performer", "recorder", "asserter", "informationSource", "participant", "practitioner", "device",
+    "attester", "source", "requester", "agent",
+)  # fmt: skip
+"""Elements that name who made a resource."""
+PRINCIPAL = ("code", "medicationCodeableConcept", "vaccineCode", "type")
+"""Elements that say what a resource is about, first found first."""
+TIMES = ("effective", "performed", "occurrence", "onset", "period", "date", "authoredOn", "created", "recordedDate", "dateAsserted")
+"""Elements that say when the data was made; `issued` is when it was published, and never counts."""
+TYPE_CLASSES = {
+    "Patient": DataClass.IDENTITY, "RelatedPerson": DataClass.IDENTITY, "Person": DataClass.IDENTITY,
+    "Condition": DataClass.DIAGNOSIS, "Encounter": DataClass.DIAGNOSIS, "Procedure": DataClass.DIAGNOSIS, "AllergyIntolerance": DataClass.DIAGNOSIS,
+    "MedicationStatement": DataClass.MEDICATION, "MedicationRequest": DataClass.MEDICATION, "MedicationAdministration": DataClass.MEDICATION,
+    "MedicationDispense": DataClass.MEDICATION, "ImagingStudy": DataClass.IMAGING, "Media": DataClass.IMAGING,
+    "QuestionnaireResponse": DataClass.LIFESTYLE, "CarePlan": DataClass.PRESCRIPTION, "ServiceRequest": DataClass.PRESCRIPTION,
+    "Goal": DataClass.PRESCRIPTION, "Appointment": DataClass.ATTENDANCE,
+}  # fmt: skip
+
+
+class Concepts(NamedTuple):
+    """Codes found together. `bare` are the codes without their systems; `opaque`: what they are about is not known here."""
+
+    codes: frozenset[tuple[str, str]]
+    bare: frozenset[str]
+    systems: frozenset[str]
+    opaque: bool
+
+
+class Content(NamedTuple):
+    """The inside of one resource. References are versionless; `components` are the concepts of each component in order."""
+
+    concepts: Concepts
+    components: tuple[Concepts, ...]
+    references: frozenset[str]
+    authors: frozenset[str]
+    derived_from: frozenset[str]
+    profiles: frozenset[str]
+    document_types: frozenset[tuple[str, str]]
+
+
+def joined(around: Content, inner: Content) -> Content:
+    """A contained resource, which also is what surrounds it; its components and derivations stay its own."""
+    return Content(
+        together(around.concepts, inner.concepts), inner.components, around.references | inner.references, around.authors | inner.authors,
+        inner.derived_from, around.profiles | inner.profiles, around.document_types | inner.document_types,
+    )  # fmt: skip
+
+
+def together(whole: Concepts, part: Concepts) -> Concepts:
+    """Concepts of a part: its own, and those of what surrounds it."""
+    return Concepts(whole.codes | part.codes, whole.bare | part.bare, whole.systems | part.systems, whole.opaque or part.opaque)
+
+
+def versionless(reference: str) -> str:
+    """A reference without `/_history/n`."""
+    return reference.partition("/_history/")[0]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _walk(value: Any, skip: frozenset[str] = frozenset()) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        for key, inner in value.items():
+            if key not in skip:
+                yield from _walk(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _walk(inner)
+
+
+def _codings(nodes: Iterator[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    for node in nodes:
+        bare = [node] if "system" in node and "value" not in node else []
+        for coding in (*_listed(node.get("coding")), *bare):
+            if isinstance(coding, dict) and isinstance(coding.get("code"), str):
+                yield system(str(coding.get("system", ""))), coding["code"]
+
+
+def _principal(resource: Mapping[str, Any]) -> tuple[frozenset[str], bool]:
+    """Systems of the concept the resource is about, and whether none of its codings is understood."""
+    concept = next((resource[name] for name in PRINCIPAL if name in resource), None)
+    if concept is None:
+        return frozenset(), False
+    codings = [coding for each in _listed(concept) for coding in _codings(_walk(each))]
+    return frozenset(uri for uri, _ in codings), not any(is_standard(uri, code) for uri, code in codings)
+
+
+def _concepts(part: Mapping[str, Any], skip: frozenset[str] = frozenset()) -> Concepts:
+    codings = list(_codings(_walk(part, skip)))
+    systems, opaque = _principal(part)
+    return Concepts(frozenset(meaning(*coding) for coding in codings), frozenset(code for _, code in codings), systems, opaque)
+
+
+def _references(value: Any) -> frozenset[str]:
+    return frozenset(versionless(node["reference"]) for node in _walk(value) if isinstance(node.get("reference"), str))
+
+
+_APART = frozenset({"meta", "text", "contained", "component", "extension", "modifierExtension"})
+
+
+def read(resource: Mapping[str, Any]) -> Content:
+    """Everything rules may ask of one resource."""
+    meta = resource.get("meta") or {}
+    documents = [resource[name] for name in ("type", "category", "code") if name in resource]
+    return Content(
+        concepts=_concepts(resource, _APART),
+        components=tuple(_concepts(part) for part in _listed(resource.get("component")) if isinstance(part, dict)),
+        references=_references({key: value for key, value in resource.items() if key != "contained"}),
+        authors=_references([resource.get(name) for name in AUTHORS]) | frozenset(filter(None, [meta.get("source")])),
+        derived_from=_references(resource.get("derivedFrom")),
+        profiles=frozenset(str(url).partition("|")[0] for url in _listed(meta.get("profile"))),
+        document_types=frozenset(meaning(*coding) for coding in _codings(_walk(documents))),
+    )
+
+
+def about(resource: Mapping[str, Any]) -> str | None:
+    """The patient a resource is about, versionless; None where it names none."""
+    if resource.get("resourceType") == "Patient":
+        return f"Patient/{resource.get('id', '')}"
+    for name in ("subject", "patient", "beneficiary", "for"):
+        found = (resource.get(name) or {}).get("reference") if isinstance(resource.get(name), dict) else None
+        if isinstance(found, str):
+            return versionless(found)
+    return None
+
+
+def _labels(resource: Mapping[str, Any]) -> list[tuple[str, str]]:
+    security = _listed((resource.get("meta") or {}).get("security"))
+    return [(system(str(label.get("system", ""))), str(label["code"])) for label in security if isinstance(label, dict) and "code" in label]
+
+
+def _confidentiality(labels: list[tuple[str, str]]) -> str:
+    found = [code for uri, code in labels if uri == CONFIDENTIALITY]
+    if found:
+        return max(found, key=lambda code: RANKS.get(code, len(RANKS)))
+    return "N" if any(uri != ACT_REASON for uri, _ in labels) else ""
+
+
+def sensitivity(uri: str, code: str) -> str | None:
+    """The name of a sensitivity label: the code of ActCode, `system|code` elsewhere; None where the label is of another kind."""
+    if uri == ACT_CODE:
+        return None if code in INSTRUCTIONS else code
+    return None if uri in (CONFIDENTIALITY, ACT_REASON, OBSERVATION_VALUE, SYSTEM) else f"{uri}|{code}"
+
+
+def _classes(resource: Mapping[str, Any], labels: list[tuple[str, str]], concepts: Concepts) -> int:
+    bits = 0
+    for uri, code in labels:
+        bits |= CODES.get(code, 0) if uri == SYSTEM else 0
+    if bits:
+        return bits
+    for uri, code in concepts.codes:
+        bits |= MEASURES[code].data_class if uri == LOCAL and code in MEASURES else 0
+    return bits or TYPE_CLASSES.get(str(resource.get("resourceType")), 0)
+
+
+def _stretch(value: Any, zone: ZoneInfo) -> Span | None:
+    try:
+        return period(value, zone) if isinstance(value, dict) else moment(value, zone)
+    except ValueError:
+        return None
+
+
+def made(resource: Mapping[str, Any], zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
+    """First and last instant of what a resource tells of, by its clinical time; None where it does not say."""
+    for stem in TIMES:
+        for name in (stem, f"{stem}DateTime", f"{stem}Period", f"{stem}Instant", f"{stem}Date"):
+            span = _stretch(resource.get(name), zone) if name in resource else None
+            if span:
+                starts = None if span.since == EVER else span.since
+                return starts, None if span.until == NEVER else span.until - timedelta(microseconds=1)
+    return None, None
+
+
+def facts_of(resource: Mapping[str, Any], zone: ZoneInfo, *, source: str | None = None) -> Facts:
+    """Facts of a resource at hand. Class and labels are read from `meta.security`; without a class label, from code and type."""
+    labels = _labels(resource)
+    starts, ends = made(resource, zone)
+    return Facts(
+        classes=_classes(resource, labels, _concepts(resource, _APART)),
+        resource_type=str(resource.get("resourceType", "")),
+        reference=f"{resource.get('resourceType', '')}/{resource.get('id', '')}",
+        starts=starts,
+        ends=ends,
+        source=source,
+        sensitivity=frozenset(name for uri, code in labels if (name := sensitivity(uri, code))),
+        confidentiality=_confidentiality(labels),
+    )

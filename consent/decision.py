@@ -1,0 +1,448 @@
+"""The decision engine: consents compiled once into a policy, a request into a decision, a resource into a verdict. No I/O.
+
+Every rule answers with a *set* of possible outcomes (silent, permit, deny), because dates, references and content may be unknown:
+one world in which a deny applies is enough to deny, and a permit must hold in all of them. Between siblings and between consents
+a deny overrides; below a rule, the outcome of its matching exceptions replaces its own.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from consent.actor import Identity, Resources, identify
+from consent.content import Concepts, Content, about, facts_of, joined, read, together
+from consent.match import ANY, MAYBE, NO, YES, Case, Class, Codes, Data, DataPeriod, Source
+from consent.provision import DENY, PERMIT, SILENT, Problem, Rule, applies, boundaries, parse
+from consent.redaction import redacted
+from consent.request import Facts, Request
+from consent.span import EVER, NEVER
+from consent.terms import purposes_above
+from schemas.classes import ALL, DataClass
+from schemas.errors import BadRequest
+
+EVERY_CLASS = int(ALL | DataClass.BIOMETRIC)
+REMEMBERED = 4096
+"""Verdicts a decision keeps; past it they are made anew."""
+DERIVATIONS = 8
+"""How far `derivedFrom` is followed; a longer chain is denied."""
+
+Place = tuple[str, str]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What becomes of one resource, and the rule that decided; no rule: nothing applied. `resource`: the redacted copy."""
+
+    decision: Literal["permit", "deny", "redact"]
+    rule: tuple[str, ...] = ()
+    text: str = ""
+    resource: dict[str, Any] | None = None
+
+
+class Policy(msgspec.Struct, frozen=True, eq=False):
+    """The consents of one resident, parsed. Good for every request until a consent, a referenced resource or the zone changes."""
+
+    resident: str
+    zone: ZoneInfo
+    rules: tuple[Rule, ...]
+    boundaries: tuple[datetime, ...]
+    problems: tuple[Problem, ...]
+    resources: Resources
+
+
+class Node(NamedTuple):
+    """A rule that may match the request. `sure`: it does; else something about the asker is unknown."""
+
+    rule: Rule
+    outcome: int
+    sure: bool
+    children: tuple[Node, ...]
+
+
+class Weight(NamedTuple):
+    """The possible outcomes, and the places of the deny and of the permit among them."""
+
+    outcomes: int
+    denied_by: Place | None
+    permitted_by: Place | None
+
+
+def _joined(one: int, other: int) -> int:
+    """Outcomes of two siblings together: deny overrides permit overrides silence, in every pair of worlds."""
+    outcomes = DENY if (one | other) & DENY else 0
+    if (one & PERMIT and other & (SILENT | PERMIT)) or (other & PERMIT and one & SILENT):
+        outcomes |= PERMIT
+    return outcomes | (one & other & SILENT)
+
+
+JOINED = [[_joined(one, other) for other in range(8)] for one in range(8)]
+SILENCE = Weight(SILENT, None, None)
+
+
+def _own(node: Node, case: Case) -> int:
+    """What the rule itself says when none of its exceptions does."""
+    rule = node.rule
+    if node.outcome == SILENT:
+        return SILENT
+    matched = rule.labels.match(case) if rule.labels else YES
+    if node.outcome == PERMIT and rule.guarded:
+        matched = min(matched, _named(rule, case))
+    return node.outcome if matched == YES else SILENT if matched == NO else node.outcome | SILENT
+
+
+def _named(rule: Rule, case: Case) -> int:
+    """Sensitive and biometric data are permitted only by name."""
+    if case.bit == DataClass.BIOMETRIC and not rule.named & DataClass.BIOMETRIC:
+        return NO
+    if case.sensitivity is None:
+        return YES
+    if case.sensitivity == ANY:
+        return MAYBE
+    return YES if rule.labels and rule.labels.covers(case) == YES else NO
+
+
+def _weigh(node: Node, case: Case) -> Weight:
+    matched = YES if node.sure else MAYBE
+    for condition in node.rule.conditions:
+        answer = condition.match(case)
+        if answer == NO:
+            return SILENCE
+        matched = min(matched, answer)
+    outcomes, denied_by, permitted_by = _weigh_all(node.children, case) if node.children else SILENCE
+    if outcomes & SILENT:
+        own = _own(node, case)
+        outcomes = outcomes & ~SILENT | own
+        denied_by = denied_by or (node.rule.place if own & DENY else None)
+        permitted_by = permitted_by or (node.rule.place if own & PERMIT else None)
+    return Weight(outcomes if matched == YES else outcomes | SILENT, denied_by, permitted_by)
+
+
+def _weigh_all(nodes: Sequence[Node], case: Case) -> Weight:
+    outcomes, denied_by, permitted_by = SILENCE
+    for node in nodes:
+        weight = _weigh(node, case)
+        outcomes = JOINED[outcomes][weight.outcomes]
+        denied_by = denied_by or weight.denied_by
+        permitted_by = permitted_by or weight.permitted_by
+    return Weight(outcomes, denied_by, permitted_by)
+
+
+def _bits(classes: int) -> Iterator[int]:
+    if not classes:
+        yield 0
+    while classes:
+        lowest = classes & -classes
+        yield lowest
+        classes ^= lowest
+
+
+def weigh(decision: Decision, case: Case) -> Weight:
+    """The possible outcomes for one atom of a resource, by all rules of the decision."""
+    return _weigh_all(decision.nodes, case)
+
+
+class Decision(msgspec.Struct, frozen=True, eq=False):
+    """What one request may see of one resident, until `valid_until`.
+
+    `classes`, `since`, `until` (excluded), `sources` (None: any) and `restricted` bound what can be permitted, never too tightly:
+    they are the query's filter, `check` is the answer. `exact`: no rule looks into content, so `check(facts)` is final.
+    """
+
+    nodes: tuple[Node, ...]
+    policy: Policy | None
+    classes: int
+    since: datetime | None
+    until: datetime | None
+    sources: frozenset[str] | None
+    restricted: bool
+    valid_until: datetime | None
+    exact: bool
+    keyed: tuple[bool, bool, bool, tuple[datetime, ...]]
+    remembered: dict[tuple[object, ...], Verdict | None]
+
+    def covers(self, facts: Facts) -> bool:
+        """Whether the filter lets the resource through: always where `check` permits any of it. Unknown dates and classes pass."""
+        if not self.classes or (facts.classes and not facts.classes & self.classes) or (facts.sensitivity and not self.restricted):
+            return False
+        if (self.since and facts.ends and facts.ends < self.since) or (self.until and facts.starts and facts.starts >= self.until):
+            return False
+        return self.sources is None or facts.source is None or facts.source in self.sources
+
+    def check(self, facts: Facts, resource: Mapping[str, Any] | None = None) -> Verdict:
+        """The verdict on one resource. Without its content, what depends on content is denied."""
+        key = self._key(facts)
+        if key in self.remembered:
+            found = self.remembered[key]
+        else:
+            found = self._outside(facts)
+            if len(self.remembered) < REMEMBERED:
+                self.remembered[key] = found
+        if found is not None:
+            return found
+        return _UNOPENED if resource is None else self._inside(facts, resource, 0)
+
+    def _key(self, facts: Facts) -> tuple[object, ...]:
+        typed, sourced, named, cuts = self.keyed
+        starts = bisect_right(cuts, facts.starts) if cuts and facts.starts else -1
+        ends = bisect_right(cuts, facts.ends) if cuts and facts.ends else -1
+        return (
+            facts.classes, facts.confidentiality, facts.sensitivity, starts, ends,
+            facts.resource_type if typed else "", facts.source if sourced else "", facts.reference if named else "",
+        )  # fmt: skip
+
+    def _outside(self, facts: Facts) -> Verdict | None:
+        """The verdict as far as facts decide it; None where the content has a say."""
+        weight = self._weight(facts, None, None)
+        if self.exact or not weight.outcomes & PERMIT:
+            return _verdict(weight)
+        return None
+
+    def _weight(self, facts: Facts, content: Content | None, concepts: Concepts | None) -> Weight:
+        """All atoms of a resource together: permitted where each is, denied where any may be."""
+        outcomes, denied_by, permitted_by = 0, None, None
+        for bit in _bits(facts.classes):
+            for sensitivity in facts.sensitivity or (None,):
+                weight = _weigh_all(self.nodes, Case(facts, bit, sensitivity, content, concepts))
+                outcomes |= weight.outcomes
+                denied_by = denied_by or weight.denied_by
+                permitted_by = permitted_by or weight.permitted_by
+        return Weight(outcomes, denied_by, permitted_by)
+
+    def _inside(self, facts: Facts, resource: Mapping[str, Any], depth: int, around: Content | None = None) -> Verdict:
+        content = joined(around, read(resource)) if around else read(resource)
+        whole = self._weight(facts, content, content.concepts)
+        inherited = self._derived(facts, content, depth)
+        if inherited is not None:
+            return inherited
+        parts = [_verdict(self._weight(facts, content, together(content.concepts, part))) for part in content.components]
+        inner = [self._contained(facts, each, content, depth) for each in resource.get("contained") or ()]
+        return _together(resource, _verdict(whole), whole.outcomes, parts, inner)
+
+    def _derived(self, facts: Facts, content: Content, depth: int) -> Verdict | None:
+        """The denial a derived resource inherits: from a source at hand by its own verdict, else from a rule that names the source."""
+        for reference in sorted(content.derived_from):
+            source = self.policy.resources.get(reference) if self.policy else None
+            if source is not None and self.policy and depth >= DERIVATIONS:
+                return _TOO_DEEP
+            if source is not None and self.policy:
+                verdict = self._inside(facts_of(source, self.policy.zone, source=facts.source), source, depth + 1)
+                if verdict.decision != "permit":
+                    return Verdict("deny", verdict.rule, "derived from data that is not permitted")
+            else:
+                weight = self._weight(msgspec.structs.replace(facts, reference=reference), content, content.concepts)
+                if weight.outcomes & DENY:
+                    return Verdict("deny", weight.denied_by or (), "derived from data that is denied")
+        return None
+
+    def _contained(self, facts: Facts, resource: Mapping[str, Any], around: Content, depth: int) -> Verdict:
+        if depth >= DERIVATIONS:
+            return _TOO_DEEP
+        own = msgspec.structs.replace(facts, resource_type=str(resource.get("resourceType", "")))
+        return self._inside(own, resource, depth + 1, around)
+
+
+_UNOPENED = Verdict("deny", (), "the rules look into content, and it was not at hand")
+_TOO_DEEP = Verdict("deny", (), "nested too deep to be judged")
+
+
+def _verdict(weight: Weight) -> Verdict:
+    if weight.outcomes == PERMIT:
+        return Verdict("permit", weight.permitted_by or (), "permitted by a rule of the resident's consent")
+    if weight.outcomes & DENY:
+        return Verdict("deny", weight.denied_by or (), "denied by a rule of the resident's consent")
+    return Verdict("deny", (), "no rule of any consent permits it")
+
+
+def _together(resource: Mapping[str, Any], whole: Verdict, outcomes: int, parts: list[Verdict], inner: list[Verdict]) -> Verdict:
+    """The verdict on a resource from those on itself, its components and what it contains."""
+    refused = [verdict for verdict in (*parts, *inner) if verdict.decision != "permit"]
+    kept = [verdict for verdict in parts if verdict.decision == "permit"]
+    shell = whole.decision == "permit" or (not outcomes & DENY and bool(kept))
+    has_value = any(name.startswith("value") for name in resource)
+    if not shell or (has_value and whole.decision != "permit") or (parts and not kept and not has_value):
+        first = next((verdict for verdict in refused if verdict.rule), whole)
+        return whole if whole.decision == "deny" and whole.rule else Verdict("deny", first.rule, first.text)
+    if not refused:
+        return whole if whole.decision == "permit" else kept[0]
+    keep = [verdict.decision == "permit" for verdict in parts]
+    copy = redacted(resource, keep, [verdict.resource if verdict.decision == "redact" else verdict.decision == "permit" for verdict in inner])
+    return Verdict("redact", refused[0].rule, "a part that is not permitted was removed", copy)
+
+
+def compile_policy(consents: Sequence[dict[str, Any]], *, resident: str, zone: str, resources: Resources | None = None, house: bool = True) -> Policy:
+    """Parse a resident's consents. `zone` is where the resident's days begin and end; `resources` are those consents refer to.
+
+    `house`: sensitive and biometric data are permitted only by a rule that names them. Without it that holds for rules that grant
+    by our data classes only, and other rules are read as FHIR has them (no label named: any label).
+    """
+    try:
+        place = ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as wrong:
+        raise BadRequest("unknown time zone", field="timezone") from wrong
+    rules: list[Rule] = []
+    problems: list[Problem] = []
+    for number, consent in enumerate(consents):
+        try:
+            if applies(consent, resident):
+                rule, found = parse(consent, number, zone=place, resources=resources or {}, house=house)
+                rules.append(rule)
+                problems.extend(found)
+        except (AttributeError, TypeError, ValueError, RecursionError):
+            problems.append(Problem((f"Consent[{number}]", ""), "not a Consent that can be read"))
+    edges = tuple(sorted(set(boundaries(rules))))
+    return Policy(resident, place, tuple(rules), edges, tuple(problems), resources or {})
+
+
+class _Ask(NamedTuple):
+    request: Request
+    who: Identity
+    purposes: frozenset[str]
+
+
+def _purposes(purpose: str | None) -> frozenset[str]:
+    if not purpose:
+        return frozenset()
+    uri, bar, code = purpose.rpartition("|")
+    return frozenset({purpose}) if bar and "ActReason" not in uri else purposes_above(code)
+
+
+def _asked(rule: Rule, ask: _Ask) -> int:
+    """Whether the rule is about this request: its time, purpose, action and actor."""
+    request = ask.request
+    if rule.span and not rule.span.since <= request.at < rule.span.until:
+        return NO
+    matched = MAYBE if rule.unclear else YES
+    if rule.purposes is not None and rule.purposes.isdisjoint(ask.purposes):
+        if ask.purposes:
+            return NO
+        matched = MAYBE
+    if rule.actions is not None and request.action not in rule.actions:
+        return NO
+    return min(matched, rule.actors.match(ask.who, request)) if rule.actors else matched
+
+
+def _live(rules: Iterable[Rule], ask: _Ask) -> tuple[Node, ...]:
+    """The rules that may match the request, with the exceptions under them."""
+    nodes = []
+    for rule in rules:
+        matched = _asked(rule, ask)
+        if matched != NO:
+            early = rule.outcome == PERMIT and ask.request.at < rule.opens_at
+            nodes.append(Node(rule, SILENT if early else rule.outcome, matched == YES, _live(rule.children, ask) if rule.children else ()))
+    return tuple(nodes)
+
+
+def decide(policy: Policy, request: Request) -> Decision:
+    """What the request may see. Keep it by the epochs of resident and recipient, no longer than `valid_until`."""
+    if request.at.tzinfo is None:
+        raise BadRequest("the time of a request needs an offset", field="at")
+    nodes = _live(policy.rules, _Ask(request, identify(request, policy.resources), _purposes(request.purpose)))
+    later = bisect_right(policy.boundaries, request.at)
+    return _decision(nodes, policy, policy.boundaries[later] if later < len(policy.boundaries) else None)
+
+
+def _walk(nodes: Iterable[Node]) -> Iterator[Node]:
+    for node in nodes:
+        yield node
+        yield from _walk(node.children)
+
+
+class _Reach(NamedTuple):
+    """Where a permit may reach: data time and sources."""
+
+    since: datetime
+    until: datetime
+    sources: frozenset[str] | None
+    restricted: bool
+
+
+def _reaches(nodes: Iterable[Node], since: datetime, until: datetime, sources: frozenset[str] | None) -> Iterator[_Reach]:
+    """One reach for each permit that surely matches the request; one that only may match never permits by itself."""
+    for node in nodes:
+        if not node.sure:
+            continue
+        low, high, origin = since, until, sources
+        for condition in node.rule.conditions:
+            if isinstance(condition, DataPeriod):
+                low, high = max(low, condition.since), min(high, condition.until)
+            elif isinstance(condition, Source):
+                origin = frozenset({condition.party})
+        if node.outcome == PERMIT and low < high:
+            labels = node.rule.labels
+            yield _Reach(low, high, origin, not node.rule.guarded or bool(labels and labels.sensitivities))
+        yield from _reaches(node.children, low, high, origin)
+
+
+_ANYTHING = Facts(classes=0, confidentiality="")
+
+
+def _classes(nodes: tuple[Node, ...], conditions: list[Class]) -> int:
+    """The classes some resource of which could be permitted, by weighing one of each kind of class with all else unknown."""
+    groups = [EVERY_CLASS & ~DataClass.BIOMETRIC, int(DataClass.BIOMETRIC)]
+    for condition in conditions:
+        groups = [part for group in groups for part in (group & condition.bits, group & ~condition.bits) if part]
+    return sum(group for group in groups if _weigh_all(nodes, Case(_ANYTHING, group & -group, ANY)).outcomes & PERMIT)
+
+
+def _looks_inside(nodes: list[Node]) -> bool:
+    conditions = [condition for node in nodes for condition in node.rule.conditions]
+    return any(isinstance(each, Codes | Data) or (isinstance(each, Class) and (each.types or each.profiles or each.documents)) for each in conditions)
+
+
+def _decision(nodes: tuple[Node, ...], policy: Policy | None, valid_until: datetime | None) -> Decision:
+    every = list(_walk(nodes))
+    conditions = [condition for node in every for condition in node.rule.conditions]
+    reaches = list(_reaches(nodes, EVER, NEVER, None))
+    classes = _classes(nodes, [each for each in conditions if isinstance(each, Class)]) if reaches else 0
+    since = min((reach.since for reach in reaches), default=EVER)
+    until = max((reach.until for reach in reaches), default=NEVER)
+    sources = None if any(reach.sources is None for reach in reaches) else frozenset().union(*(reach.sources or () for reach in reaches))
+    data = [each for each in conditions if isinstance(each, Data)]
+    cuts = {edge for each in conditions if isinstance(each, DataPeriod) for edge in (each.since, each.until)}
+    return Decision(
+        nodes=nodes,
+        policy=policy,
+        classes=classes,
+        since=None if since == EVER else since,
+        until=None if until == NEVER else until,
+        sources=sources,
+        restricted=any(reach.restricted for reach in reaches),
+        valid_until=valid_until,
+        exact=not _looks_inside(every),
+        keyed=(
+            any(isinstance(each, Class) and each.types for each in conditions),
+            bool(data) or any(isinstance(each, Source) for each in conditions),
+            bool(data),
+            tuple(sorted(cuts)),
+        ),
+        remembered={},
+    )
+
+
+def own_upload(party: str) -> Decision:
+    """What an uploader may read back: what it uploaded itself. Join it by `either` with its decision, so that an explicit deny holds."""
+    return _decision((Node(Rule(PERMIT, ("own-upload", party), conditions=(Source(party),)), PERMIT, True, ()),), None, None)
+
+
+def self_access(resident: str) -> Decision:
+    """The resident sees all of theirs; no consent narrows it."""
+    return _decision((Node(Rule(PERMIT, ("self", resident)), PERMIT, True, ()),), None, None)
+
+
+def either(one: Decision, other: Decision) -> Decision:
+    """Both together: what any of them permits, and neither denies."""
+    ends = [each.valid_until for each in (one, other) if each.valid_until]
+    return _decision(one.nodes + other.nodes, one.policy or other.policy, min(ends, default=None))
+
+
+def check_resource(decision: Decision, resource: Mapping[str, Any], zone: ZoneInfo, *, source: str | None = None) -> Verdict:
+    """The verdict on a resource at hand, its facts read from it; one about another resident than the policy's is denied."""
+    patient = about(resource)
+    if decision.policy and decision.policy.resident and patient and patient != decision.policy.resident:
+        return Verdict("deny", (), "not about this resident")
+    return decision.check(facts_of(resource, zone, source=source), resource)

@@ -1,0 +1,139 @@
+"""Writing consents: one receiver, one purpose, the classes by name, an end. And withdrawing them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from consent.provision import SHARING_SCOPES
+from consent.terms import ACT_CODE, ACT_REASON, CONSENT_ACTION, INSTRUCTIONS, PURPOSES
+from schemas.classes import SYSTEM, DataClass, codes_of
+from schemas.errors import BadRequest
+
+CONSENT_SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"
+PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+POLICY = "https://kinehub.org/policy/resident-consent"
+"""R4 asks each Consent for a policy (ppc-1). This one says: what is not permitted is denied."""
+WITHDRAWN_AT = "https://kinehub.org/fhir/StructureDefinition/withdrawn-at"
+
+Day = date | datetime
+
+
+def _concept(system: str, code: str) -> dict[str, Any]:
+    return {"coding": [{"system": system, "code": code}]}
+
+
+def _day(value: Day) -> date:
+    return value.date() if isinstance(value, datetime) else value
+
+
+def _same_day(day: date, years: int) -> date:
+    """The same day in a later year; 28 February for the 29th."""
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:
+        return day.replace(year=day.year + years, day=28)
+
+
+def _last_day(start: date, years: int) -> date:
+    return _same_day(start, years) - timedelta(days=1)
+
+
+def _text(value: Day, field: str) -> str:
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise BadRequest("a time needs an offset", field=field)
+        return value.isoformat(timespec="seconds")
+    return value.isoformat()
+
+
+def _order(value: Day) -> datetime:
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    return datetime(value.year, value.month, value.day, tzinfo=UTC)
+
+
+def _period(start: Day | None, end: Day | None, field: str) -> dict[str, str]:
+    if start and end and (_day(end) < _day(start) or (isinstance(start, datetime) and isinstance(end, datetime) and _order(end) <= _order(start))):
+        raise BadRequest("ends before it starts", field=field)
+    edges = {"start": (start, f"{field}_from"), "end": (end, f"{field}_until")}
+    return {name: _text(edge, place) for name, (edge, place) in edges.items() if edge is not None}
+
+
+def _validity(start: Day, end: Day | None) -> dict[str, str]:
+    last = end or _last_day(_day(start), 1)
+    if _day(last) >= _same_day(_day(start), 5):
+        raise BadRequest("a consent lasts five years at most", field="valid_until", advice="end it earlier; it can be renewed")
+    return _period(start, last, "valid")
+
+
+def _reference(value: str, field: str) -> dict[str, str]:
+    kind, slash, name = value.partition("/")
+    if not (kind and slash and name) or "/" in name:
+        raise BadRequest("not a reference like Organization/…", field=field)
+    return {"reference": value}
+
+
+def _checked(purpose: str, classes: DataClass, sensitive: Sequence[str]) -> None:
+    if purpose not in PURPOSES:
+        raise BadRequest("unknown purpose of use", field="purpose", advice="use a v3 PurposeOfUse code, for example TREAT")
+    if not codes_of(classes) or int(classes) & ~sum(DataClass):
+        raise BadRequest("no data class, or an unknown one", field="classes")
+    for number, code in enumerate(sensitive):
+        if not code.isalnum() or code in INSTRUCTIONS:
+            raise BadRequest("not a sensitivity code", field=f"sensitive[{number}]", advice="use a v3 ActCode sensitivity, for example PSY")
+
+
+def consent_for(
+    *,
+    resident: str,
+    recipient: str,
+    purpose: str,
+    classes: DataClass,
+    recorded: datetime,
+    consent_id: str,
+    sensitive: Sequence[str] = (),
+    valid_from: Day | None = None,
+    valid_until: Day | None = None,
+    data_from: Day | None = None,
+    data_until: Day | None = None,
+) -> dict[str, Any]:
+    """An R4 Consent that lets `recipient` see these classes for this purpose. Valid one year unless said, five at most.
+
+    `resident` and `recipient` are references; dates are days where the resident lives, ends included. What carries a sensitivity
+    label is covered by a nested permit for the codes in `sensitive`, and by nothing else.
+    """
+    _checked(purpose, classes, sensitive)
+    role = _concept(PARTICIPATION, "PRCP" if recipient.startswith("Organization/") else "IRCP")
+    provision: dict[str, Any] = {
+        "type": "permit",
+        "period": _validity(valid_from or recorded, valid_until),
+        "actor": [{"role": role, "reference": _reference(recipient, "recipient")}],
+        "action": [_concept(CONSENT_ACTION, "access"), _concept(CONSENT_ACTION, "disclose")],
+        "purpose": [{"system": ACT_REASON, "code": purpose}],
+        "class": [{"system": SYSTEM, "code": code} for code in codes_of(classes)],
+    }
+    if data := _period(data_from, data_until, "data"):
+        provision["dataPeriod"] = data
+    if sensitive:
+        provision["provision"] = [{"type": "permit", "securityLabel": [{"system": ACT_CODE, "code": code} for code in sensitive]}]
+    return {
+        "resourceType": "Consent",
+        "id": consent_id,
+        "status": "active",
+        "scope": _concept(CONSENT_SCOPE, min(SHARING_SCOPES)),
+        "category": [_concept("http://loinc.org", "59284-0")],
+        "patient": _reference(resident, "resident"),
+        "dateTime": _text(recorded, "recorded"),
+        "performer": [_reference(resident, "resident")],
+        "policy": [{"uri": POLICY}],
+        "provision": provision,
+    }
+
+
+def withdrawn(consent: dict[str, Any], at: datetime) -> dict[str, Any]:
+    """The consent, no longer in force from `at` on; what it permitted before stays on record."""
+    stamp = {"url": WITHDRAWN_AT, "valueDateTime": _text(at, "at")}
+    others = [each for each in consent.get("extension") or [] if each.get("url") != WITHDRAWN_AT]
+    return {**consent, "status": "inactive", "extension": [*others, stamp]}

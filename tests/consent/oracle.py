@@ -1,0 +1,230 @@
+"""A second reading of CONSENT.md 1.1, slow and plain, sharing nothing with the engine: it walks raw JSON with sets of words.
+
+It knows only the vocabulary the generators draw from (`trees.py`), written out by hand here.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import product
+from zoneinfo import ZoneInfo
+
+ZONE = ZoneInfo("Asia/Shanghai")
+UP = {"CLINTRCH": ["HRESCH"], "ETREAT": ["TREAT"], "BTG": ["ETREAT", "TREAT"]}
+SENSITIVITY_UP = {"ETHUD": ["ETH", "SUD", "BH", "SPI"], "PSY": ["BH", "SPI"], "ETH": [], "HIV": []}
+RANK = ["U", "L", "M", "N", "R", "V"]
+CLASS_SYSTEM = "https://kinehub.org/fhir/CodeSystem/data-class"
+SAME = {"8480-6": "systolic", "150021": "systolic", "systolic": "systolic", "8462-4": "diastolic", "85354-9": "pressure", "8867-4": "pulse", "149546": "pulse"}
+PARTS = {"pressure": {"pressure", "systolic", "diastolic"}}
+GROUPS = {"Group/known": ["Practitioner/a"]}
+
+
+def _edge(text, *, end):
+    if "T" in text:
+        return datetime.fromisoformat(text) + (timedelta(seconds=1) if end else timedelta(0))
+    day = datetime.fromisoformat(text).replace(tzinfo=ZONE)
+    return day + timedelta(days=1) if end else day
+
+
+def _bounds(period):
+    early, late = datetime(1900, 1, 1, tzinfo=ZONE), datetime(2200, 1, 1, tzinfo=ZONE)
+    return _edge(period["start"], end=False) if "start" in period else early, _edge(period["end"], end=True) if "end" in period else late
+
+
+def _any(answers):
+    answers = list(answers)
+    return "yes" if "yes" in answers else "maybe" if "maybe" in answers else "no"
+
+
+def _all(answers):
+    answers = list(answers)
+    return "no" if "no" in answers else "maybe" if "maybe" in answers else "yes"
+
+
+def _period(rule, ask, _atom):
+    low, high = _bounds(rule["period"])
+    return "yes" if low <= ask.at < high else "no"
+
+
+def _actor(rule, ask, _atom):
+    me = {ask.actor, ask.acts_for, *ask.member_of}
+
+    def one(actor):
+        if "reference" not in actor:
+            return "no"
+        name = actor["reference"]["reference"].split("/_history/")[0]
+        if name in me or me & set(GROUPS.get(name, [])):
+            return "yes"
+        return "maybe" if name.startswith("Group/") and name not in GROUPS else "no"
+
+    return _any(one(actor) for actor in rule["actor"])
+
+
+def _purpose(rule, ask, _atom):
+    if ask.purpose is None:
+        return "maybe"
+    return "yes" if {coding["code"] for coding in rule["purpose"]} & {ask.purpose, *UP.get(ask.purpose, [])} else "no"
+
+
+def _action(rule, ask, _atom):
+    return "yes" if ask.action in {action["coding"][0]["code"] for action in rule["action"]} else "no"
+
+
+def _class(rule, _ask, atom):
+    def one(coding):
+        if coding["system"] == CLASS_SYSTEM:
+            return "yes" if coding["code"] == atom["class"] else "maybe" if atom["class"] is None else "no"
+        return "yes" if coding["code"] == atom["type"] else "no"
+
+    return _any(one(coding) for coding in rule["class"])
+
+
+def _data_period(rule, _ask, atom):
+    low, high = _bounds(rule["dataPeriod"])
+    starts, ends = atom["starts"], atom["ends"]
+    if starts is None:
+        return "maybe"
+    if starts >= high or ends < low:
+        return "no"
+    return "yes" if low <= starts and ends < high else "maybe"
+
+
+def _code(rule, _ask, atom):
+    wanted = set()
+    for concept in rule["code"]:
+        means = SAME[concept["coding"][0]["code"]]
+        wanted |= PARTS.get(means, {means})
+    return "yes" if wanted & {SAME.get(code, "?") for code in atom["codes"]} else "maybe" if atom["opaque"] else "no"
+
+
+def _data(rule, _ask, atom):
+    def one(data):
+        name = data["reference"]["reference"].split("/_history/")[0]
+        if data["meaning"] == "authoredby":
+            return "yes" if name in atom["authors"] else "no"
+        return "yes" if name == atom["name"] or (data["meaning"] != "instance" and name in atom["links"]) else "no"
+
+    return _any(one(data) for data in rule["data"])
+
+
+CONDITIONS = {
+    "period": _period, "actor": _actor, "purpose": _purpose, "action": _action,
+    "class": _class, "dataPeriod": _data_period, "code": _code, "data": _data,
+}  # fmt: skip
+
+
+def _sensitivity(labels, atom):
+    """Is the atom's sensitivity one of the named, or a kind of one?"""
+    named = {label["code"] for label in labels if label["system"].endswith("ActCode")}
+    have = atom["sensitivity"]
+    if have is None or not named:
+        return "no"
+    if named & {have, *SENSITIVITY_UP[have]}:
+        return "yes"
+    return "maybe" if any(have in SENSITIVITY_UP.get(name, []) for name in named) else "no"
+
+
+def _labels(labels, kind, atom):
+    ranks = [RANK.index(label["code"]) for label in labels if label["system"].endswith("Confidentiality")]
+    answers = [_sensitivity(labels, atom)]
+    if atom["confidentiality"] is None:
+        answers.append("maybe")
+    elif ranks:
+        mine = RANK.index(atom["confidentiality"])
+        answers.append("yes" if (mine <= max(ranks) if kind == "permit" else mine >= min(ranks)) else "no")
+    return _any(answers)
+
+
+def _own(rule, labels, atom, *, void, guarded):
+    kind = rule["type"]
+    if kind is None or (kind == "permit" and void):
+        return {"silent"}
+    match = "yes" if labels is None else _labels(*labels, atom)
+    if kind == "permit" and guarded:
+        if atom["class"] == "biometric" and not any(coding["code"] == "biometric" for coding in rule["named"]):
+            match = "no"
+        if atom["sensitivity"] is not None and (labels is None or _sensitivity(labels[0], atom) != "yes"):
+            match = "no"
+    return {"yes": {kind}, "maybe": {kind, "silent"}, "no": {"silent"}}[match]
+
+
+def _combine(sets):
+    found = set()
+    for world in product(*sets):
+        found.add("deny" if "deny" in world else "permit" if "permit" in world else "silent")
+    return found
+
+
+def _rule(rule, above, ask, atom, *, void, house):
+    match = _all(test(rule, ask, atom) for name, test in CONDITIONS.items() if name in rule)
+    if match == "no":
+        return {"silent"}
+    labels = above["labels"]
+    if "securityLabel" in rule:
+        labels = (rule["securityLabel"], rule["type"])
+    elif labels and labels[1] == "permit" and rule["type"] == "deny":
+        labels = None
+    classes = [coding for coding in rule.get("class", []) if coding["system"] == CLASS_SYSTEM]
+    named = above["named"] + classes
+    here = {"labels": labels, "named": named}
+    found = _combine([_rule(child, here, ask, atom, void=void, house=house) for child in rule.get("provision", [])])
+    if "silent" in found:
+        found = (found - {"silent"}) | _own({**rule, "named": named}, labels, atom, void=void, guarded=house or bool(named))
+    return found | {"silent"} if match == "maybe" else found
+
+
+def _root(consent):
+    base = {"OPTIN": "permit", "OPTOUT": "deny"}.get(consent.get("policyRule", {}).get("coding", [{}])[0].get("code"))
+    said = {base, consent.get("provision", {}).get("type")} - {None}
+    return {**consent.get("provision", {}), "type": "deny" if "deny" in said else "permit" if said else None}
+
+
+def _consent(consent, ask, atom, *, house):
+    if consent["status"] != "active":
+        return {"silent"}
+    void = "modifierExtension" in str(consent) or any(not check["verified"] for check in consent.get("verification", []))
+    void = void or _edge(consent["dateTime"], end=False) > ask.at
+    return _rule(_root(consent), {"labels": None, "named": []}, ask, atom, void=void, house=house)
+
+
+def _atoms(resource, codes, *, opaque):
+    labels = resource["meta"].get("security", [])
+    classes = [label["code"] for label in labels if label["system"] == CLASS_SYSTEM]
+    sensitivities = [label["code"] for label in labels if label["system"].endswith("ActCode")]
+    levels = [label["code"] for label in labels if label["system"].endswith("Confidentiality")]
+    if not classes and resource["code"]["coding"][0]["code"] in SAME:
+        classes = ["health-check"]
+    when = resource.get("effectivePeriod", {})
+    for one, other in product(classes or [None], sensitivities or [None]):
+        yield {
+            "class": one, "sensitivity": other, "confidentiality": levels[0] if levels else "N" if labels else None,
+            "type": resource["resourceType"], "name": f"{resource['resourceType']}/{resource['id']}",
+            "starts": _edge(when["start"], end=False) if when else None,
+            "ends": _edge(when["end"], end=True) - timedelta(microseconds=1) if when else None,
+            "codes": codes, "opaque": opaque, "links": [resource.get("encounter", {}).get("reference")],
+            "authors": [who["reference"] for who in resource.get("performer", [])],
+        }  # fmt: skip
+
+
+def _whole(consents, ask, resource, codes, *, opaque, house):
+    return set().union(*(_combine([_consent(consent, ask, atom, house=house) for consent in consents]) for atom in _atoms(resource, codes, opaque=opaque)))
+
+
+def judge(consents, ask, resource, *, house=True):
+    """permit, redact or deny."""
+    def opaque(part):
+        return not any("loinc" in coding["system"] or "10101" in coding["system"] for coding in part["code"]["coding"])
+
+    def codes(part):
+        return [coding["code"] for coding in part["code"]["coding"]]
+
+    shell = _whole(consents, ask, resource, codes(resource), opaque=opaque(resource), house=house)
+    parts = [
+        _whole(consents, ask, resource, codes(resource) + codes(part), opaque=opaque(resource) or opaque(part), house=house) == {"permit"}
+        for part in resource.get("component", [])
+    ]
+    if shell != {"permit"} and ("deny" in shell or not any(parts) or "valueQuantity" in resource):
+        return "deny"
+    if parts and not any(parts) and "valueQuantity" not in resource:
+        return "deny"
+    return "permit" if all(parts) else "redact"

@@ -1,0 +1,127 @@
+"""Random consents, requests and resources over a small vocabulary in which rules often meet."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import strategies as st
+
+from consent.request import Request
+
+ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+LEVEL = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+CLASS = "https://kinehub.org/fhir/CodeSystem/data-class"
+TYPES = "http://hl7.org/fhir/resource-types"
+LOINC = "http://loinc.org"
+MDC = "urn:iso:std:iso:11073:10101"
+
+RESOURCES: dict[str, dict[str, Any]] = {
+    "Group/known": {"resourceType": "Group", "id": "known", "actual": True, "member": [{"entity": {"reference": "Practitioner/a"}}]}
+}
+DAYS = ["2026-01-01", "2026-03-10", "2026-05-20", "2026-06-01", "2026-06-02", "2026-09-01"]
+INSTANTS = ["2026-05-31T16:00:00Z", "2026-06-01T10:00:00+08:00", "2026-06-01T23:59:59+08:00"]
+CODES = [(LOINC, "85354-9"), (LOINC, "8480-6"), (LOINC, "8462-4"), (MDC, "150021"), (LOINC, "8867-4"), (MDC, "149546")]
+
+
+def _coding(system: str, code: str) -> dict[str, str]:
+    return {"system": system, "code": code}
+
+
+def _some(strategy: st.SearchStrategy[Any], most: int = 2) -> st.SearchStrategy[list[Any]]:
+    return st.lists(strategy, min_size=1, max_size=most)
+
+
+@st.composite
+def periods(draw: st.DrawFn) -> dict[str, str]:
+    edges = sorted(draw(st.lists(st.sampled_from(DAYS), min_size=2, max_size=2)))
+    found = draw(st.sampled_from([{"start": edges[0]}, {"end": edges[1]}, {"start": edges[0], "end": edges[1]}]))
+    if "end" in found and "start" not in found and draw(st.booleans()):
+        found = {"end": draw(st.sampled_from(INSTANTS))}
+    return found
+
+
+LABELS = st.sampled_from([_coding(LEVEL, "N"), _coding(LEVEL, "R"), *(_coding(ACT_CODE, code) for code in ("PSY", "ETH", "ETHUD", "HIV"))])
+CLASSES = st.sampled_from([_coding(CLASS, code) for code in ("activity", "sleep", "location", "biometric")] + [_coding(TYPES, "Observation"), _coding(TYPES, "Condition")])
+PURPOSES = st.sampled_from([_coding(REASON, code) for code in ("TREAT", "ETREAT", "HRESCH", "CLINTRCH")])
+ACTORS = st.sampled_from(
+    [{"role": {"text": "r"}, "reference": {"reference": name}} for name in ("Practitioner/a", "Practitioner/b", "Organization/h", "Group/known", "Group/gone")]
+    + [{"role": {"text": "r"}}]
+)
+ACTIONS = st.sampled_from([{"coding": [{"code": code}]} for code in ("access", "disclose")])
+DATA = st.builds(
+    lambda meaning, name: {"meaning": meaning, "reference": {"reference": name}},
+    st.sampled_from(["instance", "related", "dependents", "authoredby"]),
+    st.sampled_from(["Observation/1", "Observation/1/_history/3", "Encounter/e", "Practitioner/b"]),
+)
+CONCEPTS = st.sampled_from([{"coding": [_coding(*code)]} for code in CODES])
+
+CONDITIONS = {
+    "period": periods(), "actor": _some(ACTORS), "purpose": _some(PURPOSES), "action": _some(ACTIONS), "securityLabel": _some(LABELS),
+    "class": _some(CLASSES, 3), "dataPeriod": periods(), "data": _some(DATA), "code": _some(CONCEPTS),
+}  # fmt: skip
+
+
+@st.composite
+def rules(draw: st.DrawFn, depth: int = 2, kinds: tuple[str, ...] = ("permit", "deny")) -> dict[str, Any]:
+    names = draw(st.lists(st.sampled_from(sorted(CONDITIONS)), max_size=2, unique=True))
+    rule = {"type": draw(st.sampled_from(kinds)), **{name: draw(CONDITIONS[name]) for name in names}}
+    children = draw(st.lists(rules(depth=depth - 1), max_size=2)) if depth else []
+    return {**rule, "provision": children} if children else rule
+
+
+@st.composite
+def consents(draw: st.DrawFn) -> dict[str, Any]:
+    root = draw(rules(kinds=("permit", "permit", "deny")))
+    base = draw(st.sampled_from([None, None, "OPTIN", "OPTOUT"]))
+    if base and draw(st.booleans()):
+        del root["type"]
+    consent: dict[str, Any] = {
+        "resourceType": "Consent", "id": str(draw(st.integers(0, 10**6))), "status": draw(st.sampled_from(["active"] * 7 + ["inactive"])),
+        "patient": {"reference": "Patient/p"}, "dateTime": draw(st.sampled_from(["2025-01-01"] * 5 + ["2026-06-02"])), "provision": root,
+    }  # fmt: skip
+    if base:
+        consent["policyRule"] = {"coding": [{"system": ACT_CODE, "code": base}]}
+    if draw(st.integers(0, 9)) == 0:
+        consent["verification"] = [{"verified": draw(st.booleans())}]
+    if draw(st.integers(0, 14)) == 0:
+        consent["modifierExtension"] = [{"url": "https://example.org/unknown"}]
+    return consent
+
+
+POLICIES = st.lists(consents(), min_size=1, max_size=3)
+
+TIMES = [datetime(2026, 5, 31, 15, 59, 59, tzinfo=UTC), datetime(2026, 6, 1, 2, tzinfo=UTC), datetime(2026, 6, 1, 16, tzinfo=UTC), datetime(2026, 9, 1, 4, tzinfo=UTC)]
+REQUESTS = st.builds(
+    Request,
+    actor=st.sampled_from(["Practitioner/a", "Practitioner/b", "Device/d"]),
+    acts_for=st.sampled_from([None, "Organization/h", "Organization/i"]),
+    member_of=st.sampled_from([(), ("Group/gone",)]),
+    purpose=st.sampled_from([None, "TREAT", "TREAT", "BTG", "CLINTRCH", "HRESCH"]),
+    action=st.sampled_from(["access", "access", "disclose"]),
+    at=st.sampled_from(TIMES),
+)
+
+
+@st.composite
+def resources(draw: st.DrawFn) -> dict[str, Any]:
+    security = [_coding(CLASS, code) for code in draw(st.lists(st.sampled_from(["activity", "sleep", "location", "biometric"]), max_size=2, unique=True))]
+    security += [_coding(ACT_CODE, code) for code in draw(st.lists(st.sampled_from(["PSY", "ETHUD", "ETH", "HIV"]), max_size=2, unique=True))] if draw(st.booleans()) else []
+    security += [_coding(LEVEL, draw(st.sampled_from("NRV")))] if draw(st.booleans()) else []
+    found: dict[str, Any] = {
+        "resourceType": "Observation", "id": draw(st.sampled_from("12")), "meta": {"security": security} if security else {},
+        "subject": {"reference": "Patient/p"}, "code": draw(st.one_of(CONCEPTS, st.just({"coding": [_coding("urn:own", "x")]}))),
+    }  # fmt: skip
+    if draw(st.integers(0, 3)):
+        low, high = sorted(draw(st.lists(st.sampled_from(DAYS), min_size=2, max_size=2)))
+        found["effectivePeriod"] = {"start": low, "end": high}
+    if draw(st.booleans()):
+        found["encounter"] = {"reference": "Encounter/e"}
+    if draw(st.booleans()):
+        found["performer"] = [{"reference": "Practitioner/b"}]
+    if draw(st.booleans()):
+        found["component"] = [{"code": code} for code in draw(_some(CONCEPTS))]
+    if draw(st.booleans()):
+        found["valueQuantity"] = {"value": 1}
+    return found
