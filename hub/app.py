@@ -21,7 +21,8 @@ from hub.exchange.routes import router as fhir
 from hub.intake.routes import router as intake
 from hub.settings import Settings
 from hub.store.migrate import newest
-from hub.web.pages import Pages, mount as mount_pages
+from hub.web.pages import Pages
+from hub.web.pages import mount as mount_pages
 from schemas.errors import KineHubError, Unauthenticated
 
 log = logging.getLogger("kinehub")
@@ -78,19 +79,44 @@ async def _named(request: Request, call: Callable[[Request], Awaitable[Response]
     return response
 
 
-ISSUE_TYPES = {400: "invalid", 401: "login", 403: "forbidden", 404: "not-found", 409: "conflict", 410: "deleted", 412: "conflict", 413: "too-long", 415: "not-supported", 422: "processing", 429: "throttled", 503: "transient"}  # fmt: skip
+ISSUE_TYPES = {
+    400: "invalid",
+    401: "login",
+    403: "forbidden",
+    404: "not-found",
+    409: "conflict",
+    410: "deleted",
+    412: "conflict",
+    413: "too-long",
+    415: "not-supported",
+    422: "processing",
+    429: "throttled",
+    503: "transient",
+}
 
 
 def rendered(request: Request, status: int, code: str, message: str, advice: str = "", field: str = "", row: int | None = None) -> Response:
     """An error as its door speaks: OperationOutcome under /fhir, problem+json elsewhere. Never the asked id, a value or a trace."""
-    headers = {"Cache-Control": "no-store"} | ({"WWW-Authenticate": "Bearer"} if status == 401 else {}) | ({"Retry-After": "2"} if status == 503 else {})
+    headers = (
+        {"Cache-Control": "no-store"} | ({"WWW-Authenticate": "Bearer"} if status == 401 else {}) | ({"Retry-After": "2"} if status == 503 else {})
+    )
     if request.url.path.startswith("/fhir"):
         issue: dict[str, Any] = {"severity": "error", "code": ISSUE_TYPES.get(status, "exception"), "diagnostics": f"{message} {advice}".strip()}
         if field:
             issue["expression"] = [field]
         return Response(orjson.dumps({"resourceType": "OperationOutcome", "issue": [issue]}), status, headers, "application/fhir+json")
-    problem = {"type": f"https://kinehub.org/problems/{code}", "title": message, "status": status, "code": code, "detail": advice, "field": field, "row": row}
-    return Response(orjson.dumps({key: value for key, value in problem.items() if value not in ("", None)}), status, headers, "application/problem+json")
+    problem = {
+        "type": f"https://kinehub.org/problems/{code}",
+        "title": message,
+        "status": status,
+        "code": code,
+        "detail": advice,
+        "field": field,
+        "row": row,
+    }
+    return Response(
+        orjson.dumps({key: value for key, value in problem.items() if value not in ("", None)}), status, headers, "application/problem+json"
+    )
 
 
 async def _known_error(request: Request, error: Exception) -> Response:

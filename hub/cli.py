@@ -24,7 +24,7 @@ import orjson
 from adapters.base import Context, adapters, detect
 from hub import service
 from hub.access import accounts
-from hub.access.keys import fetch_token, new_client_key, registrable
+from hub.access.keys import Token, fetch_token, new_client_key, registrable
 from hub.audit.verify import verify
 from hub.delivery import worker
 from hub.intake.upload import Delivery, take
@@ -73,7 +73,9 @@ def _ensure_keyring(settings: Settings, dsn: str) -> None:
     if settings.keyring.exists():
         return
     if asyncio.run(_knows_keyring(dsn)):
-        raise Unavailable(f"There is no keyring at {settings.keyring}, and this database was sealed with one.", advice="Restore the keyring from its own backup.")
+        raise Unavailable(
+            f"There is no keyring at {settings.keyring}, and this database was sealed with one.", advice="Restore the keyring from its own backup."
+        )
     keyring.create(settings.keyring, settings.crypto)
 
 
@@ -185,8 +187,18 @@ def party() -> None:
 @click.option("--jwks", type=click.Path(exists=True, path_type=Path), help="Its public keys; without it a pair is made.")
 @click.option("--key-out", type=click.Path(path_type=Path), help="Where the private key made for it is written (0600).")
 @click.pass_obj
-def party_add(options: Options, name: str, kind: str, area: str | None, zone: str | None, may_register: bool, purpose: str, deliver_to: str | None,
-              jwks: Path | None, key_out: Path | None) -> None:  # fmt: skip
+def party_add(
+    options: Options,
+    name: str,
+    kind: str,
+    area: str | None,
+    zone: str | None,
+    may_register: bool,
+    purpose: str,
+    deliver_to: str | None,
+    jwks: Path | None,
+    key_out: Path | None,
+) -> None:
     """Register a party."""
     if jwks is None and key_out is None:
         raise click.UsageError("Name --jwks with its public keys, or --key-out for the private key to be made.")
@@ -206,7 +218,11 @@ def party_add(options: Options, name: str, kind: str, area: str | None, zone: st
             )  # fmt: skip
 
     made = _run(options, work)
-    _echo(options, {"party_id": str(made.id), "client_id": made.client_id, "organization": made.reference}, f"{made.name}: client {made.client_id}, party {made.id}")
+    _echo(
+        options,
+        {"party_id": str(made.id), "client_id": made.client_id, "organization": made.reference},
+        f"{made.name}: client {made.client_id}, party {made.id}",
+    )
 
 
 def _check_zone(zone: str) -> None:
@@ -231,7 +247,10 @@ def party_list(options: Options) -> None:
     async def work(hub: service.Hub) -> list[dict[str, Any]]:
         async with hub.database.connection() as connection:
             found = await parties.everyone(connection)
-        return [{"party_id": str(p.id), "name": p.name, "kind": p.kind, "client_id": p.client_id, "purposes": p.purposes, "deliver_to": p.deliver_to} for p in found]
+        return [
+            {"party_id": str(p.id), "name": p.name, "kind": p.kind, "client_id": p.client_id, "purposes": p.purposes, "deliver_to": p.deliver_to}
+            for p in found
+        ]
 
     _echo(options, _run(options, work))
 
@@ -273,7 +292,11 @@ def resident_add(options: Options, source: str | None, **given: Any) -> None:
         return await residents.register(hub, _resident(fields, known), actor="operator")
 
     identity, created = _run(options, work)
-    _echo(options, {"resident_id": str(identity), "patient": f"Patient/{identity}", "created": created}, f"Patient/{identity}{'' if created else ' (known already)'}")
+    _echo(
+        options,
+        {"resident_id": str(identity), "patient": f"Patient/{identity}", "created": created},
+        f"Patient/{identity}{'' if created else ' (known already)'}",
+    )
 
 
 def _resident(fields: dict[str, Any], known: set[str]) -> Resident:
@@ -315,7 +338,9 @@ def user() -> None:
 @click.option("--area")
 @click.option("--password-file", type=click.Path(exists=True, path_type=Path), help="A file with the password; otherwise it is asked for.")
 @click.pass_obj
-def user_add(options: Options, login: str, name: str, role: str, party_id: UUID | None, resident_id: UUID | None, area: str | None, password_file: Path | None) -> None:
+def user_add(
+    options: Options, login: str, name: str, role: str, party_id: UUID | None, resident_id: UUID | None, area: str | None, password_file: Path | None
+) -> None:
     """A sign-in for a staff member of a party or a level, or for a resident."""
     password = password_file.read_text().strip() if password_file else click.prompt("Password", hide_input=True, confirmation_prompt=True)
 
@@ -340,15 +365,17 @@ def user_add(options: Options, login: str, name: str, role: str, party_id: UUID 
 def token(options: Options, client_id: str, key_file: Path, scope: str, purpose: str | None, url: str) -> None:
     """A Backend Services access token from a running hub (private_key_jwt)."""
 
-    async def work() -> dict[str, Any]:
+    key = orjson.loads(key_file.read_bytes())
+
+    async def work() -> Token:
         async with httpx.AsyncClient() as http:
-            return await fetch_token(http, f"{url.rstrip('/')}/oauth/token", client_id, orjson.loads(key_file.read_bytes()), scope, purpose)
+            return await fetch_token(http, f"{url.rstrip('/')}/oauth/token", client_id, key, scope, purpose)
 
     try:
         answer = asyncio.run(work())
     except httpx.HTTPError:
         raise Unavailable(f"No hub answers at {url}.", advice="Start it with kinehub serve.") from None
-    _echo(options, {name: answer[name] for name in ("access_token", "expires_in", "scope")}, answer["access_token"])
+    _echo(options, {"access_token": answer.access_token, "expires_in": answer.expires_in, "scope": answer.scope}, answer.access_token)
 
 
 @cli.command()
@@ -401,14 +428,28 @@ def consent() -> None:
 @click.option("--data-from")
 @click.option("--data-until")
 @click.pass_obj
-def consent_grant(options: Options, resident_id: UUID, receivers: tuple[str, ...], more: tuple[str, ...], purpose: str, classes: str,
-                  sensitive: tuple[str, ...], valid_from: str | None, valid_until: str | None, data_from: str | None, data_until: str | None) -> None:  # fmt: skip
+def consent_grant(
+    options: Options,
+    resident_id: UUID,
+    receivers: tuple[str, ...],
+    more: tuple[str, ...],
+    purpose: str,
+    classes: str,
+    sensitive: tuple[str, ...],
+    valid_from: str | None,
+    valid_until: str | None,
+    data_from: str | None,
+    data_until: str | None,
+) -> None:
     """Grant receivers access; one Consent each, valid one year unless said."""
     try:
         bits = parse_classes(classes)
     except ValueError as error:
         raise click.UsageError(f"--data: {error}") from None
-    dates = {name: _date(name, text) for name, text in (("valid_from", valid_from), ("valid_until", valid_until), ("data_from", data_from), ("data_until", data_until))}
+    dates = {
+        name: _date(name, text)
+        for name, text in (("valid_from", valid_from), ("valid_until", valid_until), ("data_from", data_from), ("data_until", data_until))
+    }
     sensitivities = tuple(code for text in sensitive for code in text.split(","))
 
     async def work(hub: service.Hub) -> list[str]:
@@ -416,7 +457,11 @@ def consent_grant(options: Options, resident_id: UUID, receivers: tuple[str, ...
         for receiver in (*receivers, *more):
             async with hub.database.connection() as connection:
                 to = await parties.by_id(connection, _uuid("--to", receiver))
-            made.append(await grants.grant(hub, resident_id, to, purpose=purpose, classes=bits, sensitive=sensitivities, actor=f"Patient/{resident_id}", **dates))
+            made.append(
+                await grants.grant(
+                    hub, resident_id, to, purpose=purpose, classes=bits, sensitive=sensitivities, actor=f"Patient/{resident_id}", **dates
+                )
+            )
         return made
 
     made = _run(options, work)
@@ -488,7 +533,11 @@ def audit_verify(options: Options) -> None:
             return await verify(connection, hub.keyring, hub.settings.data_dir)
 
     found = _run(options, work)
-    _echo(options, msgspec.to_builtins(found) if found.problem else {"entries": found.entries, "intact": True}, f"{found.entries} entries, intact" if found.intact else None)
+    _echo(
+        options,
+        msgspec.to_builtins(found) if found.problem else {"entries": found.entries, "intact": True},
+        f"{found.entries} entries, intact" if found.intact else None,
+    )
     if not found.intact:
         click.echo(f"kinehub: {found.problem}", err=True)
         sys.exit(1)
@@ -596,7 +645,9 @@ def adapters_group() -> None:
 @click.pass_obj
 def adapters_list(options: Options) -> None:
     """Every format that can be uploaded."""
-    found = [{"format": a.id, "title": list(a.title), "version": a.version, "extensions": list(a.extensions), "emits": sorted(a.emits)} for a in adapters()]
+    found = [
+        {"format": a.id, "title": list(a.title), "version": a.version, "extensions": list(a.extensions), "emits": sorted(a.emits)} for a in adapters()
+    ]
     _echo(options, found, "\n".join(f"{a['format']:14} {a['title'][0]} / {a['title'][1]}: {', '.join(a['extensions'])}" for a in found))
 
 
@@ -613,9 +664,16 @@ def adapters_check(options: Options, file: Path, zone: str | None) -> None:
     import io
 
     rows = list(source.decode(io.BytesIO(body), Context(received_at=datetime.now(UTC), filename=file.name, zone=zone)))
-    taken = [{"kind": row.record.__struct_config__.tag, "facts": facts(row.record), "warnings": msgspec.to_builtins(row.record.flags)} for row in rows if isinstance(row, Decoded)]  # fmt: skip
+    taken = [
+        {"kind": row.record.__struct_config__.tag, "facts": facts(row.record), "warnings": msgspec.to_builtins(row.record.flags)}
+        for row in rows
+        if isinstance(row, Decoded)
+    ]
     refused = [msgspec.to_builtins(row) for row in rows if not isinstance(row, Decoded)]
-    _echo(options, {"format": source.id, "records": taken, "rejected": [{k: v for k, v in row.items() if k not in ("who", "original")} for row in refused]})
+    _echo(
+        options,
+        {"format": source.id, "records": taken, "rejected": [{k: v for k, v in row.items() if k not in ("who", "original")} for row in refused]},
+    )
 
 
 @cli.command("sample-files")

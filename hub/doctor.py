@@ -21,7 +21,13 @@ async def examine(settings: Settings, dsn: str) -> list[dict[str, Any]]:
             revision = await connection.fetchval("SELECT version_num FROM alembic_version")
             findings.append(_finding("schema", revision == newest(), f"revision {revision}" if revision == newest() else "run kinehub migrate"))
             commit = await connection.fetchval("SELECT current_setting('fsync') || ' ' || current_setting('synchronous_commit')")
-            findings.append(_finding("durability", commit == "on on", "fsync and synchronous_commit are on" if commit == "on on" else "switch fsync and synchronous_commit on"))
+            findings.append(
+                _finding(
+                    "durability",
+                    commit == "on on",
+                    "fsync and synchronous_commit are on" if commit == "on on" else "switch fsync and synchronous_commit on",
+                )
+            )
             trail = await verify(connection, hub.keyring, settings.data_dir)
             findings.append(_finding("audit", trail.intact, trail.problem or f"{trail.entries} entries, intact"))
             dead = await connection.fetchval("SELECT count(*) FROM outbox WHERE status = 'dead'")

@@ -45,9 +45,20 @@ def _read() -> dict[str, Measure]:
     with files("schemas").joinpath("measures.csv").open(encoding="utf-8", newline="") as lines:
         return {
             row["measure"]: Measure(
-                row["measure"], row["zh"], row["en"], tuple(row["loinc"].split()), tuple(row["mdc"].split()), row["unit"],
-                row["category"], CODES[row["data_class"]], _number(row["low"]), _number(row["high"]),
-                _number(row["reject_low"]), _number(row["reject_high"]), row["wst363"], row["source"],
+                row["measure"],
+                row["zh"],
+                row["en"],
+                tuple(row["loinc"].split()),
+                tuple(row["mdc"].split()),
+                row["unit"],
+                row["category"],
+                CODES[row["data_class"]],
+                _number(row["low"]),
+                _number(row["high"]),
+                _number(row["reject_low"]),
+                _number(row["reject_high"]),
+                row["wst363"],
+                row["source"],
             )
             for row in csv.DictReader(lines)
         }

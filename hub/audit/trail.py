@@ -138,7 +138,7 @@ class Trail:
                 batch, self._waiting = self._waiting[:500], self._waiting[500:]
                 if batch:
                     await self.append(connection, [entry for entry, _ in batch])
-        except Exception as error:  # noqa: BLE001 - every waiter must hear of it
+        except Exception as error:
             _settle(batch, error)
         else:
             _settle(batch, None)

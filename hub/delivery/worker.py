@@ -64,7 +64,7 @@ async def _loop(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, 
     while not stop.is_set():
         try:
             busy = await deliver_one(hub, http, tokens)
-        except Exception as error:  # noqa: BLE001 - the worker outlives any one row
+        except Exception as error:
             log.warning("delivery paused: %s", type(error).__name__)
             busy = False
         if not busy:
@@ -132,7 +132,9 @@ def purpose_of(party: Party) -> str | None:
 
 async def _bundle(hub: Hub, connection: Any, party: Party, row: Row) -> tuple[bytes | None, str | None]:
     """The record's present version as a transaction Bundle, as far as consent reaches right now; None when it does not."""
-    asked = Asked(resident=row["resident"], actor=party.reference, acts_for=party.reference, purpose=purpose_of(party), party=party.number, action="disclose")
+    asked = Asked(
+        resident=row["resident"], actor=party.reference, acts_for=party.reference, purpose=purpose_of(party), party=party.number, action="disclose"
+    )
     found = await hub.vault.one(connection, asked, row["record"])
     if found is None:
         return None, None
@@ -203,7 +205,7 @@ async def listing(connection: Any) -> list[dict[str, Any]]:
 async def replay(connection: Any, ids: list[int]) -> int:
     """Owe dead letters again. Returns how many."""
     rows = await connection.fetch(
-        "UPDATE outbox SET status = 'owed', attempts = 0, reason = NULL, next_at = now(), done = NULL WHERE id = ANY($1::bigint[]) AND status = 'dead' RETURNING id", ids
+        "UPDATE outbox SET status = 'owed', attempts = 0, reason = NULL, next_at = now(), done = NULL WHERE id = ANY($1::bigint[]) AND status = 'dead' RETURNING id",
+        ids,
     )
     return len(rows)
-

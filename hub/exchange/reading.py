@@ -39,9 +39,7 @@ def _micros(moment: datetime) -> int:
 
 def resources(disclosed: Iterable[Disclosed]) -> list[Resource]:
     """Disclosed records as search resources, newest record first, slots in their order."""
-    return [
-        Resource(body, slot.type, join(str(one.id), slot.slot), _micros(one.starts)) for one in disclosed for slot, body in one.resources
-    ]  # fmt: skip
+    return [Resource(body, slot.type, join(str(one.id), slot.slot), _micros(one.starts)) for one in disclosed for slot, body in one.resources]
 
 
 async def visible(hub: Hub, connection: Any, asked: Asked, types: Iterable[str]) -> tuple[list[Resource], tuple[str, ...]]:
@@ -107,7 +105,9 @@ def _stamped(body: bytes) -> bytes:
     return body.replace(b'"meta":{', b'"meta":{"versionId":"1",', 1)
 
 
-async def note(hub: Hub, asked: Asked, action: str, outcome: str, *, rules: Sequence[str] = (), resident: UUID | None = None, shown: Iterable[Resource] = ()) -> None:
+async def note(
+    hub: Hub, asked: Asked, action: str, outcome: str, *, rules: Sequence[str] = (), resident: UUID | None = None, shown: Iterable[Resource] = ()
+) -> None:
     """One audit entry of this request about this resident, durable before the answer leaves."""
     counts: dict[str, int] = {}
     for resource in shown:
@@ -148,5 +148,3 @@ def binding(asked: Asked, client: str, pairs: Sequence[tuple[str, str]]) -> byte
     """What a cursor is bound to."""
     plain = repr((client, str(asked.resident), asked.purpose, sorted(pair for pair in pairs if pair[0] != "_cursor")))
     return hashlib.sha256(plain.encode()).digest()
-
-

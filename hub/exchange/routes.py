@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from email.utils import format_datetime
 from collections.abc import Sequence
 from datetime import datetime
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -38,7 +38,7 @@ FHIR_JSON = "application/fhir+json"
 NOBODY = UUID(int=0)
 STATEMENT_DATE = "2026-11-22"
 READS = ("read", "vread", "history-instance", "search-type")
-TYPES: dict[str, tuple[str, ...]] = {type_: READS for type_ in reading.KINDS_OF_TYPE} | {"Organization": ("read",)}
+TYPES: dict[str, tuple[str, ...]] = dict.fromkeys(reading.KINDS_OF_TYPE, READS) | {"Organization": ("read",)}
 TYPES["Consent"] = (*READS, "create", "update")
 OPERATIONS = {"Patient": {"everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything"}}
 WITHHELD = ("identifier", "patient.identifier", "subject.identifier", "patient:Patient.identifier", "subject:Patient.identifier")
@@ -74,7 +74,12 @@ async def smart(request: Request) -> Response:
 
 async def _asking(request: Request, type_: str, letter: str) -> tuple[Caller | None, Asked]:
     """The caller and a question without its resident yet: a party by token, or a resident by their own sign-in."""
-    if "authorization" not in request.headers and (signed_in := await session(request)) is not None and signed_in.person and signed_in.person.resident:
+    if (
+        "authorization" not in request.headers
+        and (signed_in := await session(request)) is not None
+        and signed_in.person
+        and signed_in.person.resident
+    ):
         return None, Asked(resident=signed_in.person.resident, actor=f"Patient/{signed_in.person.resident}", self_access=True)
     who = await caller(request)
     require(who, type_, letter)
@@ -130,11 +135,21 @@ async def history(request: Request, type_: str, id_: str) -> Response:
         raise _NotHere
     base = f"{hub.settings.base_url}/fhir"
     entries = [
-        b'{"fullUrl":' + orjson.dumps(f"{base}/{type_}/{id_}") + b',"resource":' + one.raw + b',"request":{"method":"'
-        + (b"POST" if _version(one) == "1" else b"PUT") + b'","url":' + orjson.dumps(type_ if _version(one) == "1" else f"{type_}/{id_}")
-        + b'},"response":{"status":"' + (b"201" if _version(one) == "1" else b"200") + b'","lastModified":' + orjson.dumps(one.content["meta"]["lastUpdated"]) + b"}}"
+        b'{"fullUrl":'
+        + orjson.dumps(f"{base}/{type_}/{id_}")
+        + b',"resource":'
+        + one.raw
+        + b',"request":{"method":"'
+        + (b"POST" if _version(one) == "1" else b"PUT")
+        + b'","url":'
+        + orjson.dumps(type_ if _version(one) == "1" else f"{type_}/{id_}")
+        + b'},"response":{"status":"'
+        + (b"201" if _version(one) == "1" else b"200")
+        + b'","lastModified":'
+        + orjson.dumps(one.content["meta"]["lastUpdated"])
+        + b"}}"
         for one in found
-    ]  # fmt: skip
+    ]
     link = orjson.dumps([{"relation": "self", "url": f"{base}/{type_}/{id_}/_history"}])
     return _fhir(b'{"resourceType":"Bundle","type":"history","total":%d,"link":' % len(found) + link + b',"entry":[' + b",".join(entries) + b"]}")
 
@@ -151,7 +166,9 @@ async def _one(hub: Hub, asked: Asked, type_: str, id_: str) -> Resource:
         disclosed = reading.resources(hub.vault.disclose(*row[:2])) if row else []
         rules = _rules(hub, row)
     one = next((resource for resource in disclosed if resource.type == type_ and resource.id == id_), None)
-    await reading.note(hub, asked, f"read {type_}", "shown" if one else "nothing", rules=rules if one else (), resident=about, shown=[one] if one else [])
+    await reading.note(
+        hub, asked, f"read {type_}", "shown" if one else "nothing", rules=rules if one else (), resident=about, shown=[one] if one else []
+    )
     if one is None:
         raise _NotHere
     return one
@@ -226,8 +243,16 @@ async def everything(request: Request, id_: str) -> Response:
         cursor = reading.seal_cursor(hub, bound, position=str(start + wanted.count).encode())
         kept = "".join(f"{name}={text}&" for name, text in pairs if name != "_cursor")
         links.append({"relation": "next", "url": f"{base}/Patient/{id_}/$everything?{kept}_cursor={cursor}"})
-    entries = [b'{"fullUrl":' + orjson.dumps(f"{base}/{one.type}/{one.id}") + b',"resource":' + one.raw + b',"search":{"mode":"match"}}' for one in page]
-    return _fhir(b'{"resourceType":"Bundle","type":"searchset","total":%d,"link":' % len(shown) + orjson.dumps(links) + b',"entry":[' + b",".join(entries) + b"]}")
+    entries = [
+        b'{"fullUrl":' + orjson.dumps(f"{base}/{one.type}/{one.id}") + b',"resource":' + one.raw + b',"search":{"mode":"match"}}' for one in page
+    ]
+    return _fhir(
+        b'{"resourceType":"Bundle","type":"searchset","total":%d,"link":' % len(shown)
+        + orjson.dumps(links)
+        + b',"entry":['
+        + b",".join(entries)
+        + b"]}"
+    )
 
 
 class _Everything(msgspec.Struct):
@@ -307,7 +332,9 @@ async def _search(request: Request, type_: str, pairs: list[tuple[str, str]], *,
     resident = await _subject(hub, who, asked, query)
     if resident is None:
         await reading.note(hub, asked, f"search {type_}", "nothing", resident=NOBODY)
-        return _fhir(bundle(query, Page([], [], 0 if query.total != "none" or query.summary == "count" else None, None), search_url(query, withheld=WITHHELD)))
+        return _fhir(
+            bundle(query, Page([], [], 0 if query.total != "none" or query.summary == "count" else None, None), search_url(query, withheld=WITHHELD))
+        )
     asked = msgspec.structs.replace(asked, resident=resident)
     return _fhir(await _page(hub, who, asked, query))
 
@@ -327,7 +354,9 @@ async def _subject(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> 
     if query.ids and not tokens:
         return await _resident_of_ids(hub, query.ids)
     if not tokens:
-        raise BadRequest(f"A search over {query.resource_type} needs a patient.", field="patient", advice="Name it with patient=, or search Patient by identifier.")
+        raise BadRequest(
+            f"A search over {query.resource_type} needs a patient.", field="patient", advice="Name it with patient=, or search Patient by identifier."
+        )
     return await _identified(hub, who, tokens)
 
 

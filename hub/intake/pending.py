@@ -57,7 +57,9 @@ async def expire(hub: Hub) -> int:
     async with hub.database.connection() as connection, connection.transaction():
         await connection.execute("DELETE FROM pending WHERE expires <= now()")
         gone = await connection.fetch("DELETE FROM data_keys WHERE expires <= now() RETURNING subject")
-        await connection.execute("UPDATE receipts SET subject = NULL, detail = NULL WHERE subject = ANY($1::uuid[])", [row["subject"] for row in gone])
+        await connection.execute(
+            "UPDATE receipts SET subject = NULL, detail = NULL WHERE subject = ANY($1::uuid[])", [row["subject"] for row in gone]
+        )
     return len(gone)
 
 

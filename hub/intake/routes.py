@@ -46,7 +46,15 @@ async def upload(
 @router.get("/formats")
 async def formats() -> list[dict[str, Any]]:
     """The formats that can be uploaded, with their file endings and the kinds of record they give."""
-    return [{"format": found.id, "title": {"zh-CN": found.title[0], "en": found.title[1]}, "extensions": list(found.extensions), "emits": sorted(found.emits)} for found in adapters()]
+    return [
+        {
+            "format": found.id,
+            "title": {"zh-CN": found.title[0], "en": found.title[1]},
+            "extensions": list(found.extensions),
+            "emits": sorted(found.emits),
+        }
+        for found in adapters()
+    ]
 
 
 @router.get("/receipts/{receipt_id}")

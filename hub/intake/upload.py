@@ -21,7 +21,6 @@ import msgspec
 from adapters.base import Adapter, Context, adapter, detect
 from hub.audit.trail import Entry
 from hub.intake import identity
-from hub.intake.facts import warning
 from hub.intake.facts import entry
 from hub.intake.receipts import Detail, PendingRow, RejectedRow, read_receipt, receipt_of, seal_detail
 from hub.service import Hub
@@ -29,10 +28,11 @@ from hub.store.ids import bucket_of, new_resident_id
 from hub.store.parties import Party
 from hub.store.vault import Subject
 from hub.store.writer import Draft, ReceiptRow, Upload
-from mappings.face import Resource, Subject as FaceSubject, face
-from schemas.errors import AdapterError, BadRequest, Conflict, InvalidRecord, KineHubError, NotFound, Refused, TooLarge
+from mappings.face import Resource, face
+from mappings.face import Subject as FaceSubject
+from schemas.errors import AdapterError, BadRequest, Conflict, InvalidRecord, NotFound, Refused, TooLarge
 from schemas.moments import natural_key, settle, time_range
-from schemas.records import Decoded, Envelope, Rejected, Series, Who, encode
+from schemas.records import Decoded, Envelope, Rejected, Who, encode
 from schemas.rules import check
 
 EXPIRES = timedelta(days=30)
@@ -69,7 +69,9 @@ async def take(hub: Hub, delivery: Delivery) -> tuple[int, dict[str, Any]]:
     """
     party = delivery.party
     resident = await _named_resident(hub, delivery)
-    fingerprint = hub.keyring.party_token(party.number, b"file", hashlib.sha256(delivery.body).digest(), str(resident or "").encode(), delivery.format.encode())
+    fingerprint = hub.keyring.party_token(
+        party.number, b"file", hashlib.sha256(delivery.body).digest(), str(resident or "").encode(), delivery.format.encode()
+    )
     key = hub.keyring.party_token(party.number, b"key", delivery.idempotency.encode()) if delivery.idempotency else None
     if (first := await _repeat(hub, party, fingerprint, key)) is not None:
         return 200, await _first_receipt(hub, party, first)
@@ -141,7 +143,9 @@ def _decode(source: Adapter, body: bytes, context: Context) -> list[Decoded | Re
 async def _named_resident(hub: Hub, delivery: Delivery) -> UUID | None:
     async with hub.database.connection() as connection:
         if delivery.resident is not None:
-            known = await connection.fetchval("SELECT id FROM residents WHERE bucket = $1 AND id = $2", bucket_of(delivery.resident), delivery.resident)
+            known = await connection.fetchval(
+                "SELECT id FROM residents WHERE bucket = $1 AND id = $2", bucket_of(delivery.resident), delivery.resident
+            )
             if known is None:
                 raise NotFound("There is no such resident.", field="resident")
             return delivery.resident
@@ -228,7 +232,9 @@ def draft(row: Decoded, resident: UUID, party: Party, source: Adapter, zone: str
     )  # fmt: skip
 
 
-def _face(record: Envelope, resident: UUID, party: Party, source: Adapter, digest: str | None, zone: str | None, record_id: str, updated: str) -> Sequence[Resource]:
+def _face(
+    record: Envelope, resident: UUID, party: Party, source: Adapter, digest: str | None, zone: str | None, record_id: str, updated: str
+) -> Sequence[Resource]:
     return face(record, FaceSubject(  # type: ignore[arg-type]  # adapters yield members of the Record union
         record_id=record_id, patient=f"Patient/{resident}", party=party.reference, party_name=party.name, adapter=source.id,
         adapter_version=source.version, original_hash=digest, recorded=updated, zone=zone,
@@ -243,7 +249,9 @@ def _refuse_if_nothing(found: _Sorted) -> None:
         raise AdapterError(only.message, code=only.code, field=only.field, row=only.row, advice=only.advice)
     if found.rejected:
         first = found.rejected[0]
-        raise AdapterError(f"None of the {len(found.rejected)} rows can be used; row {first.row}: {first.message}", code=first.code, field=first.field, row=first.row)
+        raise AdapterError(
+            f"None of the {len(found.rejected)} rows can be used; row {first.row}: {first.message}", code=first.code, field=first.field, row=first.row
+        )
     raise AdapterError("The file holds nothing to store.", code="empty")
 
 
@@ -278,6 +286,6 @@ def _seal_rest(hub: Hub, delivery: Delivery, receipt: ReceiptRow, upload: Upload
 def _entries(party: Party, upload: Upload) -> list[Entry]:
     receipt = f"receipt:{upload.receipt.id}" if upload.receipt else None
     residents = {draft.resident for draft in upload.drafts}
-    return [Entry(actor=party.reference, action="upload", outcome="stored", resident=resident, party=party.number, rule=receipt) for resident in residents]
-
-
+    return [
+        Entry(actor=party.reference, action="upload", outcome="stored", resident=resident, party=party.number, rule=receipt) for resident in residents
+    ]

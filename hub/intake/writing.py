@@ -47,7 +47,7 @@ class Writing:
         batch = self._next()
         try:
             await write(self._database, self._vault, self._trail, [upload for upload, _ in batch])
-        except Exception as error:  # noqa: BLE001 - each waiter hears of its own upload
+        except Exception as error:
             await self._alone(batch, error)
         else:
             for _, future in batch:
@@ -62,7 +62,7 @@ class Writing:
                 try:
                     await write(self._database, self._vault, self._trail, [upload])
                     failure = None
-                except Exception as own:  # noqa: BLE001 - handed to its waiter
+                except Exception as own:
                     failure = own
             if not future.done():
                 future.set_exception(failure) if failure else future.set_result(None)

@@ -35,7 +35,9 @@ def restore(dsn: str, file: Path) -> dict[str, Any]:
     live = int(_query(dsn, f"SELECT count(*) FROM {_KEYS}"))  # noqa: S608 - constant name
     if not live and not keys.exists():
         raise Conflict(f"There are no data keys: {keys} is missing.", advice="Put it beside the backup.")
-    tables = _query(dsn, "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'data_keys'")
+    tables = _query(
+        dsn, "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'data_keys'"
+    )
     _query(dsn, f"TRUNCATE {tables}")
     _run(dsn, ["pg_restore", "--data-only", "--disable-triggers", "--single-transaction", "--exit-on-error", "--dbname=" + _name(dsn), str(file)])
     if not live:
@@ -48,13 +50,17 @@ def _name(dsn: str) -> str:
 
 
 def _run(dsn: str, command: list[str]) -> None:
-    done = subprocess.run([binaries() / command[0], *command[1:]], env={**os.environ, **environment(dsn)}, capture_output=True, text=True, check=False)  # noqa: S603 - our own tools
+    done = subprocess.run(
+        [binaries() / command[0], *command[1:]], env={**os.environ, **environment(dsn)}, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise Unavailable(f"{command[0]} failed: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}")
 
 
 def _query(dsn: str, statement: str) -> str:
-    done = subprocess.run([binaries() / "psql", "-XAtqc", statement], env={**os.environ, **environment(dsn)}, capture_output=True, text=True, check=False)  # noqa: S603 - our own tools
+    done = subprocess.run(
+        [binaries() / "psql", "-XAtqc", statement], env={**os.environ, **environment(dsn)}, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise Unavailable(f"psql failed: {done.stderr.strip().splitlines()[0] if done.stderr.strip() else done.returncode}")
     return done.stdout.strip()

@@ -45,7 +45,7 @@ _encode_header = msgspec.msgpack.Encoder().encode
 _decode_header = msgspec.msgpack.Decoder(Header).decode
 
 
-def assemble(header: Header, record: bytes, resources: Sequence[Resource], *, version: int, updated: str, previous: "Body | None" = None) -> bytes:
+def assemble(header: Header, record: bytes, resources: Sequence[Resource], *, version: int, updated: str, previous: Body | None = None) -> bytes:
     """The body's plaintext. A resource whose bytes equal its predecessor's keeps version and time."""
     slots, offset, parts = [], len(record), [record]
     for resource in resources:
@@ -58,7 +58,7 @@ def assemble(header: Header, record: bytes, resources: Sequence[Resource], *, ve
     return b"".join((struct.pack(">I", len(packed)), packed, *parts))
 
 
-def _carried(resource: Resource, previous: "Body | None", updated: str) -> tuple[int, str]:
+def _carried(resource: Resource, previous: Body | None, updated: str) -> tuple[int, str]:
     old = previous.slot(resource.slot) if previous else None
     if previous is None or old is None:
         return 1, updated

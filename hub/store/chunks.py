@@ -16,7 +16,17 @@ import numpy.typing as npt
 
 from schemas.records import Series
 
-SCALES = {"heart-rate": 1, "power": 1, "cadence": 2, "speed": 1000, "altitude": 10, "distance": 100, "temperature": 10, "latitude": 1e7, "longitude": 1e7}
+SCALES = {
+    "heart-rate": 1,
+    "power": 1,
+    "cadence": 2,
+    "speed": 1000,
+    "altitude": 10,
+    "distance": 100,
+    "temperature": 10,
+    "latitude": 1e7,
+    "longitude": 1e7,
+}
 """Steps per unit: FIT's own resolutions, and 1e-7 degrees (about 1 cm)."""
 
 HOUR_S = 3600.0
@@ -36,7 +46,11 @@ class _Chunk(msgspec.Struct, array_like=True):
 
 def chunks(series: Series) -> Iterator[tuple[int, bytes]]:
     """(hour number from the series' start, bytes to seal) for each hour that has samples."""
-    values = np.array([np.nan if value is None else value for value in series.values], dtype=np.float64) if None in series.values else np.asarray(series.values, dtype=np.float64)  # fmt: skip
+    values = (
+        np.array([np.nan if value is None else value for value in series.values], dtype=np.float64)
+        if None in series.values
+        else np.asarray(series.values, dtype=np.float64)
+    )
     if not len(values):
         return
     if series.interval_s is not None and series.offsets_s is None:
@@ -76,7 +90,9 @@ def series(channel: str, parts: list[bytes]) -> Series:
         chunk = msgspec.msgpack.decode(part, type=_Chunk)
         first = first or chunk
         steps = chunk.first + np.concatenate(([0], np.cumsum(np.frombuffer(chunk.deltas, dtype=chunk.dtype).astype(np.int64))))
-        gaps = np.unpackbits(np.frombuffer(chunk.gaps, dtype=np.uint8))[: chunk.count].astype(bool) if chunk.gaps else np.zeros(chunk.count, dtype=bool)
+        gaps = (
+            np.unpackbits(np.frombuffer(chunk.gaps, dtype=np.uint8))[: chunk.count].astype(bool) if chunk.gaps else np.zeros(chunk.count, dtype=bool)
+        )
         values += [None if gap else value for value, gap in zip((steps / chunk.scale).tolist(), gaps.tolist(), strict=True)]
         offsets += (np.cumsum(np.frombuffer(chunk.offsets_ms, dtype=np.int32)) / 1000).tolist()
     assert first is not None

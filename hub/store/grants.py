@@ -19,8 +19,20 @@ if TYPE_CHECKING:
     from hub.service import Hub
 
 
-async def grant(hub: Hub, resident: UUID, to: Party, *, purpose: str, classes: DataClass, actor: str, sensitive: Sequence[str] = (),
-                valid_from: date | None = None, valid_until: date | None = None, data_from: date | None = None, data_until: date | None = None) -> str:  # fmt: skip
+async def grant(
+    hub: Hub,
+    resident: UUID,
+    to: Party,
+    *,
+    purpose: str,
+    classes: DataClass,
+    actor: str,
+    sensitive: Sequence[str] = (),
+    valid_from: date | None = None,
+    valid_until: date | None = None,
+    data_from: date | None = None,
+    data_until: date | None = None,
+) -> str:
     """Grant one receiver access; returns the Consent's id. Raises BadRequest with the place, NotFound."""
     now = datetime.now(UTC)
 
@@ -64,7 +76,9 @@ async def looks(hub: Hub, resident: UUID, limit: int = 500) -> list[dict[str, An
     """Who did what with a resident's data, newest first: party, time, purpose, consent, outcome."""
     async with hub.database.connection() as connection:
         rows = await connection.fetch(
-            "SELECT at, party, actor, action, purpose, rule, outcome, detail FROM audit WHERE resident = $1 ORDER BY at DESC LIMIT $2", resident, limit
+            "SELECT at, party, actor, action, purpose, rule, outcome, detail FROM audit WHERE resident = $1 ORDER BY at DESC LIMIT $2",
+            resident,
+            limit,
         )
         details = await hub.vault.open_details(connection, resident, [row["detail"] for row in rows])
         names = {party.number: party.name for party in await everyone(connection)}

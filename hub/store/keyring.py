@@ -156,7 +156,9 @@ class Keyring:
             self._mtime_ns = self.path.stat().st_mtime_ns
             self._contents = msgspec.json.decode(self.path.read_bytes(), type=_Contents)
         except FileNotFoundError:
-            raise Unavailable(f"There is no keyring at {self.path}.", advice="Restore the keyring from its own backup; without it nothing can be read.") from None
+            raise Unavailable(
+                f"There is no keyring at {self.path}.", advice="Restore the keyring from its own backup; without it nothing can be read."
+            ) from None
         except msgspec.MsgspecError:
             raise Unavailable(f"The keyring at {self.path} is damaged.", advice="Restore it from its own backup.") from None
 

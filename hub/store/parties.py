@@ -17,7 +17,13 @@ KINDS = (
     "city-cloud", "insurer", "advisor", "association", "research", "community",
 )  # fmt: skip
 
-DEFAULT_PURPOSES = {"hospital": ("TREAT",), "community-clinic": ("TREAT",), "city-cloud": ("PUBHLTH",), "insurer": ("HPAYMT",), "research": ("HRESCH",)}
+DEFAULT_PURPOSES = {
+    "hospital": ("TREAT",),
+    "community-clinic": ("TREAT",),
+    "city-cloud": ("PUBHLTH",),
+    "insurer": ("HPAYMT",),
+    "research": ("HRESCH",),
+}
 """Purposes of use (v3 PurposeOfUse) a party is registered for unless said otherwise; other kinds only send."""
 
 
@@ -46,11 +52,21 @@ _COLUMNS = "number, id, name, kind, area, zone, client_id, jwks, purposes, may_r
 
 def _party(row: Row) -> Party:
     fields = dict(row)
-    return Party(**fields | {"jwks": msgspec.json.decode(fields["jwks"]), "purposes": tuple(fields["purposes"])})
+    return Party(**fields | {"purposes": tuple(fields["purposes"])})
 
 
-async def add(connection: Connection[Any], *, name: str, kind: str, jwks: dict[str, Any], area: str | None = None, zone: str | None = None,
-              purposes: tuple[str, ...] = (), may_register: bool = False, deliver_to: str | None = None) -> Party:  # fmt: skip
+async def add(
+    connection: Connection[Any],
+    *,
+    name: str,
+    kind: str,
+    jwks: dict[str, Any],
+    area: str | None = None,
+    zone: str | None = None,
+    purposes: tuple[str, ...] = (),
+    may_register: bool = False,
+    deliver_to: str | None = None,
+) -> Party:
     """Register a party. Raises BadRequest for an unknown kind."""
     if kind not in KINDS:
         raise BadRequest(f"Unknown kind of party {kind!r}; known: {', '.join(KINDS)}.", field="kind")

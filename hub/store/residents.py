@@ -64,9 +64,9 @@ def _tokens(hub: Hub, resident: Resident) -> list[tuple[bytes, bool]]:
 
 
 async def _known(connection: Connection[Any], tokens: Sequence[tuple[bytes, bool]]) -> UUID | None:
-    sole = [value for value, is_sole in tokens if is_sole]
+    sole = [value for value, is_sole in tokens if is_sole] or [value for value, _ in tokens]
     rows = await connection.fetch(
-        "SELECT DISTINCT i.resident FROM identifiers i JOIN unnest($1::smallint[], $2::bytea[]) AS w(bucket, token) ON i.bucket = w.bucket AND i.token = w.token WHERE i.sole",
+        "SELECT DISTINCT i.resident FROM identifiers i JOIN unnest($1::smallint[], $2::bytea[]) AS w(bucket, token) ON i.bucket = w.bucket AND i.token = w.token",
         [bucket_of_token(value) for value in sole], sole,
     )  # fmt: skip
     if len(rows) > 1:
@@ -108,8 +108,9 @@ async def save_person(hub: Hub, identity: UUID, resident: Resident, *, actor: st
     ), actor, "register")  # fmt: skip
 
 
-async def save_consent(hub: Hub, resident: UUID, consent: Callable[[str], dict[str, Any]], *, actor: str, party: int = 0, consent_id: UUID | None = None,
-                       action: str) -> str:  # fmt: skip
+async def save_consent(
+    hub: Hub, resident: UUID, consent: Callable[[str], dict[str, Any]], *, actor: str, party: int = 0, consent_id: UUID | None = None, action: str
+) -> str:
     """Write a Consent (new, or a new version of `consent_id`) and raise the resident's epoch in the same transaction."""
     identity = consent_id or new_record_id(bucket_of(resident))
     body = consent(str(identity))
@@ -158,7 +159,9 @@ async def erase(hub: Hub, resident: UUID, *, actor: str) -> dict[str, Any]:
         _append_tombstone(hub, resident)
         async with hub.trail.held(), connection.transaction():
             await connection.execute("LOCK TABLE data_keys IN SHARE ROW EXCLUSIVE MODE")
-            survivors = await connection.fetch("SELECT bucket, subject, kek, erasure, wrapped FROM data_keys WHERE erasure = $1 AND subject <> $2", erasure, resident)
+            survivors = await connection.fetch(
+                "SELECT bucket, subject, kek, erasure, wrapped FROM data_keys WHERE erasure = $1 AND subject <> $2", erasure, resident
+            )
             for key in survivors:
                 opened = hub.keyring.unwrap(str(key["subject"]), WrappedKey(key["kek"], key["erasure"], key["wrapped"]))
                 again = hub.keyring.wrap_under(str(key["subject"]), opened, successor)
@@ -170,7 +173,12 @@ async def erase(hub: Hub, resident: UUID, *, actor: str) -> dict[str, Any]:
             await hub.trail.append(connection, [Entry(actor=actor, action="erase", outcome="erased", resident=resident)])
         hub.keyring.destroy_erasure_key(erasure)
     hub.vault.forget(resident)
-    return {"resident_id": str(resident), "erased_at": datetime.now(UTC).isoformat(), "erasure_key_destroyed": erasure, "survivors_rewrapped": len(survivors)}
+    return {
+        "resident_id": str(resident),
+        "erased_at": datetime.now(UTC).isoformat(),
+        "erasure_key_destroyed": erasure,
+        "survivors_rewrapped": len(survivors),
+    }
 
 
 async def forget_everything(connection: Connection[Any], resident: UUID) -> None:

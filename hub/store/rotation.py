@@ -28,11 +28,17 @@ async def rotate(hub: Hub) -> dict[str, Any]:
 
 async def _batch(hub: Hub, newest: str) -> int:
     async with hub.database.connection() as connection, connection.transaction():
-        rows = await connection.fetch("SELECT bucket, subject, kek, erasure, wrapped FROM data_keys WHERE kek <> $1 LIMIT $2 FOR UPDATE SKIP LOCKED", newest, BATCH)
+        rows = await connection.fetch(
+            "SELECT bucket, subject, kek, erasure, wrapped FROM data_keys WHERE kek <> $1 LIMIT $2 FOR UPDATE SKIP LOCKED", newest, BATCH
+        )
         for row in rows:
             opened = hub.keyring.unwrap(str(row["subject"]), WrappedKey(row["kek"], row["erasure"], row["wrapped"]))
             again = hub.keyring.wrap_under(str(row["subject"]), opened, row["erasure"])
             await connection.execute(
-                "UPDATE data_keys SET kek = $3, wrapped = $4 WHERE bucket = $1 AND subject = $2", row["bucket"], row["subject"], again.kek, again.wrapped
+                "UPDATE data_keys SET kek = $3, wrapped = $4 WHERE bucket = $1 AND subject = $2",
+                row["bucket"],
+                row["subject"],
+                again.kek,
+                again.wrapped,
             )
     return len(rows)

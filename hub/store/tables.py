@@ -25,7 +25,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
-metadata = MetaData(naming_convention={"pk": "%(table_name)s_pkey", "ix": "%(table_name)s_%(column_0_N_name)s_idx", "uq": "%(table_name)s_%(column_0_N_name)s_key"})
+metadata = MetaData(
+    naming_convention={"pk": "%(table_name)s_pkey", "ix": "%(table_name)s_%(column_0_N_name)s_idx", "uq": "%(table_name)s_%(column_0_N_name)s_key"}
+)
 
 INSTANT = DateTime(timezone=True)
 NOW = text("now()")
@@ -113,7 +115,7 @@ def _record_columns() -> list[Column[object]]:
         Column("starts", INSTANT, nullable=False),
         Column("ends", INSTANT, nullable=False),
         Column("party", Integer, nullable=False),
-        Column("natural", LargeBinary, nullable=False, comment="natural key under the resident's key"),
+        Column("natural_key", LargeBinary, nullable=False, comment="natural key under the resident's key"),
         Column("content", LargeBinary, nullable=False, comment="content under the resident's key"),
         Column("original", UUID),
         Column("deleted", Boolean, nullable=False, server_default=text("false")),
@@ -128,7 +130,7 @@ records = Table(
     Column("id", UUID, primary_key=True),
     Column("version", Integer, nullable=False),
     *_record_columns(),
-    Index("records_natural_idx", "bucket", "natural", unique=True),
+    Index("records_natural_idx", "bucket", "natural_key", unique=True),
     Index("records_history_idx", "bucket", "resident", text("starts DESC"), text("id DESC")),
     comment="The newest version of every record: one sealed row, whatever number of FHIR resources it shows.",
 )  # fmt: skip

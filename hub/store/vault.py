@@ -9,7 +9,7 @@ Guards against forgetting, not against hostile code in the process.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +25,7 @@ from hub.store.database import Connection, Database
 from hub.store.ids import bucket_of, join
 from hub.store.keyring import Keyring, WrappedKey
 from hub.store.seal import Sealer, mac, pack, unpack
-from schemas.errors import NotFound, PermitRequired, SealError
+from schemas.errors import NotFound, PermitRequired
 
 LABEL_RULES = 1
 """Version of the rules that put labels on records; part of every cached decision's key."""
@@ -168,7 +168,7 @@ class Vault:
             return self_access(f"Patient/{asked.resident}")
         request = Request(actor=asked.actor, acts_for=asked.acts_for, purpose=asked.purpose, action=asked.action, at=now)
         decision = decide(standing.policy, request)
-        return either(decision, own_upload(standing.policy, request, source)) if source else decision
+        return either(decision, own_upload(source)) if source else decision
 
     async def _standing(self, connection: Connection[Any], resident: UUID) -> _Standing:
         row = await connection.fetchrow(
@@ -230,14 +230,23 @@ class Vault:
             if not rows:
                 raise NotFound("There is no such resident.")
             now = rows[0]["now"]
-            if rows[0]["epoch"] == permit.resident_epoch and (permit.valid_until is None or now < permit.valid_until):
+            if permit.holds(now, rows[0]["epoch"]):
                 return permit, [row for row in rows if row["id"] is not None]
             self.forget(asked.resident)
             permit = await self.permit(connection, asked, fresh=True)
         raise PermitRequired("Consent changed again and again while it was read.")
 
-    async def _candidates(self, connection: Connection[Any], permit: Permit, asked: Asked, kinds: Sequence[str], after: tuple[datetime, UUID] | None,
-                          limit: int, since: datetime | None, until: datetime | None) -> list[Row]:  # fmt: skip
+    async def _candidates(
+        self,
+        connection: Connection[Any],
+        permit: Permit,
+        asked: Asked,
+        kinds: Sequence[str],
+        after: tuple[datetime, UUID] | None,
+        limit: int,
+        since: datetime | None,
+        until: datetime | None,
+    ) -> list[Row]:
         decision = permit.decision
         references = await self.references(connection, [])
         sources = None if decision.sources is None else [number for number, reference in references.items() if reference in decision.sources]
@@ -254,7 +263,7 @@ class Vault:
             row = await connection.fetchrow(_ONE, bucket_of(record), record, asked.resident)
             if row is None:
                 return None
-            if row["epoch"] == permit.resident_epoch and (permit.valid_until is None or row["now"] < permit.valid_until):
+            if permit.holds(row["now"], row["epoch"]):
                 return permit, row
             self.forget(asked.resident)
             permit = await self.permit(connection, asked, fresh=True)
@@ -267,7 +276,7 @@ class Vault:
             rows = await connection.fetch(_VERSIONS, bucket_of(record), record, asked.resident)
             if not rows:
                 return permit, []
-            if rows[0]["epoch"] == permit.resident_epoch and (permit.valid_until is None or rows[0]["now"] < permit.valid_until):
+            if permit.holds(rows[0]["now"], rows[0]["epoch"]):
                 return permit, rows
             self.forget(asked.resident)
             permit = await self.permit(connection, asked, fresh=True)
@@ -311,7 +320,16 @@ class Vault:
         if hidden:
             kept = [(slot, _scrubbed(served, hidden)) for slot, served in kept]
         return Disclosed(
-            row["id"], row["version"], header.kind, row["starts"], row["ends"], row["party"], header, kept, tuple(rules), None if hidden else body.record
+            row["id"],
+            row["version"],
+            header.kind,
+            row["starts"],
+            row["ends"],
+            row["party"],
+            header,
+            kept,
+            tuple(rules),
+            None if hidden else body.record,
         )
 
 

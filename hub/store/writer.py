@@ -56,7 +56,7 @@ class Draft(msgspec.Struct):
     record_id: UUID | None = None
     raises_epoch: bool = False
     shown: Envelope | None = None
-    outcome: "Outcome | None" = None
+    outcome: Outcome | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ class Upload(msgspec.Struct):
     """What one request writes: drafts, its receipt, rows that wait for identity, audit entries."""
 
     drafts: list[Draft]
-    entries: Callable[["Upload"], list[Entry]]
+    entries: Callable[[Upload], list[Entry]]
     receipt: ReceiptRow | None = None
     keys: list[tuple[object, ...]] = []
     pending: list[tuple[object, ...]] = []
@@ -104,13 +104,13 @@ class _Batch(msgspec.Struct):
 
 
 _RECORD_COLUMNS = (
-    "bucket", "id", "version", "resident", "kind", "labels", "restricted", "label_rules", "starts", "ends", "party", "natural", "content",
+    "bucket", "id", "version", "resident", "kind", "labels", "restricted", "label_rules", "starts", "ends", "party", "natural_key", "content",
     "original", "deleted", "recorded", "body",
 )  # fmt: skip
 _SERIES_COLUMNS = ("bucket", "record", "version", "channel", "chunk", "resident", "labels", "body")
 _ORIGINAL_COLUMNS = ("bucket", "id", "resident", "format", "received", "body")
-_EXISTING = """SELECT r.bucket, r.natural, r.id, r.version, r.content, r.body, r.resident, r.deleted FROM records r
-JOIN unnest($1::smallint[], $2::bytea[]) AS wanted(bucket, natural) ON r.bucket = wanted.bucket AND r.natural = wanted.natural"""
+_EXISTING = """SELECT r.bucket, r.natural_key, r.id, r.version, r.content, r.body, r.resident, r.deleted FROM records r
+JOIN unnest($1::smallint[], $2::bytea[]) AS wanted(bucket, natural_key) ON r.bucket = wanted.bucket AND r.natural_key = wanted.natural_key"""
 _OWE = """INSERT INTO outbox (bucket, resident, receiver, record, version) SELECT o.bucket, o.resident, p.number, o.record, o.version
 FROM unnest($1::smallint[], $2::uuid[], $3::uuid[], $4::int[]) AS o(bucket, resident, record, version)
 CROSS JOIN (SELECT number FROM parties WHERE deliver_to IS NOT NULL) p ORDER BY o.record ON CONFLICT DO NOTHING"""
@@ -142,7 +142,10 @@ async def _transaction(database: Database, vault: Vault, trail: Trail, uploads: 
         async with trail.held(), connection.transaction():
             await connection.execute("SET LOCAL synchronous_commit = on")
             live = await _claim_files(connection, uploads)
-            await connection.executemany("INSERT INTO data_keys (bucket, subject, kek, erasure, wrapped, expires) VALUES ($1, $2, $3, $4, $5, $6)", [key for upload in live for key in upload.keys])  # fmt: skip
+            await connection.executemany(
+                "INSERT INTO data_keys (bucket, subject, kek, erasure, wrapped, expires) VALUES ($1, $2, $3, $4, $5, $6)",
+                [key for upload in live for key in upload.keys],
+            )
             for wave in _waves(subjects, [draft for upload in live for draft in upload.drafts]):
                 await _write_wave(connection, subjects, wave, now)
             await _finish(connection, trail, live)
@@ -151,7 +154,15 @@ async def _transaction(database: Database, vault: Vault, trail: Trail, uploads: 
 async def _claim_files(connection: Connection[Any], uploads: Sequence[Upload]) -> list[Upload]:
     """The uploads whose file is not stored yet; the others learn the first receipt."""
     wanted = [(upload.receipt.party, upload.receipt.file) for upload in uploads if upload.receipt and upload.receipt.file]
-    rows = await connection.fetch("SELECT party, file, id FROM receipts WHERE (party, file) IN (SELECT * FROM unnest($1::int[], $2::bytea[]))", [party for party, _ in wanted], [file for _, file in wanted]) if wanted else []  # fmt: skip
+    rows = (
+        await connection.fetch(
+            "SELECT party, file, id FROM receipts WHERE (party, file) IN (SELECT * FROM unnest($1::int[], $2::bytea[]))",
+            [party for party, _ in wanted],
+            [file for _, file in wanted],
+        )
+        if wanted
+        else []
+    )
     known: dict[tuple[int, bytes], UUID] = {(row["party"], row["file"]): row["id"] for row in rows}
     live = []
     for upload in uploads:
@@ -174,7 +185,7 @@ def _waves(subjects: dict[UUID, Subject], drafts: Iterable[Draft]) -> list[list[
         subject = subjects.get(draft.resident)
         if subject is None:
             raise NotFound("A resident of this upload does not exist any more.")
-        token = subject.token(b"natural", *(part.encode() for part in draft.natural))
+        token = subject.token(b"natural_key", *(part.encode() for part in draft.natural))
         number = counts.get(token, 0)
         counts[token] = number + 1
         if number == len(waves):
@@ -185,7 +196,7 @@ def _waves(subjects: dict[UUID, Subject], drafts: Iterable[Draft]) -> list[list[
 
 async def _write_wave(connection: Connection[Any], subjects: dict[UUID, Subject], wave: list[tuple[Draft, bytes]], now: datetime) -> None:
     rows = await connection.fetch(_EXISTING, [bucket_of(draft.resident) for draft, _ in wave], [token for _, token in wave])
-    existing = {row["natural"]: row for row in rows}
+    existing = {row["natural_key"]: row for row in rows}
     batch = _Batch([], [], [], [], set(), [])
     for draft, token in wave:
         _prepare(subjects[draft.resident], draft, token, existing.get(token), batch, now)
@@ -193,7 +204,12 @@ async def _write_wave(connection: Connection[Any], subjects: dict[UUID, Subject]
 
 
 def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, batch: _Batch, now: datetime) -> None:
-    packed = [(CHANNELS[series.channel], number, body, _channel_class(series.channel)) for series in draft.series if series.channel in CHANNELS for number, body in chunks(series)]  # fmt: skip
+    packed = [
+        (CHANNELS[series.channel], number, body, _channel_class(series.channel))
+        for series in draft.series
+        if series.channel in CHANNELS
+        for number, body in chunks(series)
+    ]
     content = subject.token(b"content", draft.record, *(body for _, _, body, _ in packed))
     previous = _opened(subject, old) if old is not None else None
     if old is not None and previous is not None and old["content"] == content and not old["deleted"]:
@@ -210,7 +226,17 @@ def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, ba
         labels |= resource.classes
     for _, _, _, classes in packed:
         labels |= classes
-    header = Header(draft.kind, STANDARD_VERSION, draft.adapter, draft.adapter_version, [], 0, list(draft.sensitivity), "R" if draft.sensitivity else "N", draft.row)
+    header = Header(
+        draft.kind,
+        STANDARD_VERSION,
+        draft.adapter,
+        draft.adapter_version,
+        [],
+        0,
+        list(draft.sensitivity),
+        "R" if draft.sensitivity else "N",
+        draft.row,
+    )
     plain = assemble(header, draft.record, resources, version=version, updated=updated, previous=previous)
     original = new_record_id(bucket) if draft.original is not None else None
     if draft.original is not None:
@@ -227,7 +253,9 @@ def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, ba
     if draft.raises_epoch:
         batch.epochs.add(draft.resident)
     batch.owed.append((draft.resident, identity, version))
-    draft.outcome = Outcome("updated" if old is not None else "new", identity, version, [f"{r.type}/{join(str(identity), r.slot)}" for r in resources])
+    draft.outcome = Outcome(
+        "updated" if old is not None else "new", identity, version, [f"{r.type}/{join(str(identity), r.slot)}" for r in resources]
+    )
 
 
 def _channel_class(channel: str) -> int:
@@ -250,7 +278,9 @@ async def _store(connection: Connection[Any], batch: _Batch) -> None:
     await _insert(connection, "series", _SERIES_COLUMNS, batch.series)
     await _insert(connection, "originals", _ORIGINAL_COLUMNS, batch.originals)
     if batch.epochs:
-        await connection.executemany("UPDATE residents SET epoch = epoch + 1 WHERE bucket = $1 AND id = $2", [(bucket_of(identity), identity) for identity in batch.epochs])
+        await connection.executemany(
+            "UPDATE residents SET epoch = epoch + 1 WHERE bucket = $1 AND id = $2", [(bucket_of(identity), identity) for identity in batch.epochs]
+        )
     if batch.owed:
         residents, records, versions = zip(*batch.owed, strict=True)
         await connection.execute(_OWE, [bucket_of(identity) for identity in residents], list(residents), list(records), list(versions))
@@ -266,8 +296,18 @@ async def _insert(connection: Connection[Any], table: str, columns: Sequence[str
 
 async def _finish(connection: Connection[Any], trail: Trail, uploads: Sequence[Upload]) -> None:
     receipts = [_receipt_row(upload) for upload in uploads if upload.receipt is not None]
-    await _insert(connection, "receipts", ("id", "party", "format", "status", "created", "file", "idempotency", "subject", "detail", "records", "versions", "rows", "fingerprint"), receipts)  # fmt: skip
-    await _insert(connection, "pending", ("id", "party", "receipt", "row", "reason", "subject", "expires", "body"), [row for upload in uploads for row in upload.pending])
+    await _insert(
+        connection,
+        "receipts",
+        ("id", "party", "format", "status", "created", "file", "idempotency", "subject", "detail", "records", "versions", "rows", "fingerprint"),
+        receipts,
+    )
+    await _insert(
+        connection,
+        "pending",
+        ("id", "party", "receipt", "row", "reason", "subject", "expires", "body"),
+        [row for upload in uploads for row in upload.pending],
+    )
     entries = [entry for upload in uploads for entry in upload.entries(upload)]
     if entries:
         await trail.append(connection, entries)

@@ -207,7 +207,7 @@ def upgrade() -> None:
         sa.Column("starts", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends", sa.DateTime(timezone=True), nullable=False),
         sa.Column("party", sa.Integer(), nullable=False),
-        sa.Column("natural", sa.LargeBinary(), nullable=False, comment="natural key under the resident's key"),
+        sa.Column("natural_key", sa.LargeBinary(), nullable=False, comment="natural key under the resident's key"),
         sa.Column("content", sa.LargeBinary(), nullable=False, comment="content under the resident's key"),
         sa.Column("original", sa.UUID(), nullable=True),
         sa.Column("deleted", sa.Boolean(), server_default=sa.text("false"), nullable=False),
@@ -229,7 +229,7 @@ def upgrade() -> None:
         sa.Column("starts", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends", sa.DateTime(timezone=True), nullable=False),
         sa.Column("party", sa.Integer(), nullable=False),
-        sa.Column("natural", sa.LargeBinary(), nullable=False, comment="natural key under the resident's key"),
+        sa.Column("natural_key", sa.LargeBinary(), nullable=False, comment="natural key under the resident's key"),
         sa.Column("content", sa.LargeBinary(), nullable=False, comment="content under the resident's key"),
         sa.Column("original", sa.UUID(), nullable=True),
         sa.Column("deleted", sa.Boolean(), server_default=sa.text("false"), nullable=False),
@@ -241,7 +241,7 @@ def upgrade() -> None:
     op.create_index(
         "records_history_idx", "records", ["bucket", "resident", sa.literal_column("starts DESC"), sa.literal_column("id DESC")], unique=False
     )
-    op.create_index("records_natural_idx", "records", ["bucket", "natural"], unique=True)
+    op.create_index("records_natural_idx", "records", ["bucket", "natural_key"], unique=True)
     op.create_table(
         "residents",
         sa.Column("bucket", sa.SmallInteger(), autoincrement=False, nullable=False),

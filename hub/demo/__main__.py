@@ -1,0 +1,288 @@
+"""`make demo` and `make serve`: a small city on the embedded PostgreSQL, used through the same command line and HTTP as anyone would.
+
+Every number printed is measured in this run. People and values are invented; ID numbers use the unassigned area 990000.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+WEIGHTS, CHECKS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2), "10X98765432"
+PEOPLE = (("王秀英", "19550417", 2, "female"), ("李建国", "19520309", 3, "male"), ("陈桂兰", "19600822", 4, "female"))
+PASSWORD = "kinehub-demo-2026"  # noqa: S105 - a demo city's password, printed on its sign-in hints
+
+
+def id_number(birth: str, order: int) -> str:
+    """A GB 11643 number in the unassigned area 990000, so that it is nobody's."""
+    head = f"990000{birth}{order:03d}"
+    return head + CHECKS[sum(int(digit) * weight for digit, weight in zip(head, WEIGHTS, strict=True)) % 11]
+
+
+def say(text: str = "") -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+class City:
+    """The demo's parties and residents, made and asked through the command line and HTTP."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder, self.url = folder, url
+        self.parties: dict[str, dict[str, Any]] = {}
+        self.residents: dict[str, str] = {}
+        self.http = httpx.Client(base_url=url, timeout=30)
+        self.timings: list[tuple[str, float]] = []
+
+    def cli(self, *arguments: str, stdin: str | None = None) -> Any:
+        command = [sys.executable, "-m", "hub", "--data-dir", str(self.folder), "--json", *arguments]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+        if done.returncode:
+            raise SystemExit(f"kinehub {' '.join(arguments[:2])} failed: {done.stderr.strip()}")
+        return json.loads(done.stdout)
+
+    def add_party(self, key: str, name: str, kind: str, *options: str) -> None:
+        keys = self.folder / f"{key}.jwk"
+        self.parties[key] = self.cli("party", "add", name, "--kind", kind, "--zone", "Asia/Shanghai", "--key-out", str(keys), *options) | {
+            "name": name,
+            "key": str(keys),
+        }
+
+    def token(self, key: str, scope: str) -> dict[str, str]:
+        made = self.cli("token", "--client", self.parties[key]["client_id"], "--key", self.parties[key]["key"], "--scope", scope, "--url", self.url)
+        return {"Authorization": f"Bearer {made['access_token']}"}
+
+    def timed(self, label: str, response: httpx.Response) -> httpx.Response:
+        self.timings.append((label, response.elapsed.total_seconds() * 1000))
+        return response
+
+
+@contextmanager
+def serving(folder: Path, port: int) -> Iterator[str]:
+    """A hub on `folder`, stopped on the way out."""
+    environment = {**os.environ, "KINEHUB_BASE_URL": f"http://localhost:{port}"}
+    command = [sys.executable, "-m", "hub", "--data-dir", str(folder), "--json", "serve", "--port", str(port)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 - our own command
+    try:
+        assert child.stdout is not None
+        line = child.stdout.readline()
+        if not line:
+            raise SystemExit("The hub did not start.")
+        yield str(json.loads(line)["base_url"])
+    finally:
+        child.terminate()
+        child.wait(30)
+
+
+@contextmanager
+def receiving() -> Iterator[str]:
+    """The city health cloud's stand-in, a process of its own."""
+    child = subprocess.Popen([sys.executable, "-m", "hub.demo.receiver", "0"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None
+        yield f"http://127.0.0.1:{child.stdout.readline().strip()}"
+    finally:
+        child.terminate()
+        child.wait(10)
+
+
+def build(city: City, receiver: str) -> None:
+    """Two hospitals, two centres, a kiosk, a wearable cloud, the city health cloud and three residents."""
+    city.add_party("hospital", "市第二医院", "hospital")
+    city.add_party("hospital2", "市中医医院", "hospital")
+    city.add_party("center", "殷行社区运动健康中心", "fitness-center", "--may-register")
+    city.add_party("center2", "滨江健身馆", "fitness-center")
+    city.add_party("kiosk", "殷行街道智慧健康小屋", "kiosk")
+    city.add_party("wearable", "手环云", "wearable-cloud")
+    city.add_party("city", "市健康云", "city-cloud", "--deliver-to", f"{receiver}/fhir")
+    numbers = ("YH-0001", "YH-0002", "YH-0003")
+    for (name, birth, order, gender), number in zip(PEOPLE, numbers, strict=True):
+        person = {
+            "name": name, "id_number": id_number(birth, order), "birth_date": f"{birth[:4]}-{birth[4:6]}-{birth[6:]}", "gender": gender,
+            "phone": f"1990000{order:04d}", "zone": "Asia/Shanghai", "member_numbers": [{"party": city.parties["center"]["party_id"], "number": number}],
+        }  # fmt: skip
+        city.residents[name] = city.cli("resident", "add", "--from", "-", stdin=json.dumps(person))["resident_id"]
+
+
+def upload_samples(city: City, resident: str) -> tuple[int, int]:
+    """One sample file of each format through the HTTP intake; returns files and records taken."""
+    samples = [Path(path) for path in city.cli("sample-files", str(city.folder / "samples"))["files"]]
+    headers = {key: city.token(key, "intake.write") for key in ("center", "kiosk", "wearable")}
+    senders = {"hl7v2": "kiosk", "table": "center", "kinehub-json": "center"}
+    files, records = 0, 0
+    for sample in samples:
+        sender = senders.get(sample.stem, "wearable")
+        who = {} if sample.stem == "table" else {"resident": resident}
+        response = city.timed(
+            f"upload {sample.stem}", city.http.post(f"/intake/{sample.stem}", params=who, content=sample.read_bytes(), headers=headers[sender])
+        )
+        receipt = response.json()
+        if response.status_code >= 400:
+            say(f"  {sample.name:24} refused: {receipt.get('title')}")
+            continue
+        files, records = files + 1, records + len(receipt["records"])
+        say(
+            f"  {sample.name:24} {receipt['status']:9} {len(receipt['records'])} records, {len(receipt['rejected'])} rejected, {len(receipt['pending'])} waiting"
+        )
+    return files, records
+
+
+def history(city: City, key: str, resident: str, label: str) -> int:
+    """How many Observations a hospital's FHIR search shows."""
+    headers = city.token(key, "system/*.rs")
+    response = city.timed(
+        f"history {label}", city.http.get("/fhir/Observation", params={"patient": resident, "_total": "accurate", "_count": "50"}, headers=headers)
+    )
+    total = int(response.json().get("total", -1))
+    say(
+        f"  {city.parties[key]['name']} {label}: {total} Observations (HTTP {response.status_code}, {response.elapsed.total_seconds() * 1000:.1f} ms)"
+    )
+    return total
+
+
+def demo(folder: Path, port: int) -> None:
+    """The main job, end to end."""
+    began = time.perf_counter()
+    with receiving() as receiver, serving(folder, port) as url:
+        say(f"The hub answers at {url} after {time.perf_counter() - began:.1f} s (embedded PostgreSQL made and migrated).")
+        city = City(folder, url)
+        build(city, receiver)
+        say(f"A small city: {len(city.parties)} parties, {len(city.residents)} residents.\n\nReal files through the intake:")
+        resident = city.residents[PEOPLE[0][0]]
+        files, records = upload_samples(city, resident)
+        say(f"  {files} files, {records} records.\n\nWhat the hospital sees of {PEOPLE[0][0]} (invented):")
+        before = history(city, "hospital", resident, "before any consent")
+        consent = city.cli(
+            "consent",
+            "grant",
+            "--resident",
+            resident,
+            "--to",
+            city.parties["hospital"]["party_id"],
+            "--purpose",
+            "TREAT",
+            "--data",
+            "activity,health-check",
+        )
+        during = history(city, "hospital", resident, "with consent")
+        other = history(city, "hospital2", resident, "without one of its own")
+        city.cli("consent", "withdraw", "--resident", resident, consent["consent_id"])
+        after = history(city, "hospital", resident, "after the withdrawal")
+        deliver(city, receiver, resident)
+        trail = city.cli("audit", "verify")
+        say(f"\nThe audit holds {trail['entries']} entries and is {'intact' if trail['intact'] else 'BROKEN'}.")
+        slowest = sorted(city.timings, key=lambda timing: -timing[1])[:3]
+        say("Slowest requests: " + ", ".join(f"{label} {ms:.0f} ms" for label, ms in slowest) + ".")
+        say(f"Done in {time.perf_counter() - began:.1f} s.")
+        if not (before == other == after == 0 and during > 0 and trail["intact"]):
+            raise SystemExit("The demo did not see what it should have seen.")
+
+
+def deliver(city: City, receiver: str, resident: str) -> None:
+    """The city cloud receives what the resident lets it have, once, although its first answers are errors."""
+    say("\nDelivery to the city health cloud, which answers every other request with an error:")
+    httpx.put(f"{receiver}/control", json={"mode": "flap"})
+    began = time.perf_counter()
+    city.cli("consent", "grant", "--resident", resident, "--to", city.parties["city"]["party_id"], "--purpose", "PUBHLTH", "--data", "activity")
+    while time.perf_counter() - began < 30:
+        owed = [row for row in city.cli("delivery", "list") if row["status"] == "owed"]
+        if not owed:
+            break
+    arrived = httpx.get(f"{receiver}/control").json()
+    again = sum(count - 1 for count in arrived["offered"].values())
+    say(f"  {len(arrived['stored'])} records arrived in {time.perf_counter() - began:.1f} s, {again} attempts were repeated, none arrived twice.")
+
+
+def serve(folder: Path, port: int) -> None:
+    """The same city, kept running, with sign-in hints."""
+    with receiving() as receiver, serving(folder, port) as url:
+        city = City(folder, url)
+        if not city.cli("party", "list"):
+            build(city, receiver)
+            resident = city.residents[PEOPLE[0][0]]
+            upload_samples(city, resident)
+            secret = folder / "demo-password"
+            secret.write_text(PASSWORD)
+            city.cli("user", "add", "wang", "--name", PEOPLE[0][0], "--role", "resident", "--resident", resident, "--password-file", str(secret))
+            city.cli(
+                "user",
+                "add",
+                "doctor",
+                "--name",
+                "李医生",
+                "--role",
+                "doctor",
+                "--party",
+                city.parties["hospital"]["party_id"],
+                "--password-file",
+                str(secret),
+            )
+            city.cli(
+                "user",
+                "add",
+                "center",
+                "--name",
+                "周教练",
+                "--role",
+                "staff",
+                "--party",
+                city.parties["center"]["party_id"],
+                "--password-file",
+                str(secret),
+            )
+            city.cli(
+                "consent",
+                "grant",
+                "--resident",
+                resident,
+                "--to",
+                city.parties["hospital"]["party_id"],
+                "--purpose",
+                "TREAT",
+                "--data",
+                "activity,health-check,identity",
+            )
+        say(f"\n{url}/sign-in   resident: wang   doctor: doctor   centre: center   password: {PASSWORD}\nStop with Ctrl-C.")
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            say("Stopping.")
+
+
+def main() -> None:
+    """`python -m hub.demo [--serve] [--port N] [--data-dir DIR]`."""
+    arguments = argparse.ArgumentParser(prog="kinehub demo")
+    arguments.add_argument("--serve", action="store_true")
+    arguments.add_argument("--port", type=int, default=0)
+    arguments.add_argument("--data-dir", type=Path)
+    given = arguments.parse_args()
+    if given.serve:
+        serve(given.data_dir or Path(".kinehub"), given.port or 8000)
+        return
+    with tempfile.TemporaryDirectory(prefix="kinehub-demo-") as folder:
+        demo(given.data_dir or Path(folder), given.port or free_port())
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()

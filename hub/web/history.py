@@ -1,0 +1,150 @@
+"""A resident's records for a page: read through the vault as whoever asks, and put into the activity summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from hub.care import activity
+from hub.care.activity import Bout, Summary
+from hub.store import parties
+from hub.store.ids import bucket_of
+from hub.store.vault import Asked, Disclosed
+from schemas.errors import NotFound
+from schemas.records import DaySummary, Envelope, Session, decode
+from schemas.resident import Resident
+
+if TYPE_CHECKING:
+    from hub.service import Hub
+
+KINDS = ("session", "vital", "body-composition", "day-summary", "fitness-test", "check-in")
+PAGE, MOST = 500, 5_000
+ZONE = "Asia/Shanghai"
+
+Place = tuple[datetime, UUID]
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """One record as far as its reader may see it, with the name of its source."""
+
+    id: UUID
+    record: Envelope
+    source: str
+    party: int
+    starts: datetime
+
+
+class History(msgspec.Struct, frozen=True):
+    """What was read, newest first, and the rules that let it be read. `next` continues an earlier page."""
+
+    seen: list[Seen]
+    rules: tuple[str, ...] = ()
+    next: Place | None = None
+
+
+def own(resident: UUID) -> Asked:
+    """The resident who asks for their own."""
+    return Asked(resident=resident, actor=f"Patient/{resident}", self_access=True)
+
+
+async def read(hub: Hub, asked: Asked, *, kinds: Sequence[str] = KINDS, since: datetime | None = None, after: Place | None = None, most: int = MOST) -> History:
+    """Up to `most` records, newest first. A resident who does not exist has none, like one who has not agreed."""
+    found: list[Disclosed] = []
+    async with hub.database.connection() as connection:
+        names = {party.number: party.name for party in await parties.everyone(connection)}
+        while len(found) < most:
+            size = min(PAGE, most - len(found))
+            try:
+                permit, rows = await hub.vault.history(connection, asked, kinds=kinds, since=since, after=after, limit=size)
+            except NotFound:
+                break
+            found += hub.vault.disclose(permit, rows)
+            after = (rows[-1]["starts"], rows[-1]["id"]) if len(rows) == size else None
+            if after is None:
+                break
+    rules = tuple(dict.fromkeys(rule for one in found for rule in one.rules))
+    return History([Seen(one.id, decode(one.record), names.get(one.party, ""), one.party, one.starts) for one in found if one.record], rules, after)
+
+
+async def resources(hub: Hub, asked: Asked, kinds: Sequence[str]) -> list[bytes]:
+    """Every FHIR resource that `asked` may have, newest record first."""
+    found: list[bytes] = []
+    after: Place | None = None
+    async with hub.database.connection() as connection:
+        while True:
+            permit, rows = await hub.vault.history(connection, asked, kinds=kinds, after=after, limit=PAGE)
+            found += [served for one in hub.vault.disclose(permit, rows) for _, served in one.resources]
+            if len(rows) < PAGE:
+                return found
+            after = rows[-1]["starts"], rows[-1]["id"]
+
+
+async def person(hub: Hub, asked: Asked) -> Resident | None:
+    """Who the resident is, where the asker may know it."""
+    async with hub.database.connection() as connection:
+        try:
+            permit, rows = await hub.vault.history(connection, asked, kinds=["resident"], limit=1)
+        except NotFound:
+            return None
+        for found in hub.vault.disclose(permit, rows):
+            if found.record:
+                return msgspec.json.decode(found.record, type=Resident)
+    return None
+
+
+async def zone_of(hub: Hub, resident: UUID) -> ZoneInfo:
+    """Where the resident's days begin; the hub's default for one who does not exist."""
+    async with hub.database.connection() as connection:
+        zone = await connection.fetchval("SELECT zone FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident), resident)
+    return ZoneInfo(zone or ZONE)
+
+
+def since_week(today: date, weeks: int, zone: ZoneInfo) -> datetime:
+    """The first instant of the window of so many weeks, with a day to spare for sessions that began before it."""
+    monday = today - timedelta(days=today.weekday(), weeks=weeks - 1)
+    return datetime.combine(monday, time(), tzinfo=zone).astimezone(UTC) - timedelta(days=1)
+
+
+def summary(seen: Sequence[Seen], zone: ZoneInfo, today: date, weeks: int) -> Summary:
+    """Minutes a week out of what was read."""
+    days = [one.record for one in seen if isinstance(one.record, DaySummary)]
+    return activity.summary(activity.weeks(_bouts(seen, zone), days, today, weeks))
+
+
+def _bouts(seen: Sequence[Seen], zone: ZoneInfo) -> list[Bout]:
+    found = (activity.bout(one.record, str(one.party), zone) for one in seen if isinstance(one.record, Session))
+    return [one for one in found if one is not None]
+
+
+def doubles(seen: Sequence[Seen], zone: ZoneInfo) -> set[UUID]:
+    """Sessions that are the same workout as another one, and so are shown but not counted."""
+    sessions = [(one.id, activity.bout(one.record, str(one.party), zone)) for one in seen if isinstance(one.record, Session)]
+    counted = activity.counted([bout for _, bout in sessions if bout])
+    left: set[UUID] = set()
+    for identity, bout in sessions:
+        if bout is None:
+            continue
+        if bout in counted:
+            counted.remove(bout)
+        else:
+            left.add(identity)
+    return left
+
+
+def local(record: Envelope, zone: ZoneInfo) -> datetime:
+    """A record's start on the resident's clock."""
+    if isinstance(record, DaySummary):
+        return datetime.combine(record.date, time())
+    return activity.local(record.start, zone)
+
+
+def timed(record: Envelope) -> bool:
+    """Whether the record's clock time is known, not just its day."""
+    return not isinstance(record, DaySummary) and record.start.precision != "day"
+
+

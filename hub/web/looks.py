@@ -1,0 +1,98 @@
+"""Who looked: the audit trail of one resident in plain words, refused attempts included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from hub.access import accounts
+from hub.store import parties
+from hub.web.locales import say
+from schemas.errors import KineHubError
+
+if TYPE_CHECKING:
+    from hub.service import Hub
+
+PURPOSES: dict[str, tuple[str, str]] = {
+    "TREAT": ("看病和健康指导", "care and treatment"), "PUBHLTH": ("公共卫生", "public health"), "HPAYMT": ("保险理赔", "insurance payment"),
+    "HRESCH": ("研究", "research"), "PATRQT": ("本人要求", "own request"), "BTG": ("紧急情况", "emergency"),
+}  # fmt: skip
+"""v3 PurposeOfUse in plain words."""
+
+QUIET = ("upload", "register", "consent-grant", "consent-withdraw", "sign-in", "passkey-add", "grant", "withdraw", "download", "decide")
+"""Actions by which nobody else sees anything; the full log shows them too."""
+
+
+class Look(msgspec.Struct, frozen=True):
+    """One line of the log. `count` merges repeats of the same look on one day; `refused`: nothing was seen."""
+
+    at: datetime
+    who: str
+    party: str
+    what: str
+    why: str
+    refused: bool
+    count: int = 1
+
+
+async def read(hub: Hub, resident: UUID, zone: ZoneInfo, *, everything: bool, most: int, before: datetime | None = None) -> tuple[list[Look], datetime | None]:
+    """The newest lines before `before`, and where the next page begins. `everything`: also uploads and one's own acts."""
+    wanted = most * 8
+    async with hub.database.connection() as connection:
+        rows = await connection.fetch(_LOG, resident, before, [] if everything else list(QUIET), wanted, f"Patient/{resident}")
+        names = {party.number: party.name for party in await parties.everyone(connection)}
+        people = await _people(hub, connection, rows)
+    looks: list[Look] = []
+    for number, row in enumerate(rows):
+        look = _look(row, names, people, resident, zone)
+        if looks and _same(looks[-1], look):
+            looks[-1] = msgspec.structs.replace(looks[-1], count=looks[-1].count + 1)
+        elif len(looks) == most:
+            return looks, rows[number - 1]["at"]
+        else:
+            looks.append(look)
+    return looks, rows[-1]["at"] if len(rows) == wanted else None
+
+
+_LOG = """SELECT at, party, actor, action, purpose, rule, outcome FROM audit
+WHERE resident = $1 AND ($2::timestamptz IS NULL OR at < $2) AND NOT action = ANY($3::text[]) AND (actor <> $5 OR cardinality($3::text[]) = 0)
+ORDER BY at DESC LIMIT $4"""
+
+
+async def _people(hub: Hub, connection: Any, rows: Sequence[Any]) -> dict[str, accounts.Account]:
+    found = {}
+    for actor in {row["actor"] for row in rows if row["actor"].startswith("Account/")}:
+        try:
+            found[actor] = await accounts.account(connection, hub.keyring, UUID(actor.partition("/")[2]))
+        except (KineHubError, ValueError):
+            continue
+    return found
+
+
+def _look(row: Any, names: dict[int, str], people: dict[str, accounts.Account], resident: UUID, zone: ZoneInfo) -> Look:
+    account = people.get(row["actor"])
+    own = row["actor"] == f"Patient/{resident}" or (account is not None and account.resident == resident)
+    party = names.get(row["party"], "") if row["party"] else ""
+    who = say("您自己") if own else account.name if account else party or say("运动健康通（系统）")
+    refused = row["outcome"] in ("refused", "denied", "empty", "suppressed")
+    why = "" if own else say(PURPOSES[row["purpose"]][0]) if row["purpose"] in PURPOSES else ""
+    return Look(row["at"].astimezone(zone).replace(tzinfo=None), who, party if account and not own else "", _what(row["action"], refused, own), why, refused)
+
+
+def _what(action: str, refused: bool, own: bool) -> str:
+    if refused:
+        return say("想看，没有您的同意，没看到")
+    known = {
+        "upload": "记下了您的新记录", "register": "登记了您的身份", "deliver": "收到了您同意给的记录", "consent-grant": "同意给别人看", "consent-withdraw": "停止给别人看",
+        "sign-in": "登录了", "passkey-add": "加了一把通行密钥", "download": "下载了记录", "export": "批量取走了您的记录", "erase": "永久删除",
+    }  # fmt: skip
+    return say(known.get(action, "看了自己的记录" if own else "看了您的记录"))
+
+
+def _same(one: Look, other: Look) -> bool:
+    return one.at.date() == other.at.date() and (one.who, one.party, one.what, one.why) == (other.who, other.party, other.what, other.why)
