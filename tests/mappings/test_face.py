@@ -10,13 +10,13 @@ import msgspec
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
-from r4_oracle import RECORD_ID, SUBJECT, judge, read
-from record_strategies import RECORDS
 
 from mappings.face import Example, examples, face, mapping_version
 from schemas.classes import DataClass
 from schemas.errors import InvalidRecord
 from schemas.records import KINDS, BodyComposition, DaySummary, Lap, Moment, Quantity, Record, Session, VitalSign, decode, encode
+from tests.mappings.r4_oracle import RECORD_ID, SUBJECT, judge, read
+from tests.mappings.record_strategies import RECORDS
 
 GOLDEN = Path(__file__).parent / "golden"
 START = Moment(at=datetime(2026, 5, 1, tzinfo=UTC), offset_minutes=480)
