@@ -201,7 +201,7 @@ def _atoms(resource, codes, *, opaque):
             "type": resource["resourceType"], "name": f"{resource['resourceType']}/{resource['id']}",
             "starts": _edge(when["start"], end=False) if when else None,
             "ends": _edge(when["end"], end=True) - timedelta(microseconds=1) if when else None,
-            "codes": codes, "opaque": opaque, "links": [resource.get("encounter", {}).get("reference")],
+            "codes": codes, "opaque": opaque, "links": [who.get("reference") for who in (resource.get("encounter", {}), resource["subject"], *resource.get("performer", []))],
             "authors": [who["reference"] for who in resource.get("performer", [])],
         }  # fmt: skip
 

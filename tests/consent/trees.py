@@ -62,10 +62,13 @@ CONDITIONS = {
     "class": _some(CLASSES, 3), "dataPeriod": periods(), "data": _some(DATA), "code": _some(CONCEPTS),
 }  # fmt: skip
 
+COMBINATIONS = [(), (), *((name,) for name in sorted(CONDITIONS)), ("code",), ("class", "dataPeriod"), ("actor", "purpose"), ("code", "actor"), ("period", "data")]
+"""Conditions that stand together in one rule; few, so that rules often match."""
+
 
 @st.composite
 def rules(draw: st.DrawFn, depth: int = 2, kinds: tuple[str, ...] = ("permit", "deny")) -> dict[str, Any]:
-    names = draw(st.lists(st.sampled_from(sorted(CONDITIONS)), max_size=2, unique=True))
+    names = draw(st.sampled_from(COMBINATIONS))
     rule = {"type": draw(st.sampled_from(kinds)), **{name: draw(CONDITIONS[name]) for name in names}}
     children = draw(st.lists(rules(depth=depth - 1), max_size=2)) if depth else []
     return {**rule, "provision": children} if children else rule
@@ -73,24 +76,35 @@ def rules(draw: st.DrawFn, depth: int = 2, kinds: tuple[str, ...] = ("permit", "
 
 @st.composite
 def consents(draw: st.DrawFn) -> dict[str, Any]:
-    root = draw(rules(kinds=("permit", "permit", "deny")))
+    root = draw(rules(kinds=("permit", "permit", "permit", "deny")))
     base = draw(st.sampled_from([None, None, "OPTIN", "OPTOUT"]))
     if base and draw(st.booleans()):
         del root["type"]
     consent: dict[str, Any] = {
-        "resourceType": "Consent", "id": str(draw(st.integers(0, 10**6))), "status": draw(st.sampled_from(["active"] * 7 + ["inactive"])),
+        "resourceType": "Consent", "id": str(draw(st.integers(0, 10**6))), "status": draw(st.sampled_from(["active"] * 9 + ["inactive"])),
         "patient": {"reference": "Patient/p"}, "dateTime": draw(st.sampled_from(["2025-01-01"] * 5 + ["2026-06-02"])), "provision": root,
     }  # fmt: skip
     if base:
         consent["policyRule"] = {"coding": [{"system": ACT_CODE, "code": base}]}
-    if draw(st.integers(0, 9)) == 0:
+    if draw(st.integers(0, 15)) == 9:
         consent["verification"] = [{"verified": draw(st.booleans())}]
-    if draw(st.integers(0, 14)) == 0:
+    if draw(st.integers(0, 15)) == 9:
         consent["modifierExtension"] = [{"url": "https://example.org/unknown"}]
     return consent
 
 
-POLICIES = st.lists(consents(), min_size=1, max_size=3)
+
+@st.composite
+def but_for_a_code(draw: st.DrawFn) -> dict[str, Any]:
+    """Everything permitted but one coded part, or nothing but it: where redaction begins."""
+    rule = {"type": "permit", "provision": [{"type": "deny", "code": draw(_some(CONCEPTS))}]}
+    return {
+        "resourceType": "Consent", "id": "but", "status": "active", "dateTime": "2025-01-01",
+        "provision": draw(st.sampled_from([rule, {"type": "permit", "code": rule["provision"][0]["code"]}])),
+    }  # fmt: skip
+
+
+POLICIES = st.lists(consents(), min_size=1, max_size=3) | but_for_a_code().map(lambda consent: [consent]) | st.tuples(but_for_a_code(), consents()).map(list)
 
 TIMES = [datetime(2026, 5, 31, 15, 59, 59, tzinfo=UTC), datetime(2026, 6, 1, 2, tzinfo=UTC), datetime(2026, 6, 1, 16, tzinfo=UTC), datetime(2026, 9, 1, 4, tzinfo=UTC)]
 REQUESTS = st.builds(
@@ -106,12 +120,12 @@ REQUESTS = st.builds(
 
 @st.composite
 def resources(draw: st.DrawFn) -> dict[str, Any]:
-    security = [_coding(CLASS, code) for code in draw(st.lists(st.sampled_from(["activity", "sleep", "location", "biometric"]), max_size=2, unique=True))]
-    security += [_coding(ACT_CODE, code) for code in draw(st.lists(st.sampled_from(["PSY", "ETHUD", "ETH", "HIV"]), max_size=2, unique=True))] if draw(st.booleans()) else []
+    security = [_coding(CLASS, code) for code in draw(st.sampled_from([("activity",), ("activity",), ("sleep", "activity"), ("location",), ("biometric",), ()]))]
+    security += [_coding(ACT_CODE, code) for code in draw(st.sampled_from([(), (), (), (), ("PSY",), ("ETHUD",), ("ETH", "HIV")]))]
     security += [_coding(LEVEL, draw(st.sampled_from("NRV")))] if draw(st.booleans()) else []
     found: dict[str, Any] = {
         "resourceType": "Observation", "id": draw(st.sampled_from("12")), "meta": {"security": security} if security else {},
-        "subject": {"reference": "Patient/p"}, "code": draw(st.one_of(CONCEPTS, st.just({"coding": [_coding("urn:own", "x")]}))),
+        "subject": {"reference": "Patient/p"}, "code": draw(st.one_of(st.just({"coding": [_coding(LOINC, "85354-9")]}), CONCEPTS, st.just({"coding": [_coding("urn:own", "x")]}))),
     }  # fmt: skip
     if draw(st.integers(0, 3)):
         low, high = sorted(draw(st.lists(st.sampled_from(DAYS), min_size=2, max_size=2)))
@@ -120,7 +134,7 @@ def resources(draw: st.DrawFn) -> dict[str, Any]:
         found["encounter"] = {"reference": "Encounter/e"}
     if draw(st.booleans()):
         found["performer"] = [{"reference": "Practitioner/b"}]
-    if draw(st.booleans()):
+    if draw(st.integers(0, 3)):
         found["component"] = [{"code": code} for code in draw(_some(CONCEPTS))]
     if draw(st.booleans()):
         found["valueQuantity"] = {"value": 1}
