@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from fitdecode.profile import FIELD_TYPES
 
-from adapters import fitfile, tracks
+from adapters import fitfile, strap, tracks
 from adapters.base import AdapterError, Context, Decoded, Rejected, TooLarge
-from adapters.fitfile import EPOCH, RELATIVE_BELOW, TIMESTAMP, FitFile, Floats, Row
+from adapters.fitfile import EPOCH, RELATIVE_BELOW, TIMESTAMP, FitFile, Floats, Row, figure
 from schemas.records import Device, Flag, Lap, Moment, Series, Session
 from schemas.sports import SPORTS, sport_code
 
@@ -27,7 +27,7 @@ version = "1"
 extensions = (".fit",)
 emits = frozenset({"session"})
 
-FILE_ID, SPORT, SESSION, LAP, RECORD, DEVICE_INFO, ACTIVITY, HR, FIELD_DESCRIPTION = 0, 12, 18, 19, 20, 23, 34, 132, 206
+FILE_ID, SPORT, SESSION, LAP, RECORD, DEVICE_INFO, ACTIVITY, FIELD_DESCRIPTION = 0, 12, 18, 19, 20, 23, 34, 206
 START, CYCLES, SPORT_NAME, FRACTIONAL_CADENCE = 2, 10, 110, 92
 ACTIVITY_TYPES = {4, 20, 0xFF}
 
@@ -95,26 +95,20 @@ def _name(kind: str, number: object) -> str | None:
     return found
 
 
-def _number(row: Row, number: int, scale: float = 1) -> float | None:
-    """A field as a number in its unit; None when it is absent, text or out of any device's range."""
-    value = row.get(number)
-    return None if value is None or isinstance(value, str) or not 0 <= value < 2**33 else value / scale
-
-
 def _text(row: Row, number: int) -> str | None:
     value = row.get(number)
     return value if isinstance(value, str) else None
 
 
 def _refuse_other_types(file: FitFile) -> None:
-    types = {int(_number(row, 0) or 0) for row in fitfile.rows(file, FILE_ID, (0,)) if 0 in row}
+    types = {int(figure(row, 0) or 0) for row in fitfile.rows(file, FILE_ID, (0,)) if 0 in row}
     if types and not types & ACTIVITY_TYPES:
         kind = (_name("file", min(types)) or f"type {min(types)}").replace("_", " ")
         raise AdapterError(f"This FIT file is a {kind} file, not an activity.", advice="Send the activity file of the workout.", field="file_id.type")
 
 
 def _refuse_floods(file: FitFile, context: Context) -> None:
-    for message, limit in ((RECORD, context.limits.samples), (HR, context.limits.samples), (SESSION, 1_000), (LAP, context.limits.rows)):
+    for message, limit in ((RECORD, context.limits.samples), (strap.HR, context.limits.samples), (SESSION, 1_000), (LAP, context.limits.rows)):
         if sum(len(layout.at) for layout in file.of(message)) > limit:
             raise TooLarge(f"The FIT file holds more than {limit} {'samples' if limit > context.limits.rows else 'sessions or laps'}.")
     for message in (FILE_ID, SPORT, DEVICE_INFO, ACTIVITY, FIELD_DESCRIPTION):
@@ -155,22 +149,22 @@ def _sessions(file: FitFile, context: Context) -> Iterator[Decoded]:
 
 def _start(row: Row) -> float:
     """When a session or lap began, in FIT seconds: its start, else its end less its length."""
-    start, stamp = _number(row, START), _number(row, TIMESTAMP)
+    start, stamp = figure(row, START), figure(row, TIMESTAMP)
     if start is not None:
         return start
-    return max((stamp or 0) - (_number(row, 7, 1000) or _number(row, 8, 1000) or 0), 0)
+    return max((stamp or 0) - (figure(row, 7, 1000) or figure(row, 8, 1000) or 0), 0)
 
 
 def _computed(laps: list[Row], samples: _Samples) -> Row:
     """A session message for a file that has none: from its laps where they say, else from its records."""
     times = samples.times[np.isfinite(samples.times)]
-    stamps = [stamp for lap in laps for stamp in (_start(lap), _number(lap, TIMESTAMP)) if stamp]
+    stamps = [stamp for lap in laps for stamp in (_start(lap), figure(lap, TIMESTAMP)) if stamp]
     if not len(times) and not stamps:
         raise AdapterError("The FIT file holds no session and no timed record.", advice="Send the activity file of the workout.")
     first, last = (float(times.min()), float(times.max())) if len(times) else (min(stamps), max(stamps))
     row: Row = {START: first, TIMESTAMP: last, 7: (last - first) * 1000}
     for number in (8, 9, 11):
-        figures = [value for lap in laps if (value := _number(lap, number))]
+        figures = [value for lap in laps if (value := figure(lap, number))]
         if figures and len(figures) == len(laps):
             row[number] = sum(figures)
     for number, channel, measure in ((20, "power", np.nanmean), (21, "power", np.nanmax)):
@@ -185,7 +179,7 @@ def _clock(rows: list[Row], activities: list[Row], context: Context) -> _Clock:
     if all(_start(row) >= RELATIVE_BELOW for row in rows):
         return _Clock()
     for activity in activities:
-        local, stamp = _number(activity, 5), _number(activity, TIMESTAMP)
+        local, stamp = figure(activity, 5), figure(activity, TIMESTAMP)
         if context.zone and local and stamp and local >= RELATIVE_BELOW > stamp:
             wall = tracks.instant(EPOCH + local).replace(tzinfo=ZoneInfo(context.zone))
             return _Clock(wall.timestamp() - stamp, True, int((wall.utcoffset() or timedelta()).total_seconds() // 60))
@@ -203,7 +197,7 @@ def _samples(file: FitFile) -> _Samples:
     semicircles = 180 / 2**31
     placed = np.isfinite(lat) & np.isfinite(lon) & ((lat != 0) | (lon != 0))
     channels = {
-        "heart-rate": tracks.positive(_merged_hr(file, times, hr)),
+        "heart-rate": tracks.positive(strap.merged(file, times, hr)),
         "power": power,
         "cadence": cadence + np.nan_to_num(part) / 128,
         "speed": np.where(np.isfinite(speed), speed, slow) / 1000,
@@ -225,11 +219,11 @@ def _described(file: FitFile, message: int) -> list[tuple[tuple[int, int], int, 
     """Developer fields that say which native field they stand for, in that field's unit: key, base type, native number."""
     found: dict[tuple[int, int], tuple[tuple[int, int], int, int]] = {}
     for row in fitfile.rows(file, FIELD_DESCRIPTION, (0, 1, 2, 6, 7, 8, 14, 15)):
-        index, number, base, native = (_number(row, field) for field in (0, 1, 2, 15))
+        index, number, base, native = (figure(row, field) for field in (0, 1, 2, 15))
         about = 9 if message == SESSION else native
         unit = DEVELOPER_CHANNELS[5][1] if message == SESSION else DEVELOPER_CHANNELS.get(int(native or 0), ("", ""))[1]
-        scaled = _number(row, 6) not in (None, 0, 1) or _number(row, 7) not in (None, 0)
-        if None in (index, number, base, native) or _number(row, 14) != message or native != about or scaled:
+        scaled = figure(row, 6) not in (None, 0, 1) or figure(row, 7) not in (None, 0)
+        if None in (index, number, base, native) or figure(row, 14) != message or native != about or scaled:
             continue
         if (_text(row, 8) or "").casefold() in unit.split():
             key = int(index or 0), int(number or 0)
@@ -245,67 +239,6 @@ def _developer_distances(file: FitFile, samples: _Samples, count: int) -> list[f
         return [None] * count
     values = fitfile.developer_rows(file, SESSION, *described[0][:2])
     return [value if value and abs(value - furthest) <= max(1, 0.01 * furthest) else None for value in values] or [None]
-
-
-def _merged_hr(file: FitFile, times: Floats, own: Floats) -> Floats:
-    """Heart rates of the records; where they have none, from `hr` messages: a strap's memory, written beside or chained."""
-    if not file.of(HR):
-        return own
-    beats, rates = _strap(file)
-    if not len(beats):
-        return own
-    gaps = np.clip(np.ceil(np.diff(beats, append=beats[-1]) / 0.25) - 1, 0, 20).astype(int)
-    copies = gaps + 1
-    step = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
-    held, held_rates = np.repeat(beats, copies) + 0.25 * step, np.repeat(rates, copies)
-    totals = np.concatenate(([0.0], np.cumsum(held_rates)))
-    last = np.searchsorted(held, times, side="right")
-    first = np.searchsorted(held, np.concatenate(([times[0] - 1], np.minimum(times[:-1], times[1:] - 1))) if len(times) else times, side="right")
-    count = last - first
-    merged = np.where(count > 0, np.round((totals[last] - totals[first]) / np.maximum(count, 1)), np.nan)
-    return np.where(own > 0, own, merged)
-
-
-def _strap(file: FitFile) -> tuple[Floats, Floats]:
-    """Times (FIT seconds) and rates out of `hr` messages: an anchor with a full time, then 12-bit event times (1/1024 s)."""
-    anchors = [
-        (at, stamp, row)
-        for (at, row) in fitfile.positioned(file, HR, (TIMESTAMP, 0, 6, 9))
-        if (stamp := _number(row, TIMESTAMP)) is not None and 9 in row
-    ]
-    events = fitfile.arrays(file, HR, 10)
-    bpm = dict(fitfile.arrays(file, HR, 6))
-    times: list[Floats] = []
-    rates: list[Floats] = []
-    for place, (at, stamp, row) in enumerate(anchors):
-        until = anchors[place + 1][0] if place + 1 < len(anchors) else len(file.content)
-        ticks, found = _unpacked([(packed, bpm[position]) for position, packed in events if at <= position < until and position in bpm])
-        base = int(_number(row, 9) or 0)
-        begin = stamp + (_number(row, 0, 32768) or 0)
-        elapsed = np.cumsum(np.diff(ticks, prepend=base & 0xFFF) & 0xFFF) / 1024
-        times += [np.array([begin]), begin + elapsed]
-        rates += [np.array([_number(row, 6) or np.nan]), found]
-    if not times:
-        return np.empty(0), np.empty(0)
-    joined, joined_rates = np.concatenate(times), np.concatenate(rates)
-    order = np.argsort(joined, kind="stable")[np.isfinite(joined_rates[np.argsort(joined, kind="stable")])]
-    return joined[order], joined_rates[order]
-
-
-def _unpacked(messages: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, Floats]:
-    """12-bit event times and their rates: three bytes hold two times, low nibble first."""
-    ticks: list[np.ndarray] = []
-    rates: list[np.ndarray] = []
-    for packed, bpm in messages:
-        wide = packed[: len(packed) // 3 * 3].reshape(-1, 3).astype(np.int64)
-        both = np.stack((wide[:, 0] | (wide[:, 1] & 0x0F) << 8, wide[:, 1] >> 4 | wide[:, 2] << 4), axis=1).ravel()
-        count = min(len(both), len(bpm))
-        valid = (bpm[:count] > 0) & (bpm[:count] < 0xFF)
-        ticks.append(both[:count][valid])
-        rates.append(bpm[:count][valid])
-    if not ticks:
-        return np.empty(0, dtype=np.int64), np.empty(0)
-    return np.concatenate(ticks), np.concatenate(rates).astype(np.float64)
 
 
 def _slice(samples: _Samples, mine: np.ndarray) -> _Samples:
@@ -341,7 +274,7 @@ def _session(row: Row, own: _Samples, developer_distance: float | None, clock: _
         flags.append(Flag("position-virtual", "latitude"))
     session = Session(start=Moment(), modality="sensed", sport=sport, sub_sport=sub, indoor=indoor, title=_text(row, SPORT_NAME), flags=flags)
     for field, (number, scale) in SESSION_FIGURES.items():
-        value = _number(row, number, scale)
+        value = figure(row, number, scale)
         if value:
             setattr(session, field, value)
         elif value == 0 and field in NOT_MEASURED:
@@ -356,24 +289,24 @@ def _session(row: Row, own: _Samples, developer_distance: float | None, clock: _
 
 def _extent(session: Session, row: Row, own: _Samples) -> None:
     """How long the session took; the message's own time when it gives no length, else its records."""
-    elapsed = _number(row, 7, 1000) or (_number(row, TIMESTAMP) or 0) - _start(row)
+    elapsed = figure(row, 7, 1000) or (figure(row, TIMESTAMP) or 0) - _start(row)
     if elapsed <= 0 and np.isfinite(own.times).any():
         elapsed = float(np.nanmax(own.times)) - _start(row)
     elapsed = elapsed if elapsed > 0 else session.timer_s or 0
     session.elapsed_s = round(elapsed, 3) if elapsed > 0 else None
-    if (_number(row, TIMESTAMP) or 0) <= _start(row) and elapsed > 0:
+    if (figure(row, TIMESTAMP) or 0) <= _start(row) and elapsed > 0:
         session.flags.append(Flag("end-from-duration", "end"))
 
 
 def _counts(session: Session, row: Row, own: _Samples, name: str | None) -> None:
-    cycles, cadence = int(_number(row, CYCLES) or 0), (_number(row, 18) or 0) + (_number(row, FRACTIONAL_CADENCE, 128) or 0)
+    cycles, cadence = int(figure(row, CYCLES) or 0), (figure(row, 18) or 0) + (figure(row, FRACTIONAL_CADENCE, 128) or 0)
     session.steps = 2 * cycles if cycles and name in ON_FOOT else None
     session.strokes = cycles if cycles and name in STROKED else None
     session.cadence_avg = round(2 * cadence if name in ON_FOOT else cadence, 1) or None
     session.samples = len(own.times)
     session.hr_samples = int(np.isfinite(own.channels["heart-rate"]).sum())
     session.gps_samples = int(np.isfinite(own.channels["latitude"]).sum())
-    ascent = _number(row, 22)
+    ascent = figure(row, 22)
     session.ascent_m = ascent if ascent or (session.gps_samples and not session.indoor) else None
 
 
@@ -406,7 +339,7 @@ def _heart(session: Session, row: Row, own: _Samples) -> None:
 
 
 def _lap(lap: Row, clock: _Clock) -> Lap:
-    figures = {field: value for field, (number, scale) in LAP_FIGURES.items() if (value := _number(lap, number, scale))}
+    figures = {field: value for field, (number, scale) in LAP_FIGURES.items() if (value := figure(lap, number, scale))}
     return Lap(start=_instant(_start(lap), clock), **figures)
 
 
@@ -416,8 +349,8 @@ def _instant(seconds: float, clock: _Clock) -> datetime | None:
 
 def _offset(activities: list[Row], start: float) -> int | None:
     """Minutes from UTC by the activity that closed the session: its local time less its time, when that can be a zone."""
-    closing = [row for row in activities if (_number(row, TIMESTAMP) or 0) >= start] or activities
-    local, stamp = (_number(closing[0], 5), _number(closing[0], TIMESTAMP)) if closing else (None, None)
+    closing = [row for row in activities if (figure(row, TIMESTAMP) or 0) >= start] or activities
+    local, stamp = (figure(closing[0], 5), figure(closing[0], TIMESTAMP)) if closing else (None, None)
     if not local or not stamp or local < RELATIVE_BELOW or stamp < RELATIVE_BELOW:
         return None
     minutes = round((local - stamp) / 900) * 15
@@ -435,10 +368,10 @@ def _locate(session: Session, start: float, activities: list[Row], clock: _Clock
 def _compare(session: Session, file: FitFile, activities: list[Row], clock: _Clock, *, single: bool) -> None:
     """Flag what the file says twice and differently."""
     spans = [span for span in (session.timer_s, session.elapsed_s) if span]
-    total = _number(activities[0], 0, 1000) if len(activities) == 1 and single else None
+    total = figure(activities[0], 0, 1000) if len(activities) == 1 and single else None
     if total and spans and all(abs(total - span) > max(2, 0.01 * span) for span in spans):
         session.flags.append(Flag("figures-disagree", "timer_s", "The activity's timer differs from the session's."))
-    created = _number(next(iter(fitfile.rows(file, FILE_ID, (4,))), {}), 4)
+    created = figure(next(iter(fitfile.rows(file, FILE_ID, (4,))), {}), 4)
     if not created or created < RELATIVE_BELOW or clock.anchored or session.start.at is None:
         return
     if abs((tracks.instant(EPOCH + created) - session.start.at).total_seconds()) > 86_400 + (session.elapsed_s or 0):
@@ -453,7 +386,7 @@ def _device(file: FitFile) -> tuple[Device | None, str | None]:
     maker, product = head.get(1, creator.get(2)), head.get(2, creator.get(4))
     manufacturer = _name("manufacturer", maker) or (f"manufacturer {maker}" if maker is not None else None)
     garmin = _name("garmin_product", product) if maker in (1, 13, 15, 89) else None
-    serial, software = head.get(3, creator.get(3)), _number(creator, 5, 100)
+    serial, software = head.get(3, creator.get(3)), figure(creator, 5, 100)
     device = Device(
         manufacturer=manufacturer,
         model=garmin or _text(head, 8) or _text(creator, 27),

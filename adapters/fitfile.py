@@ -27,6 +27,9 @@ EPOCH = 631_065_600
 RELATIVE_BELOW = 0x1000_0000
 """Smaller date_time values are seconds since the device was switched on."""
 
+BEYOND = 2**33
+"""No device means a number as large as this; it is read as no value."""
+
 TIMESTAMP = 253
 _MAGIC = b".FIT"
 _LARGEST_DEFINITION_COUNT = 4_096
@@ -230,11 +233,19 @@ def _value(content: bytes, at: int, order: str, field: Field) -> Value | None:
     return None if value == field.base.invalid or value != value or abs(value) > 2**63 else value
 
 
-def positioned(file: FitFile, message: int, wanted: Iterable[int]) -> list[tuple[int, Row]]:
-    """As `rows`, each with the message's position."""
+def figure(row: Row, field: int, scale: float = 1) -> float | None:
+    """A field as a number in its unit; None when it is absent, text or out of any device's range."""
+    value = row.get(field)
+    return None if value is None or isinstance(value, str) or not 0 <= value < BEYOND else value / scale
+
+
+def positioned(file: FitFile, message: int, wanted: Iterable[int], needed: int | None = None) -> list[tuple[int, Row]]:
+    """As `rows`, each with the message's position; only layouts that have the field `needed`."""
     found: list[tuple[int, Row]] = []
     numbers = tuple(wanted)
     for definition in file.of(message):
+        if needed is not None and needed not in definition.fields:
+            continue
         fields = [(number, definition.fields[number]) for number in numbers if number in definition.fields]
         for at in definition.at:
             values = ((number, _value(file.content, at, definition.order, field)) for number, field in fields)
@@ -274,8 +285,9 @@ def _column(file: FitFile, definition: Definition, field: Field | None) -> Float
     if field is None or field.base.letter == "s" or not field.size:
         return np.full(len(definition.at), np.nan)
     raw = np.ascontiguousarray(_matrix(file, definition, field)[:, : field.base.size]).view(definition.order + field.base.letter)[:, 0]
-    values: Floats = raw.astype(np.float64)
-    values[~np.isfinite(values) if field.base.invalid is None else raw == field.base.invalid] = np.nan
+    with np.errstate(invalid="ignore"):
+        values: Floats = raw.astype(np.float64)
+        values[~(np.abs(values) < BEYOND) | (False if field.base.invalid is None else raw == field.base.invalid)] = np.nan
     return values
 
 
@@ -298,15 +310,13 @@ def columns(file: FitFile, message: int, wanted: Sequence[int], developer: Seque
     return [np.concatenate(parts)[order] for parts in found]
 
 
-def arrays(file: FitFile, message: int, number: int) -> list[tuple[int, npt.NDArray[np.uint8]]]:
-    """The bytes of an array field of a message, with the message's position, in the file's order."""
-    found = [
-        (at, row)
+def blocks(file: FitFile, message: int, wanted: Sequence[int]) -> list[tuple[npt.NDArray[np.int64], list[npt.NDArray[np.uint8]]]]:
+    """The bytes of array fields: for each layout that has them all, the messages' positions and one matrix a field."""
+    return [
+        (np.asarray(definition.at), [_matrix(file, definition, definition.fields[number]) for number in wanted])
         for definition in file.of(message)
-        if number in definition.fields
-        for at, row in zip(definition.at, _matrix(file, definition, definition.fields[number]), strict=True)
+        if all(number in definition.fields for number in wanted)
     ]
-    return sorted(found, key=lambda entry: entry[0])
 
 
 def write(messages: Iterable[tuple[int, Sequence[tuple[int, int, int | float | str]]]]) -> bytes:
