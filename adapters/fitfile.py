@@ -8,6 +8,7 @@ somebody asks for are gathered from all messages of a definition at once.
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
@@ -72,7 +73,7 @@ class Definition(NamedTuple):
     fields: dict[int, Field]
     developer: dict[tuple[int, int], Field]
     time_at: int
-    at: list[int]
+    at: array[int]
     clocks: dict[int, int]
 
 
@@ -130,7 +131,7 @@ def _define(content: bytes, at: int, stop: int, developer: bool) -> Definition:
             own[index, number] = Field(size, length, _BYTE)
             size += length
     time = fields.get(TIMESTAMP)
-    return Definition(message, order, size, fields, own, time.offset if time and time.size == 4 else -1, [], {})
+    return Definition(message, order, size, fields, own, time.offset if time and time.size == 4 else -1, array("Q"), {})
 
 
 def _extent(content: bytes, at: int, developer: bool) -> int:
@@ -277,7 +278,7 @@ def _developer(definition: Definition, key: tuple[int, int], base: int) -> Field
 def _matrix(file: FitFile, definition: Definition, field: Field) -> npt.NDArray[np.uint8]:
     """The bytes of a field, one row a message."""
     windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(file.content, dtype=np.uint8), max(field.size, 1))
-    found: npt.NDArray[np.uint8] = windows[np.asarray(definition.at) + field.offset]
+    found: npt.NDArray[np.uint8] = windows[np.frombuffer(definition.at, dtype=np.int64) + field.offset]
     return found
 
 
@@ -313,7 +314,7 @@ def columns(file: FitFile, message: int, wanted: Sequence[int], developer: Seque
 def blocks(file: FitFile, message: int, wanted: Sequence[int]) -> list[tuple[npt.NDArray[np.int64], list[npt.NDArray[np.uint8]]]]:
     """The bytes of array fields: for each layout that has them all, the messages' positions and one matrix a field."""
     return [
-        (np.asarray(definition.at), [_matrix(file, definition, definition.fields[number]) for number in wanted])
+        (np.frombuffer(definition.at, dtype=np.int64), [_matrix(file, definition, definition.fields[number]) for number in wanted])
         for definition in file.of(message)
         if all(number in definition.fields for number in wanted)
     ]
