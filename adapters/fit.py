@@ -253,6 +253,10 @@ def _named(file: FitFile, row: Row) -> Row:
     return row | ({5: sports[-1][0], 6: sports[-1].get(1, 0)} if sports and 0 in sports[-1] else {})
 
 
+def _inside(sub_sport: str | None) -> bool:
+    return bool(sub_sport and (sub_sport in INDOORS or sub_sport.startswith("indoor_")))
+
+
 def _sport(row: Row) -> tuple[str | None, str | None, bool | None]:
     """Sport, sub-sport and whether indoors. What the broad sports leave open, the sub-sport says."""
     name, sub = _name("sport", row.get(5)), _name("sub_sport", row.get(6))
@@ -260,7 +264,7 @@ def _sport(row: Row) -> tuple[str | None, str | None, bool | None]:
     code = sport_code(name) if name not in UMBRELLAS else None
     if code is None or (name, sub) == ("rowing", "indoor_rowing"):
         code = sport_code(sub) or code or sport_code(_text(row, SPORT_NAME)) or (sport_code(name) if name not in ("generic", "all") else None)
-    indoor = bool(sub and (sub in INDOORS or sub.startswith("indoor_"))) or (code is not None and SPORTS[code].indoor)
+    indoor = _inside(sub) or (code is not None and SPORTS[code].indoor)
     return code, sub, indoor or None
 
 
@@ -270,7 +274,7 @@ def _session(row: Row, own: _Samples, developer_distance: float | None, clock: _
         flags.append(Flag("sport-unknown", "sport"))
     if clock.anchored:
         flags += [Flag("clock-relative", "start"), Flag("zone-assumed", "start")]
-    if indoor and np.isfinite(own.channels["latitude"]).any():
+    if _inside(sub) and np.isfinite(own.channels["latitude"]).any():
         flags.append(Flag("position-virtual", "latitude"))
     session = Session(start=Moment(), modality="sensed", sport=sport, sub_sport=sub, indoor=indoor, title=_text(row, SPORT_NAME), flags=flags)
     for field, (number, scale) in SESSION_FIGURES.items():
@@ -300,9 +304,9 @@ def _extent(session: Session, row: Row, own: _Samples) -> None:
 
 def _counts(session: Session, row: Row, own: _Samples, name: str | None) -> None:
     cycles, cadence = int(figure(row, CYCLES) or 0), (figure(row, 18) or 0) + (figure(row, FRACTIONAL_CADENCE, 128) or 0)
-    session.steps = 2 * cycles if cycles and name in ON_FOOT else None
+    session.steps = 2 * cycles if cycles and session.sport in ON_FOOT else None
     session.strokes = cycles if cycles and name in STROKED else None
-    session.cadence_avg = round(2 * cadence if name in ON_FOOT else cadence, 1) or None
+    session.cadence_avg = round(2 * cadence if session.sport in ON_FOOT else cadence, 1) or None
     session.samples = len(own.times)
     session.hr_samples = int(np.isfinite(own.channels["heart-rate"]).sum())
     session.gps_samples = int(np.isfinite(own.channels["latitude"]).sum())
@@ -322,7 +326,7 @@ def _distance(session: Session, own: _Samples, developer: float | None) -> None:
     elif counted > 0:
         session.distance_m = round(counted, 2)
         session.flags.append(Flag("distance-computed", "distance_m"))
-    elif (session.gps_samples or 0) > 1 and not session.indoor:
+    elif (session.gps_samples or 0) > 1 and not _inside(session.sub_sport):
         placed = np.isfinite(own.channels["latitude"])
         session.distance_m = round(float(tracks.legs(own.channels["latitude"][placed], own.channels["longitude"][placed]).sum()), 2)
         session.flags.append(Flag("distance-computed", "distance_m"))
@@ -398,6 +402,6 @@ def _device(file: FitFile) -> tuple[Device | None, str | None]:
 
 def _series(session: Session, own: _Samples, clock: _Clock) -> list[Series]:
     times = own.times + clock.shift if clock.anchored else np.where(own.times >= RELATIVE_BELOW, own.times + clock.shift, np.nan)
-    channels = {name: values for name, values in own.channels.items() if not (session.indoor and name in ("latitude", "longitude"))}
+    channels = {name: values for name, values in own.channels.items() if not (_inside(session.sub_sport) and name in ("latitude", "longitude"))}
     channels["cadence"] = channels["cadence"] * (2 if session.sport in ON_FOOT else 1)
     return tracks.series(times, channels)

@@ -306,3 +306,20 @@ def test_sizes_that_lie_end_in_a_clear_refusal() -> None:
     header = bytes((12, 0x10)) + b"\0\0" + len(empty_layouts).to_bytes(4, "little") + b".FIT"
     with pytest.raises(AdapterError):
         sessions(header + empty_layouts)
+
+
+@pytest.mark.parametrize(("sub", "kept"), [(58, False), (0, True)])
+def test_positions_are_dropped_only_where_they_are_virtual(sub: int, kept: bool) -> None:
+    points: list[Message] = [(20, [(253, U32, START + i), (0, 0x85, 370_000_000 + i), (1, 0x85, 1_443_000_000)]) for i in range(3)]
+    (one,) = decoded(fitfile.write([A_FILE_ID, *points, a_session(START, 600, 2, (6, ENUM, sub))]))
+    assert isinstance(one.record, Session)
+    assert one.record.gps_samples == 3
+    assert ({series.channel for series in one.series} == {"latitude", "longitude"}) == kept
+    assert ("position-virtual" in codes(one.record)) != kept
+
+
+def test_strides_on_foot_become_steps() -> None:
+    (session,) = sessions(fitfile.write([A_FILE_ID, a_session(START, 600, 1, (10, U32, 800), (18, U8, 80))]))
+    assert (session.steps, session.strokes, session.cadence_avg) == (1600, None, 160)
+    (session,) = sessions(fitfile.write([A_FILE_ID, a_session(START, 600, 2, (10, U32, 800), (18, U8, 80))]))
+    assert (session.steps, session.strokes, session.cadence_avg) == (None, 800, 80)
