@@ -152,9 +152,7 @@ def actors(elements: list[Any], resources: Resources, zone: ZoneInfo) -> Actors:
         if "reference" in element:
             found.name(element["reference"], None, 0)
     absolute = any("://" in reference for reference in found.references)
-    return Actors(
-        frozenset(found.references), frozenset(found.identifiers), frozenset(found.roles), tuple(found.timed), absolute, found.unclear
-    )
+    return Actors(frozenset(found.references), frozenset(found.identifiers), frozenset(found.roles), tuple(found.timed), absolute, found.unclear)
 
 
 def boundaries(compiled: Actors | None) -> Iterator[datetime]:

@@ -164,12 +164,12 @@ def sensitivity(uri: str, code: str) -> str | None:
 def _classes(resource: Mapping[str, Any], labels: list[tuple[str, str]], concepts: Concepts) -> int:
     bits = 0
     for uri, code in labels:
-        bits |= CODES.get(code, 0) if uri == SYSTEM else 0
+        bits |= int(CODES.get(code, 0)) if uri == SYSTEM else 0
     if bits:
         return bits
     for uri, code in concepts.codes:
-        bits |= MEASURES[code].data_class if uri == LOCAL and code in MEASURES else 0
-    return bits or TYPE_CLASSES.get(str(resource.get("resourceType")), 0)
+        bits |= int(MEASURES[code].data_class) if uri == LOCAL and code in MEASURES else 0
+    return bits or int(TYPE_CLASSES.get(str(resource.get("resourceType")), 0))
 
 
 def _stretch(value: Any, zone: ZoneInfo) -> Span | None:

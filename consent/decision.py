@@ -26,7 +26,8 @@ from consent.terms import purposes_above
 from schemas.classes import ALL, DataClass
 from schemas.errors import BadRequest
 
-EVERY_CLASS = int(ALL | DataClass.BIOMETRIC)
+BIOMETRIC = int(DataClass.BIOMETRIC)
+EVERY_CLASS = int(ALL) | BIOMETRIC
 REMEMBERED = 4096
 """Verdicts a decision keeps; past it they are made anew."""
 DERIVATIONS = 8
@@ -97,7 +98,7 @@ def _own(node: Node, case: Case) -> int:
 
 def _named(rule: Rule, case: Case) -> int:
     """Sensitive and biometric data are permitted only by name."""
-    if case.bit == DataClass.BIOMETRIC and not rule.named & DataClass.BIOMETRIC:
+    if case.bit == BIOMETRIC and not rule.named & BIOMETRIC:
         return NO
     if case.sensitivity is None:
         return YES
@@ -133,6 +134,7 @@ def _weigh_all(nodes: Sequence[Node], case: Case) -> Weight:
 
 
 def _bits(classes: int) -> Iterator[int]:
+    classes = int(classes)
     if not classes:
         yield 0
     while classes:
@@ -378,50 +380,53 @@ def _reaches(nodes: Iterable[Node], since: datetime, until: datetime, sources: f
         yield from _reaches(node.children, low, high, origin)
 
 
+def _reach(reaches: Iterable[_Reach]) -> _Reach | None:
+    """The hull of all reaches; None where nothing can be permitted."""
+    hull = None
+    for each in reaches:
+        if hull is None:
+            hull = each
+            continue
+        sources = None if hull.sources is None or each.sources is None else hull.sources | each.sources
+        hull = _Reach(min(hull.since, each.since), max(hull.until, each.until), sources, hull.restricted or each.restricted)
+    return hull
+
+
 _ANYTHING = Facts(classes=0, confidentiality="")
 
 
 def _classes(nodes: tuple[Node, ...], conditions: list[Class]) -> int:
     """The classes some resource of which could be permitted, by weighing one of each kind of class with all else unknown."""
-    groups = [EVERY_CLASS & ~DataClass.BIOMETRIC, int(DataClass.BIOMETRIC)]
+    groups = [EVERY_CLASS & ~BIOMETRIC, BIOMETRIC]
     for condition in conditions:
         groups = [part for group in groups for part in (group & condition.bits, group & ~condition.bits) if part]
     return sum(group for group in groups if _weigh_all(nodes, Case(_ANYTHING, group & -group, ANY)).outcomes & PERMIT)
 
 
-def _looks_inside(nodes: list[Node]) -> bool:
-    conditions = [condition for node in nodes for condition in node.rule.conditions]
-    return any(isinstance(each, Codes | Data) or (isinstance(each, Class) and (each.types or each.profiles or each.documents)) for each in conditions)
-
-
 def _decision(nodes: tuple[Node, ...], policy: Policy | None, valid_until: datetime | None) -> Decision:
-    every = list(_walk(nodes))
-    conditions = [condition for node in every for condition in node.rule.conditions]
-    reaches = list(_reaches(nodes, EVER, NEVER, None))
-    classes = _classes(nodes, [each for each in conditions if isinstance(each, Class)]) if reaches else 0
-    since = min((reach.since for reach in reaches), default=EVER)
-    until = max((reach.until for reach in reaches), default=NEVER)
-    sources = None if any(reach.sources is None for reach in reaches) else frozenset().union(*(reach.sources or () for reach in reaches))
-    data = [each for each in conditions if isinstance(each, Data)]
-    cuts = {edge for each in conditions if isinstance(each, DataPeriod) for edge in (each.since, each.until)}
+    conditions = [condition for node in _walk(nodes) for condition in node.rule.conditions]
+    kinds = [each for each in conditions if isinstance(each, Class)]
+    periods = [each for each in conditions if isinstance(each, DataPeriod)]
+    named = any(isinstance(each, Data) for each in conditions)
+    typed = any(each.types or each.profiles or each.documents for each in kinds)
+    reach = _reach(_reaches(nodes, EVER, NEVER, None))
     return Decision(
         nodes=nodes,
         policy=policy,
-        classes=classes,
-        since=None if since == EVER else since,
-        until=None if until == NEVER else until,
-        sources=sources,
-        restricted=any(reach.restricted for reach in reaches),
+        classes=_classes(nodes, kinds) if reach else 0,
+        since=reach.since if reach and reach.since != EVER else None,
+        until=reach.until if reach and reach.until != NEVER else None,
+        sources=reach.sources if reach else frozenset(),
+        restricted=bool(reach and reach.restricted),
         valid_until=valid_until,
-        exact=not _looks_inside(every),
-        keyed=(
-            any(isinstance(each, Class) and each.types for each in conditions),
-            bool(data) or any(isinstance(each, Source) for each in conditions),
-            bool(data),
-            tuple(sorted(cuts)),
-        ),
+        exact=not (named or typed or any(isinstance(each, Codes) for each in conditions)),
+        keyed=(typed, named or any(isinstance(each, Source) for each in conditions), named, _edges(periods)),
         remembered={},
     )
+
+
+def _edges(periods: list[DataPeriod]) -> tuple[datetime, ...]:
+    return tuple(sorted({edge for each in periods for edge in (each.since, each.until)})) if periods else ()
 
 
 def own_upload(party: str) -> Decision:

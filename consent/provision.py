@@ -127,7 +127,7 @@ def _class(value: Any) -> Class:
         if uri == SYSTEM:
             if code not in CODES:
                 raise ValueError("an unknown data class")
-            bits |= CODES[code]
+            bits |= int(CODES[code])
         elif uri == RESOURCE_TYPES:
             types.add(code)
         elif "://" in code or code.startswith("urn:"):

@@ -71,7 +71,9 @@ INSTRUCTIONS = frozenset({
 PARTS = {"blood-pressure": ("systolic", "diastolic", "mean-pressure")}
 """Measure to the measures it is made of: a rule about the panel is a rule about its parts."""
 
-STANDARD_SYSTEMS = frozenset({LOINC, SNOMED, MDC, "http://www.nlm.nih.gov/research/umls/rxnorm", "http://www.whocc.no/atc", "http://unitsofmeasure.org"})
+STANDARD_SYSTEMS = frozenset(
+    {LOINC, SNOMED, MDC, "http://www.nlm.nih.gov/research/umls/rxnorm", "http://www.whocc.no/atc", "http://unitsofmeasure.org"}
+)
 STANDARD_PREFIXES = ("http://terminology.hl7.org/", "http://hl7.org/fhir/")
 
 

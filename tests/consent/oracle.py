@@ -14,7 +14,7 @@ UP = {"CLINTRCH": ["HRESCH"], "ETREAT": ["TREAT"], "BTG": ["ETREAT", "TREAT"]}
 SENSITIVITY_UP = {"ETHUD": ["ETH", "SUD", "BH", "SPI"], "PSY": ["BH", "SPI"], "ETH": [], "HIV": []}
 RANK = ["U", "L", "M", "N", "R", "V"]
 CLASS_SYSTEM = "https://kinehub.org/fhir/CodeSystem/data-class"
-SAME = {"8480-6": "systolic", "150021": "systolic", "systolic": "systolic", "8462-4": "diastolic", "85354-9": "pressure", "8867-4": "pulse", "149546": "pulse"}
+SAME = {"8480-6": "systolic", "150021": "systolic", "8462-4": "diastolic", "85354-9": "pressure", "8867-4": "pulse", "149546": "pulse"}
 PARTS = {"pressure": {"pressure", "systolic", "diastolic"}}
 GROUPS = {"Group/known": ["Practitioner/a"]}
 
@@ -194,6 +194,7 @@ def _atoms(resource, codes, *, opaque):
     levels = [label["code"] for label in labels if label["system"].endswith("Confidentiality")]
     if not classes and resource["code"]["coding"][0]["code"] in SAME:
         classes = ["health-check"]
+    linked = [resource.get("encounter", {}), resource["subject"], *resource.get("performer", [])]
     when = resource.get("effectivePeriod", {})
     for one, other in product(classes or [None], sensitivities or [None]):
         yield {
@@ -201,17 +202,21 @@ def _atoms(resource, codes, *, opaque):
             "type": resource["resourceType"], "name": f"{resource['resourceType']}/{resource['id']}",
             "starts": _edge(when["start"], end=False) if when else None,
             "ends": _edge(when["end"], end=True) - timedelta(microseconds=1) if when else None,
-            "codes": codes, "opaque": opaque, "links": [who.get("reference") for who in (resource.get("encounter", {}), resource["subject"], *resource.get("performer", []))],
+            "codes": codes, "opaque": opaque, "links": [who.get("reference") for who in linked],
             "authors": [who["reference"] for who in resource.get("performer", [])],
         }  # fmt: skip
 
 
 def _whole(consents, ask, resource, codes, *, opaque, house):
-    return set().union(*(_combine([_consent(consent, ask, atom, house=house) for consent in consents]) for atom in _atoms(resource, codes, opaque=opaque)))
+    found = set()
+    for atom in _atoms(resource, codes, opaque=opaque):
+        found |= _combine([_consent(consent, ask, atom, house=house) for consent in consents])
+    return found
 
 
 def judge(consents, ask, resource, *, house=True):
     """permit, redact or deny."""
+
     def opaque(part):
         return not any("loinc" in coding["system"] or "10101" in coding["system"] for coding in part["code"]["coding"])
 

@@ -18,7 +18,8 @@ from tests.consent import oracle
 from tests.consent.trees import CONDITIONS, POLICIES, REQUESTS, RESOURCES, consents, resources, rules
 
 EXAMPLES = int(os.environ.get("KINEHUB_CONSENT_EXAMPLES", "150"))
-law = settings(max_examples=EXAMPLES, deadline=None, derandomize="KINEHUB_CONSENT_EXAMPLES" not in os.environ, suppress_health_check=list(HealthCheck))
+FIXED = "KINEHUB_CONSENT_EXAMPLES" not in os.environ
+law = settings(max_examples=EXAMPLES, deadline=None, derandomize=FIXED, database=None, suppress_health_check=list(HealthCheck))
 ORDER = {"deny": 0, "redact": 1, "permit": 2}
 LISTS = ["actor", "purpose", "action", "securityLabel", "class", "code", "data"]
 
