@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from mappings.face import Example, examples, face, mapping_version
 from schemas.classes import DataClass
 from schemas.errors import InvalidRecord
-from schemas.records import KINDS, BodyComposition, DaySummary, Lap, Moment, Quantity, Record, Session, VitalSign, decode, encode
+from schemas.measures import LOCAL, MEASURES
+from schemas.records import KINDS, BodyComposition, DaySummary, FitnessTest, Lap, Moment, Quantity, Record, Session, VitalSign, decode, encode
 from tests.mappings.r4_oracle import RECORD_ID, SUBJECT, judge, read
 from tests.mappings.record_strategies import RECORDS
 
@@ -74,6 +75,51 @@ def test_absent_figures_make_no_members() -> None:
     faces = read(face(Session(start=START, sport="yoga", timer_s=1800), SUBJECT))
     assert list(faces) == [0, 1, 3, 4]
     assert b'"value":0' not in orjson.dumps(list(faces.values()))
+
+
+PROFILES = {
+    "heart-rate": "heartrate", "respiratory-rate": "resprate", "oxygen-saturation": "oxygensat", "body-temperature": "bodytemp",
+    "body-weight": "bodyweight", "body-height": "bodyheight", "bmi": "bmi", "blood-pressure": "bp", "mean-pressure": "vitalsigns",
+    "steps": "pa-observation-activity-measure", "resting-heart-rate": "pa-observation-time-measure", "floors": "pa-observation-activity-measure",
+    "sleep-total": "kinehub-measurement", "waist": "kinehub-measurement", "glucose-serum": "kinehub-measurement",
+} | {key: "pa-observation-time-measure" for key in MEASURES if key.endswith("-day")}  # fmt: skip
+
+
+@pytest.mark.parametrize("measure", sorted(PROFILES))
+def test_a_measure_that_stands_alone_has_the_profile_of_its_code(measure: str) -> None:
+    observation = read(face(VitalSign(start=START, measure=measure), SUBJECT))[1]
+    assert observation["meta"]["profile"][0].rpartition("/")[2] == PROFILES[measure]
+
+
+@pytest.mark.parametrize(
+    ("kind", "slots"),
+    [
+        (
+            "body-composition",
+            "body-weight body-height bmi body-fat fat-mass muscle-mass muscle-percentage body-water bone-mass basal-metabolic-rate "
+            "visceral-fat-level waist hip heart-rate",
+        ),
+        (
+            "fitness-test",
+            "body-height body-weight bmi body-fat vital-capacity max-oxygen-uptake grip-strength grip-strength-left grip-strength-right "
+            "vertical-jump push-ups sit-ups-per-minute sit-and-reach single-leg-stand reaction-time high-knees-2min sit-to-stand-30s "
+            "six-minute-walk waist hip systolic diastolic heart-rate resting-heart-rate",
+        ),
+    ],
+)
+def test_the_slots_of_items_never_move_because_ids_are_made_of_them(kind: str, slots: str) -> None:
+    items = [Quantity(key, 1, MEASURES[key].unit) for key in slots.split()]
+    record = BodyComposition(start=START, quantities=items) if kind == "body-composition" else FitnessTest(start=START, items=items)
+    faces = read(face(record, SUBJECT))
+    ours = [next(c["code"] for c in faces[slot]["code"]["coding"] if c["system"] == LOCAL) for slot in faces if slot >= 10]
+    assert ours == slots.split()
+    assert [slot for slot in faces if slot >= 10] == list(range(10, 10 + len(items)))
+    assert all("unit" in said["valueQuantity"] for slot, said in faces.items() if slot >= 10)
+
+
+def test_a_measurement_without_its_value_says_so() -> None:
+    observation = read(face(VitalSign(start=START, measure="heart-rate"), SUBJECT))[1]
+    assert observation["dataAbsentReason"]["coding"][0]["code"] == "unknown"
 
 
 def test_a_blank_sport_is_an_absent_one() -> None:
