@@ -27,6 +27,8 @@ from schemas.errors import Unavailable
 
 _PR_SET_PDEATHSIG = 1
 GRACE_S = 20
+MOST_FALLS = 3
+"""Falls before the first readiness after which the start is given up."""
 
 
 class Serving(msgspec.Struct):
@@ -48,24 +50,28 @@ def serve(serving: Serving) -> None:
     ready = context.Semaphore(0)
     jobs: list[tuple[Any, tuple[Any, ...]]] = [(_web, (serving.settings, serving.dsn, listener, ready, os.getpid()))] * serving.workers
     jobs.append((_delivery, (serving.settings, serving.dsn, os.getpid())))
-    stopping = threading.Event()
+    stopping, started, falls = threading.Event(), threading.Event(), 0
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     children = [_started(context, *job) for job in jobs]
-    threading.Thread(target=_announce, args=(serving, ready), daemon=True).start()
+    threading.Thread(target=_announce, args=(serving, ready, started), daemon=True).start()
     try:
         while not stopping.wait(0.2):
             if not serving.alive():
                 raise Unavailable("PostgreSQL stopped.", advice="Start the hub again; what was acknowledged is safe.")
+            falls += sum(not child.is_alive() for child in children)
+            if falls >= MOST_FALLS and not started.is_set():
+                raise Unavailable("The hub's workers do not start.", advice="What they said stands above.")
             children = [child if child.is_alive() else _restarted(context, job, child, stopping) for child, job in zip(children, jobs, strict=True)]
     finally:
         _stop(children)
         listener.close()
 
 
-def _announce(serving: Serving, ready: Any) -> None:
+def _announce(serving: Serving, ready: Any, started: threading.Event) -> None:
     for _ in range(serving.workers):
         ready.acquire()
+    started.set()
     serving.announce(serving.settings.base_url)
 
 
@@ -88,7 +94,7 @@ def _started(context: Any, target: Any, arguments: tuple[Any, ...]) -> BaseProce
 
 
 def _restarted(context: Any, job: tuple[Any, tuple[Any, ...]], fallen: BaseProcess, stopping: threading.Event) -> BaseProcess:
-    print(f"kinehub: a worker ended (exit {fallen.exitcode}); starting it again", file=sys.stderr)
+    sys.stderr.write(f"kinehub: a worker ended (exit {fallen.exitcode}); starting it again\n")
     stopping.wait(0.5)
     return _started(context, *job)
 

@@ -171,7 +171,7 @@ async def _sorted(hub: Hub, delivery: Delivery, source: Adapter, resident: UUID 
     found.rejected += [RejectedRow(row.row, row.field, row.code, row.message, row.advice, row.cell) for row in rows if isinstance(row, Rejected)]
     async with hub.database.connection() as connection:
         matches = await identity.match(connection, hub.keyring, [row.who or Who() for row in good], str(delivery.party.id))
-        zones = await _zones(hub, {match.resident or resident for match in matches} - {None})
+        zones = await _zones(connection, {match.resident or resident for match in matches} - {None})
         if resident is not None:
             await _refuse_another_person(hub, connection, resident, good, matches)
     for row, match in zip(good, matches, strict=True):
@@ -196,15 +196,14 @@ def _usable(row: Decoded, delivery: Delivery, found: _Sorted) -> bool:
     return True
 
 
-async def _zones(hub: Hub, residents: set[UUID | None]) -> dict[UUID, str | None]:
+async def _zones(connection: Any, residents: set[UUID | None]) -> dict[UUID, str | None]:
     wanted = [resident for resident in residents if resident]
     if not wanted:
         return {}
-    async with hub.database.connection() as connection:
-        rows = await connection.fetch(
-            "SELECT r.id, r.zone FROM residents r JOIN unnest($1::smallint[], $2::uuid[]) AS w(bucket, id) ON r.bucket = w.bucket AND r.id = w.id",
-            [bucket_of(resident) for resident in wanted], wanted,
-        )  # fmt: skip
+    rows = await connection.fetch(
+        "SELECT r.id, r.zone FROM residents r JOIN unnest($1::smallint[], $2::uuid[]) AS w(bucket, id) ON r.bucket = w.bucket AND r.id = w.id",
+        [bucket_of(resident) for resident in wanted], wanted,
+    )  # fmt: skip
     return {row["id"]: row["zone"] for row in rows}
 
 

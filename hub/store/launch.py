@@ -40,11 +40,14 @@ def main(arguments: list[str]) -> None:
 
 
 def limit() -> None:
-    """No core dump of a database, files for the owner only, no privilege by a set-uid program, default signals."""
+    """No core dump of a database, files for the owner only, no privilege by a set-uid program, default signals.
+
+    SIGINT too: a handler of Python's would note the parent's death and then be replaced by PostgreSQL, which never hears of it.
+    """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.umask(0o077)
     _prctl(_NO_NEW_PRIVS, 1)
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
 
 

@@ -44,7 +44,7 @@ _LOG_BYTES = 16 << 20
 # sun_path holds 107 bytes, of which /.s.PGSQL.5432 takes 14; commas and colons mean several hosts to the drivers.
 _SOCKET_DIR = re.compile(r"/[A-Za-z0-9/._-]{0,92}")
 _SOCKET = ".s.PGSQL.5432"
-_STILL_HELD = "pre-existing shared memory block"
+_STILL_HELD = re.compile(r"pre-existing shared memory block|lock file .* already exists")
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 # A person's data is in statements, parameters, the details of errors and also in their first lines ('invalid input syntax for
@@ -214,6 +214,8 @@ def _account(cluster: Path) -> tuple[int, int]:
 def _start(place: _Place) -> Server:
     _open_log(place.log)
     _clear(place.cluster)
+    for leftover in place.root.glob("postgres.new-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     password = _password(place)
     if not place.cluster.exists():
         _initialise(place, password)
@@ -227,10 +229,11 @@ def _start(place: _Place) -> Server:
             return server
         server.stop()
         last_words = _tail(place.log, said)
-        if _STILL_HELD not in last_words or time.monotonic() > deadline:
+        if not _STILL_HELD.search(last_words) or time.monotonic() > deadline:
             raise Unavailable(f"PostgreSQL did not start: {last_words or 'it said nothing'}", advice=f"See {place.log}.")
         _end_stragglers(place.cluster)
         time.sleep(_POLL_S)
+        _clear(place.cluster)
 
 
 def _attempt(place: _Place, sockets: Path, dsn: str) -> Server:
@@ -343,24 +346,26 @@ def _end_stragglers(cluster: Path) -> None:
 
 def _initialise(place: _Place, password: str) -> None:
     """Make the cluster beside its place and move it in whole, so that a first start can be killed at any moment."""
-    for leftover in place.root.glob("postgres.new-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
     fresh = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=place.root))
     place.own(fresh)
     locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-    _run(place, "initdb", "-D", str(fresh), "--username=postgres", "--auth=reject", "--data-checksums", *locale)
+    _run(place, "initdb", "-D", str(fresh), "--username=postgres", "--auth=reject", "--data-checksums", "--no-sync", *locale)
     _write(fresh / "pg_hba.conf", f"local all {ROLE} scram-sha-256\nlocal replication {ROLE} scram-sha-256\n")
     os.chown(fresh / "pg_hba.conf", place.uid, place.gid)
-    _administer(place, fresh, f"CREATE ROLE {ROLE} LOGIN CREATEDB REPLICATION IN ROLE pg_monitor, pg_checkpoint PASSWORD '{password}';")
-    _administer(place, fresh, f"CREATE DATABASE {DATABASE} OWNER {ROLE};")
+    _administer(
+        place, fresh,
+        f"CREATE ROLE {ROLE} LOGIN CREATEDB REPLICATION IN ROLE pg_monitor, pg_checkpoint PASSWORD '{password}'",
+        f"CREATE DATABASE {DATABASE} OWNER {ROLE}",
+    )  # fmt: skip
+    _run(place, "initdb", "--sync-only", "--sync-method=syncfs", "-D", str(fresh))
     fresh.rename(place.cluster)
     _sync(place.root)
 
 
-def _administer(place: _Place, cluster: Path, statement: str) -> None:
-    """One statement by the superuser, on a cluster without a server."""
+def _administer(place: _Place, cluster: Path, *statements: str) -> None:
+    """Statements by the superuser, on a cluster without a server."""
     settings = _options(_SILENCE | {"exit_on_error": "on"})
-    _run(place, "postgres", "--single", "-D", str(cluster), *settings, "postgres", said=statement)
+    _run(place, "postgres", "--single", "-D", str(cluster), *settings, "postgres", said="\n".join(statements))
 
 
 def _run(place: _Place, program: str, *arguments: str, said: str = "") -> None:
@@ -405,7 +410,7 @@ def _password(place: _Place) -> str:
         return path.read_text().strip()
     password = secrets.token_urlsafe(32)
     if place.cluster.exists():
-        _administer(place, place.cluster, f"ALTER ROLE {ROLE} PASSWORD '{password}';")
+        _administer(place, place.cluster, f"ALTER ROLE {ROLE} PASSWORD '{password}'")
     _write(path, password + "\n")
     return password
 

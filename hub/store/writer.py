@@ -139,16 +139,12 @@ async def _transaction(database: Database, vault: Vault, trail: Trail, uploads: 
     now = datetime.now(UTC)
     async with database.connection() as connection:
         subjects = await vault.subjects(connection, list({draft.resident for upload in uploads for draft in upload.drafts}))
-        async with trail.held(), connection.transaction():
-            await connection.execute("SET LOCAL synchronous_commit = on")
-            live = await _claim_files(connection, uploads)
-            await connection.executemany(
-                "INSERT INTO data_keys (bucket, subject, kek, erasure, wrapped, expires) VALUES ($1, $2, $3, $4, $5, $6)",
-                [key for upload in live for key in upload.keys],
-            )
-            for wave in _waves(subjects, [draft for upload in live for draft in upload.drafts]):
-                await _write_wave(connection, subjects, wave, now)
-            await _finish(connection, trail, live)
+    async with trail.held(), database.connection() as connection, connection.transaction():
+        live = await _claim_files(connection, uploads)
+        await _insert(connection, "data_keys", ("bucket", "subject", "kek", "erasure", "wrapped", "expires"), [key for upload in live for key in upload.keys])
+        for wave in _waves(subjects, [draft for upload in live for draft in upload.drafts]):
+            await _write_wave(connection, subjects, wave, now)
+        await _finish(connection, trail, live)
 
 
 async def _claim_files(connection: Connection[Any], uploads: Sequence[Upload]) -> list[Upload]:
