@@ -21,9 +21,10 @@ Resources = Mapping[str, dict[str, Any]]
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Who asks, under every name: references, identifiers, and the pairs of a role (person, organization)."""
+    """Who asks, under every name: references, identifiers, person and organization. `above`: what the organization is part of."""
 
     references: frozenset[str]
+    above: frozenset[str]
     identifiers: frozenset[tuple[str, str]]
     person: str
     organization: str | None
@@ -46,9 +47,14 @@ class Actors(msgspec.Struct, frozen=True):
             return YES
         if any(reference in who.references and span.holds(request.at) for reference, span in self.timed):
             return YES
-        if self.unclear or (self.identifiers and not who.identifiers):
+        if self.unclear or not self.references.isdisjoint(who.above) or self._incomparable(who):
             return MAYBE
         return max(likeness(reference, self.references) for reference in who.references) if self.absolute else NO
+
+    def _incomparable(self, who: Identity) -> bool:
+        """Whether some identifier named here is of a system in which the asker has none at hand."""
+        known = {system for system, _ in who.identifiers}
+        return any(system not in known for system, _ in self.identifiers)
 
 
 def _identifiers(resource: Mapping[str, Any] | None) -> frozenset[tuple[str, str]]:
@@ -61,6 +67,16 @@ def _target(element: Any) -> str | None:
     return versionless(found) if isinstance(found, str) else None
 
 
+def _above(organization: str | None, resources: Resources) -> frozenset[str]:
+    """The organizations one is part of, as far as they are at hand. A deny reaches down to a department, a permit does not."""
+    found: list[str] = []
+    part = organization
+    while part and len(found) <= DEPTH:
+        part = _target(resources.get(part, {}).get("partOf"))
+        found += [part] if part else []
+    return frozenset(found)
+
+
 def identify(request: Request, resources: Resources) -> Identity:
     """Every name the asker goes by. A PractitionerRole at hand also is its practitioner, acting for its organization."""
     role = resources.get(request.actor, {}) if request.actor.startswith("PractitionerRole/") else {}
@@ -70,7 +86,7 @@ def identify(request: Request, resources: Resources) -> Identity:
     identifiers: frozenset[tuple[str, str]] = frozenset()
     if resources:
         identifiers = frozenset().union(*(_identifiers(resources.get(name)) for name in names))
-    return Identity(names, identifiers, person, organization)
+    return Identity(names, _above(organization, resources), identifiers, person, organization)
 
 
 class _Finding:

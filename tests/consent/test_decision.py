@@ -228,6 +228,12 @@ def test_an_actor_by_identifier_is_compared_with_the_resource_at_hand() -> None:
     )
 
 
+def test_a_deny_to_an_organization_reaches_its_departments_and_a_permit_does_not() -> None:
+    resources = {"Organization/h": {"resourceType": "Organization", "partOf": {"reference": "Organization/trust"}}}
+    assert outcome(consent(rule("permit", rule("deny", actor=[actor("Organization/trust")]))), resources=resources) == "deny"
+    assert outcome(consent(rule("permit", actor=[actor("Organization/trust")])), resources=resources) == "deny"
+
+
 def test_a_membership_ends_with_its_period() -> None:
     group = {"resourceType": "Group", "member": [{"entity": {"reference": "Practitioner/a"}, "period": {"end": "2026-06-10"}}]}
     granted = consent(rule("permit", actor=[actor("Group/g")]))
