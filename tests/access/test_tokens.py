@@ -89,6 +89,13 @@ async def test_other_registered_algorithms_are_taken(http: httpx.AsyncClient, re
     assert answer.status_code == 200, answer.text
 
 
+async def test_a_key_registered_for_one_algorithm_serves_no_other(http: httpx.AsyncClient, register: Any) -> None:
+    key = RSAKey.generate_key(2048).as_dict(private=True) | {"kid": "k1"}
+    client = await register(key=key, jwks={"keys": [{name: key[name] for name in ("kty", "kid", "n", "e")} | {"alg": "PS256"}]})
+    await refused(http, client.form(client.assertion(header={"alg": "RS384"})))
+    assert (await http.post("/oauth/token", data=client.form(client.assertion(header={"alg": "PS256"})))).status_code == 200
+
+
 async def test_an_assertion_must_be_right_in_every_claim(http: httpx.AsyncClient, register: Any) -> None:
     client, other = await register(), await register()
     now = int(time.time())
