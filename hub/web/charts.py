@@ -11,13 +11,15 @@ from hub.care.activity import GOAL_MIN, Reading, Week
 from hub.web import dates
 from hub.web.locales import say
 
-_WIDTH, _HEIGHT, _FOOT, _HEAD = 440, 150, 20, 16
+_WIDTH, _HEIGHT, _FOOT, _HEAD = 440, 118, 18, 14
 
 
 def column(value: float, most: float, height: int = 84) -> Markup:
     """One bar as high as its value, at least a line, for a row of columns with text above and below."""
     tall = max(round(height * value / most), 3) if most else 3
-    return Markup('<svg class="column" width="100%" height="{0}" aria-hidden="true" focusable="false"><rect width="100%" height="{0}" rx="6"/></svg>').format(tall)
+    return Markup(
+        '<svg class="column" width="100%" height="{0}" aria-hidden="true" focusable="false"><rect width="100%" height="{0}" rx="6"/></svg>'
+    ).format(tall)
 
 
 def bars(weeks: Sequence[Week]) -> Markup:
@@ -43,7 +45,9 @@ def _bar(week: Week, number: int, step: float, most: float, running: bool) -> Ma
 
 
 def _label(week: Week, number: int, step: float, count: int) -> Markup:
-    return _text(number * step if count > 20 else (number + 0.5) * step, _HEIGHT - 5, dates.short(week.monday), "start" if count > 20 else "middle", "axis")
+    return _text(
+        number * step if count > 20 else (number + 0.5) * step, _HEIGHT - 5, dates.short(week.monday), "start" if count > 20 else "middle", "axis"
+    )
 
 
 def _y(value: float, most: float) -> float:
@@ -52,7 +56,7 @@ def _y(value: float, most: float) -> float:
 
 def lines(readings: Sequence[Reading], low: float | None = None, high: float | None = None) -> Markup:
     """A line of values over time (and of their second values, paler), with a dot on the last; a faint band from `low` to `high`."""
-    height = 84
+    height = 70
     values = [value for reading in readings for value in (reading.value, reading.second) if value is not None]
     if not values:
         return Markup("")

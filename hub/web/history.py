@@ -52,7 +52,9 @@ def own(resident: UUID) -> Asked:
     return Asked(resident=resident, actor=f"Patient/{resident}", self_access=True)
 
 
-async def read(hub: Hub, asked: Asked, *, kinds: Sequence[str] = KINDS, since: datetime | None = None, after: Place | None = None, most: int = MOST) -> History:
+async def read(
+    hub: Hub, asked: Asked, *, kinds: Sequence[str] = KINDS, since: datetime | None = None, after: Place | None = None, most: int = MOST
+) -> History:
     """Up to `most` records, newest first. A resident who does not exist has none, like one who has not agreed."""
     found: list[Disclosed] = []
     async with hub.database.connection() as connection:
@@ -146,5 +148,3 @@ def local(record: Envelope, zone: ZoneInfo) -> datetime:
 def timed(record: Envelope) -> bool:
     """Whether the record's clock time is known, not just its day."""
     return not isinstance(record, DaySummary) and record.start.precision != "day"
-
-

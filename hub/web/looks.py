@@ -12,16 +12,20 @@ import msgspec
 
 from hub.access import accounts
 from hub.store import parties
-from hub.web.locales import say
+from hub.web.locales import pick, say
 from schemas.errors import KineHubError
 
 if TYPE_CHECKING:
     from hub.service import Hub
 
 PURPOSES: dict[str, tuple[str, str]] = {
-    "TREAT": ("看病和健康指导", "care and treatment"), "PUBHLTH": ("公共卫生", "public health"), "HPAYMT": ("保险理赔", "insurance payment"),
-    "HRESCH": ("研究", "research"), "PATRQT": ("本人要求", "own request"), "BTG": ("紧急情况", "emergency"),
-}  # fmt: skip
+    "TREAT": ("看病和健康指导", "care and treatment"),
+    "PUBHLTH": ("公共卫生", "public health"),
+    "HPAYMT": ("保险理赔", "insurance payment"),
+    "HRESCH": ("研究", "research"),
+    "PATRQT": ("本人要求", "own request"),
+    "BTG": ("紧急情况", "emergency"),
+}
 """v3 PurposeOfUse in plain words."""
 
 QUIET = ("upload", "register", "consent-grant", "consent-withdraw", "sign-in", "passkey-add", "grant", "withdraw", "download", "decide")
@@ -40,7 +44,9 @@ class Look(msgspec.Struct, frozen=True):
     count: int = 1
 
 
-async def read(hub: Hub, resident: UUID, zone: ZoneInfo, *, everything: bool, most: int, before: datetime | None = None) -> tuple[list[Look], datetime | None]:
+async def read(
+    hub: Hub, resident: UUID, zone: ZoneInfo, *, everything: bool, most: int, before: datetime | None = None
+) -> tuple[list[Look], datetime | None]:
     """The newest lines before `before`, and where the next page begins. `everything`: also uploads and one's own acts."""
     wanted = most * 8
     async with hub.database.connection() as connection:
@@ -80,17 +86,27 @@ def _look(row: Any, names: dict[int, str], people: dict[str, accounts.Account], 
     party = names.get(row["party"], "") if row["party"] else ""
     who = say("您自己") if own else account.name if account else party or say("运动健康通（系统）")
     refused = row["outcome"] in ("refused", "denied", "empty", "suppressed")
-    why = "" if own else say(PURPOSES[row["purpose"]][0]) if row["purpose"] in PURPOSES else ""
-    return Look(row["at"].astimezone(zone).replace(tzinfo=None), who, party if account and not own else "", _what(row["action"], refused, own), why, refused)
+    why = "" if own else pick(PURPOSES[row["purpose"]]) if row["purpose"] in PURPOSES else ""
+    return Look(
+        row["at"].astimezone(zone).replace(tzinfo=None), who, party if account and not own else "", _what(row["action"], refused, own), why, refused
+    )
 
 
 def _what(action: str, refused: bool, own: bool) -> str:
     if refused:
         return say("想看，没有您的同意，没看到")
     known = {
-        "upload": "记下了您的新记录", "register": "登记了您的身份", "deliver": "收到了您同意给的记录", "consent-grant": "同意给别人看", "consent-withdraw": "停止给别人看",
-        "sign-in": "登录了", "passkey-add": "加了一把通行密钥", "download": "下载了记录", "export": "批量取走了您的记录", "erase": "永久删除",
-    }  # fmt: skip
+        "upload": "记下了您的新记录",
+        "register": "登记了您的身份",
+        "deliver": "收到了您同意给的记录",
+        "consent-grant": "同意给别人看",
+        "consent-withdraw": "停止给别人看",
+        "sign-in": "登录了",
+        "passkey-add": "加了一把通行密钥",
+        "download": "下载了记录",
+        "export": "批量取走了您的记录",
+        "erase": "永久删除",
+    }
     return say(known.get(action, "看了自己的记录" if own else "看了您的记录"))
 
 

@@ -15,8 +15,10 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hub.settings import Settings
-from hub.web import charts, dates, locales, words
+from hub.web import charts, dates, faults, locales, looks, sharing, words
+from schemas.classes import NAMES
 from schemas.errors import KineHubError, Unauthenticated
+from schemas.measures import MEASURES
 
 FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"
@@ -54,7 +56,12 @@ class Pages:
         view = _chosen(request.query_params.get("view"), VIEWS) or _chosen(request.cookies.get(VIEW_COOKIE), VIEWS) or "large"
         language = locales.LANGUAGE.get()
         page = self._templates.get_template(template).render(
-            request=request, view=view, language=language, switch=_switch(request), portal=request.url.path.split("/")[1], **{"person": None} | context
+            request=request,
+            view=view,
+            language=language,
+            switch=_switch(request),
+            portal=request.url.path.split("/")[1],
+            **{"person": None} | context,
         )
         response = HTMLResponse(page, status, HEADERS | {"Content-Language": language})
         for name, cookie, value in (("lang", locales.COOKIE, language), ("view", VIEW_COOKIE, view)):
@@ -112,7 +119,11 @@ def pages_of(request: Request) -> Pages:
 
 def download(content: bytes, filename: str, media_type: str) -> Response:
     """A file for the person who asked, which no cache keeps."""
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(filename)}", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    headers = {
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(filename)}",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
     return Response(content, 200, headers | {"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}, media_type)
 
 
@@ -122,7 +133,10 @@ def _environment() -> Environment:
         extensions=["jinja2.ext.i18n"],
     )  # fmt: skip
     environment.install_gettext_callables(locales.gettext, locales.ngettext, newstyle=True)  # type: ignore[attr-defined]  # of the extension
-    environment.globals |= {"charts": charts, "dates": dates, "words": words, "pick": locales.pick, "asset": asset, "LANGUAGES": locales.LANGUAGES}
+    environment.globals |= {
+        "charts": charts, "dates": dates, "words": words, "faults": faults, "pick": locales.pick, "asset": asset, "listed": sharing.listed,
+        "LANGUAGES": locales.LANGUAGES, "PURPOSES": looks.PURPOSES, "NAMES": NAMES, "MEASURES": MEASURES, "ROUTINE": words.ROUTINE,
+    }  # fmt: skip
     return environment
 
 
@@ -154,7 +168,9 @@ def _switch(request: Request) -> Callable[..., str]:
 class _Static(StaticFiles):
     async def get_response(self, path: str, scope: Any) -> Response:
         response = await super().get_response(path, scope)
-        response.headers.setdefault("Cache-Control", "public, max-age=31536000, immutable" if b"v=" in scope["query_string"] else "public, max-age=300")
+        response.headers.setdefault(
+            "Cache-Control", "public, max-age=31536000, immutable" if b"v=" in scope["query_string"] else "public, max-age=300"
+        )
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 

@@ -26,11 +26,16 @@ APART = ("location", "laboratory", "medication", "diagnosis", "imaging", "sleep"
 """Kinds that say more than exercise: shown apart, each agreed to by itself."""
 
 EXAMPLES: dict[str, tuple[str, str]] = {
-    "activity": ("做了什么运动、多久、心率", "what you did, for how long, heart rate"), "health-check": ("血压、体重、血氧", "blood pressure, weight, oxygen"),
-    "fitness-test": ("握力、坐站、体前屈", "grip, sit to stand, reach"), "prescription": ("医生开的运动方案", "plans a doctor made for you"),
-    "identity": ("姓名、年龄、电话", "name, age, phone"), "location": ("在哪里跑步、骑车的路线", "where you ran or rode"), "laboratory": ("血糖等化验", "glucose and other tests"),
-    "attendance": ("进出场馆的时间", "when you came and went"), "sleep": ("睡了多久", "how long you slept"),
-}  # fmt: skip
+    "activity": ("做了什么运动、多久、心率", "what you did, for how long, heart rate"),
+    "health-check": ("血压、体重、血氧", "blood pressure, weight, oxygen"),
+    "fitness-test": ("握力、坐站、体前屈", "grip, sit to stand, reach"),
+    "prescription": ("医生开的运动方案", "plans a doctor made for you"),
+    "identity": ("姓名、年龄、电话", "name, age, phone"),
+    "location": ("在哪里跑步、骑车的路线", "where you ran or rode"),
+    "laboratory": ("血糖等化验", "glucose and other tests"),
+    "attendance": ("进出场馆的时间", "when you came and went"),
+    "sleep": ("睡了多久", "how long you slept"),
+}
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -67,10 +72,16 @@ def _grant(consent: dict[str, Any], by_reference: dict[str, Party]) -> Grant:
     until = _day((provision.get("period") or {}).get("end"))
     active = consent.get("status") == "active"
     return Grant(
-        id=UUID(consent["id"]), party=party, name=party.name if party else say("另一位接收方"), purpose=next((code["code"] for code in provision.get("purpose", [])), ""),
-        kinds=list(dict.fromkeys(_classes(provision))), until=until, given=_instant(consent.get("dateTime")), withdrawn=not active,
+        id=UUID(consent["id"]),
+        party=party,
+        name=party.name if party else say("另一位接收方"),
+        purpose=next((code["code"] for code in provision.get("purpose", [])), ""),
+        kinds=list(dict.fromkeys(_classes(provision))),
+        until=until,
+        given=_instant(consent.get("dateTime")),
+        withdrawn=not active,
         live=active and (until is None or until >= datetime.now(UTC).date()),
-    )  # fmt: skip
+    )
 
 
 def _classes(provision: dict[str, Any]) -> Iterator[str]:
@@ -127,7 +138,9 @@ async def receivers(hub: Hub) -> list[Receiver]:
 async def uploaders(hub: Hub, resident: UUID) -> list[Party]:
     """Who has recorded something of the resident, and so reads its own."""
     async with hub.database.connection() as connection:
-        rows = await connection.fetch("SELECT DISTINCT party FROM records WHERE bucket = $1 AND resident = $2 AND kind < 20", bucket_of(resident), resident)
+        rows = await connection.fetch(
+            "SELECT DISTINCT party FROM records WHERE bucket = $1 AND resident = $2 AND kind < 20", bucket_of(resident), resident
+        )
         known = {party.number: party for party in await parties.everyone(connection)}
     return [known[row["party"]] for row in rows if row["party"] in known]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from hub.web.locales import pick, say
 from schemas.flags import FLAGS
 from schemas.measures import MEASURES
@@ -10,27 +9,87 @@ from schemas.records import BodyComposition, CheckIn, DaySummary, Envelope, Fitn
 from schemas.sports import SPORTS
 
 UNITS: dict[str, tuple[str, str]] = {
-    "/min": ("次/分", "/min"), "mm[Hg]": ("mmHg", "mmHg"), "Cel": ("℃", "°C"), "{count}": ("次", ""), "{count}/min": ("次/分", "/min"),
-    "{score}": ("分", "points"), "{steps}": ("步", "steps"), "/d": ("步", "steps"), "{level}": ("级", "level"), "kg/m2": ("kg/m²", "kg/m²"),
-    "mL/kg/min": ("mL/kg/min", "mL/kg/min"), "s": ("秒", "s"), "min": ("分钟", "min"), "kcal": ("千卡", "kcal"), "kcal/d": ("千卡/天", "kcal/day"), "1": ("", ""),
-}  # fmt: skip
+    "/min": ("次/分", "/min"),
+    "mm[Hg]": ("mmHg", "mmHg"),
+    "Cel": ("℃", "°C"),
+    "{count}": ("次", ""),
+    "{count}/min": ("次/分", "/min"),
+    "{score}": ("分", "points"),
+    "{steps}": ("步", "steps"),
+    "/d": ("步", "steps"),
+    "{level}": ("级", "level"),
+    "kg/m2": ("kg/m²", "kg/m²"),
+    "mL/kg/min": ("mL/kg/min", "mL/kg/min"),
+    "s": ("秒", "s"),
+    "min": ("分钟", "min"),
+    "kcal": ("千卡", "kcal"),
+    "kcal/d": ("千卡/天", "kcal/day"),
+    "1": ("", ""),
+}
 """UCUM unit to how it is written for people; a unit that is not here is written as it is."""
 
 FIELDS: dict[str, tuple[str, str]] = {
-    "start": ("开始时间", "start"), "end": ("结束时间", "end"), "elapsed_s": ("总用时（秒）", "elapsed time (s)"), "timer_s": ("运动时长（秒）", "exercise time (s)"),
-    "distance_m": ("距离（米）", "distance (m)"), "energy_kcal": ("热量（千卡）", "energy (kcal)"), "steps": ("步数", "steps"), "hr_avg": ("平均心率", "mean heart rate"),
-    "hr_max": ("最高心率", "highest heart rate"), "hr_min": ("最低心率", "lowest heart rate"), "sport": ("运动项目", "sport"), "rpe": ("自觉用力", "exertion"),
-    "power_avg_w": ("平均功率", "mean power"), "power_max_w": ("最大功率", "peak power"), "cadence_avg": ("平均步频", "mean cadence"), "ascent_m": ("爬升", "ascent"),
-    "moderate_min": ("中等强度分钟", "moderate minutes"), "vigorous_min": ("高强度分钟", "vigorous minutes"), "resting_hr": ("静息心率", "resting heart rate"),
-    "measure": ("指标", "measure"), "date": ("日期", "date"), "member_number": ("会员号", "member number"), "id_number": ("身份证号", "ID number"),
-    "name": ("姓名", "name"), "phone": ("手机", "phone"), "value": ("数值", "value"), "met": ("代谢当量", "MET"), "strokes": ("划次", "strokes"),
-    "active_min": ("活动分钟", "active minutes"), "floors": ("楼层", "floors"), "active_energy_kcal": ("活动热量", "active energy"),
-}  # fmt: skip
+    "start": ("开始时间", "start"),
+    "end": ("结束时间", "end"),
+    "elapsed_s": ("总用时（秒）", "elapsed time (s)"),
+    "timer_s": ("运动时长（秒）", "exercise time (s)"),
+    "distance_m": ("距离（米）", "distance (m)"),
+    "energy_kcal": ("热量（千卡）", "energy (kcal)"),
+    "steps": ("步数", "steps"),
+    "hr_avg": ("平均心率", "mean heart rate"),
+    "hr_max": ("最高心率", "highest heart rate"),
+    "hr_min": ("最低心率", "lowest heart rate"),
+    "sport": ("运动项目", "sport"),
+    "rpe": ("自觉用力", "exertion"),
+    "power_avg_w": ("平均功率", "mean power"),
+    "power_max_w": ("最大功率", "peak power"),
+    "cadence_avg": ("平均步频", "mean cadence"),
+    "ascent_m": ("爬升", "ascent"),
+    "moderate_min": ("中等强度分钟", "moderate minutes"),
+    "vigorous_min": ("高强度分钟", "vigorous minutes"),
+    "resting_hr": ("静息心率", "resting heart rate"),
+    "measure": ("指标", "measure"),
+    "date": ("日期", "date"),
+    "member_number": ("会员号", "member number"),
+    "id_number": ("身份证号", "ID number"),
+    "name": ("姓名", "name"),
+    "phone": ("手机", "phone"),
+    "value": ("数值", "value"),
+    "met": ("代谢当量", "MET"),
+    "strokes": ("划次", "strokes"),
+    "active_min": ("活动分钟", "active minutes"),
+    "floors": ("楼层", "floors"),
+    "active_energy_kcal": ("活动热量", "active energy"),
+}
 
 KINDS: dict[str, tuple[str, str]] = {
-    "session": ("运动", "Exercise"), "vital": ("健康检测", "Measurement"), "body-composition": ("身体成分", "Body composition"),
-    "day-summary": ("一天小结", "Day summary"), "fitness-test": ("体质测定", "Fitness test"), "check-in": ("到场", "Check-in"),
-}  # fmt: skip
+    "session": ("运动", "Exercise"),
+    "vital": ("健康检测", "Measurement"),
+    "body-composition": ("身体成分", "Body composition"),
+    "day-summary": ("一天小结", "Day summary"),
+    "fitness-test": ("体质测定", "Fitness test"),
+    "check-in": ("到场", "Check-in"),
+}
+
+
+ROUTINE = frozenset(
+    {
+        "zone-assumed",
+        "hr-avg-computed",
+        "unit-converted",
+        "unit-normalized",
+        "end-from-duration",
+        "value-rounded",
+        "distance-computed",
+        "session-computed",
+        "developer-field",
+        "time-from-header",
+        "code-system-assumed",
+        "unit-assumed",
+        "value-missing",
+    }
+)
+"""Flags that say how a value came about, not that it is doubtful."""
 
 
 def number(value: float) -> str:
@@ -53,6 +112,10 @@ def sport(record: Session) -> str:
     if record.sport in SPORTS and record.sport != "other":
         return pick((SPORTS[record.sport].zh, SPORTS[record.sport].en))
     return record.title or say("运动")
+
+
+def sport_name(code: str) -> str:
+    return pick((SPORTS[code].zh, SPORTS[code].en)) if code in SPORTS else code
 
 
 def minutes(seconds: float | None) -> str:

@@ -1,0 +1,266 @@
+"""The centre's pages: choose a file, see what would be taken, take it, keep the receipt; settle the rows that wait.
+
+Between preview and taking, the file lies sealed for an hour under a key of its own (`hub/intake/preview.py`); its upload is
+read into memory and never touches a disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, time
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from adapters.base import Limits
+from hub.access import requests, sessions
+from hub.access.requests import hub_of
+from hub.access.sessions import Person, require_person
+from hub.care.activity import local, today_in
+from hub.intake import identity
+from hub.intake.pending import settle_row
+from hub.intake.preview import File, Preview, Row, discard, park, parked, preview, waiting
+from hub.intake.receipts import RejectedRow, read_receipt
+from hub.intake.upload import Delivery, take
+from hub.service import Hub
+from hub.store import parties
+from hub.store.parties import Party
+from hub.web import faults, tables, words
+from hub.web.history import ZONE
+from hub.web.locales import say
+from hub.web.pages import Page, download, pages_of, see
+from schemas.errors import AdapterError, BadRequest, NotFound, Refused, TooLarge, Unauthenticated
+from schemas.records import Who
+
+router = APIRouter(prefix="/center", route_class=Page)
+
+SYSTEMS = {"member": "member_number", "id-number": "id_number", "health-card": "health_card"}
+SHOWN = 200
+
+
+async def staff_of(request: Request, csrf: str | None = None) -> tuple[Person, Party]:
+    """The member of staff who is signed in, and their party. Raises Unauthenticated or Refused."""
+    person = await require_person(request, "staff", csrf=csrf)
+    assert person.party is not None
+    async with hub_of(request).database.connection() as connection:
+        return person, await parties.by_number(connection, person.party)
+
+
+@router.get("")
+async def home(request: Request) -> Response:
+    """Choose a file; what came in today; the last receipts."""
+    person, party = await staff_of(request)
+    return await _home(request, person, party)
+
+
+async def _home(request: Request, person: Person, party: Party, error: str = "", status: int = 200) -> Response:
+    zone = ZoneInfo(party.zone or ZONE)
+    now = today_in(zone)
+    async with hub_of(request).database.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT id, created, format, status, cardinality(records) AS taken, (SELECT count(*) FROM pending p WHERE p.receipt = r.id AND p.expires > now()) AS waiting "
+            "FROM receipts r WHERE party = $1 ORDER BY created DESC LIMIT 8", party.number,
+        )  # fmt: skip
+        today = await connection.fetchval(
+            "SELECT count(*) FROM receipts WHERE party = $1 AND created >= $2", party.number, datetime.combine(now.date(), time(), tzinfo=zone)
+        )
+    receipts = [dict(row) | {"created": row["created"].astimezone(zone).replace(tzinfo=None)} for row in rows]
+    return pages_of(request).render(request, "center.html", status, person=person, party=party, now=now, today=today, receipts=receipts, error=error)
+
+
+@router.post("/preview")
+async def choose(request: Request) -> Response:
+    """Take a file in for an hour and show what would become of it."""
+    current = await sessions.session(request)
+    if current is None or current.person is None:
+        raise Unauthenticated("Nobody is signed in here.")
+    fields, file = await _form(request)
+    person, party = await staff_of(request, fields.get("csrf", ""))
+    hub = hub_of(request)
+    if file is None or not file.body:
+        return await _home(request, person, party, say("请先选一个文件。"), 422)
+    try:
+        await preview(hub, _delivery(party, file))
+    except (AdapterError, NotFound, Refused) as error:
+        return await _home(request, person, party, faults.file(error.code, error.message, error.advice), error.status)
+    return see(f"/center/preview/{await park(hub, party, person.account, file)}")
+
+
+def _delivery(party: Party, file: File) -> Delivery:
+    return Delivery(party=party, body=file.body, filename=file.name)
+
+
+class _InMemory(MultiPartParser):
+    """A form whose file never spools to a disk, where it would lie in clear."""
+
+    spool_max_size = Limits().bytes + 1
+
+
+async def _form(request: Request) -> tuple[dict[str, str], File | None]:
+    """The fields and the file of a multipart form. Raises BadRequest or TooLarge."""
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise BadRequest("A file is sent as multipart/form-data.", field="file")
+    try:
+        form = await _InMemory(request.headers, _limited(request), max_files=1, max_fields=4).parse()
+    except MultiPartException:
+        raise BadRequest("The form cannot be read.", field="file") from None
+    fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    upload = form.get("file")
+    if not isinstance(upload, UploadFile):
+        return fields, None
+    name = "".join(letter for letter in (upload.filename or "") if letter.isprintable())[-120:]
+    return fields, File(name, await upload.read())
+
+
+async def _limited(request: Request) -> AsyncIterator[bytes]:
+    limit, size = Limits().bytes + 64 * 1024, 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"The file is larger than {Limits().bytes // 2**20} MiB.", advice="Split it.")
+        yield chunk
+
+
+@router.get("/preview/{file_id}")
+async def look(request: Request, file_id: UUID) -> Response:
+    """What would become of each row. Nothing is stored yet."""
+    person, party = await staff_of(request)
+    hub = hub_of(request)
+    file = await parked(hub, party, person.account, file_id)
+    found = await preview(hub, _delivery(party, file))
+    zone = ZoneInfo(party.zone or ZONE)
+    rows = [row for row in found.rows if row.becomes in ("rejected", "pending") or (row.record and row.record.flags)]
+    return pages_of(request).render(
+        request, "preview.html", person=person, party=party, file=file, file_id=file_id, preview=found, zone=party.zone or ZONE, now=today_in(zone),
+        rows=[_shown(row, zone) for row in rows[:SHOWN]], more=max(len(rows) - SHOWN, 0), accepted=[_shown(row, zone) for row in found.rows if row not in rows][:SHOWN],
+        taken=found.count("new", "changed"), pending=found.count("pending"), rejected=found.count("rejected"), known=found.count("known"),
+    )  # fmt: skip
+
+
+def _shown(row: Row, zone: ZoneInfo) -> dict[str, Any]:
+    """One row of the preview's table."""
+    shown = {"cell": str(row.row), "who": _member(row.who), "what": "", "line": "", "advice": "", "state": row.becomes}
+    if row.rejected:
+        said = faults.row(row.rejected, _value(row))
+        return shown | {"cell": row.rejected.cell or str(row.row), "what": said.wrong, "advice": said.advice}
+    if row.becomes == "pending":
+        said = faults.waiting(row.reason)
+        return shown | {"what": said.wrong, "advice": said.advice, "line": _line(row, zone)}
+    flags = [words.flag(flag.code) for flag in row.record.flags] if row.record else []
+    return shown | {
+        "what": _line(row, zone),
+        "advice": "；".join(dict.fromkeys(flags)),
+        "state": "warned" if flags and row.becomes != "known" else row.becomes,
+    }
+
+
+def _line(row: Row, zone: ZoneInfo) -> str:
+    if row.record is None:
+        return ""
+    return f"{local(row.record.start, zone):%m-%d %H:%M} {words.line(row.record)}"
+
+
+def _value(row: Row) -> object:
+    """The value that was not accepted, where the row was decoded and it is a plain number."""
+    if row.record is None or row.rejected is None:
+        return None
+    value = getattr(row.record, row.rejected.field, None)
+    return words.number(value) if isinstance(value, (int, float)) else None
+
+
+def _member(who: Who | None) -> str:
+    """Enough for the staff to find the row, and no more: the family name and the end of a number."""
+    if who is None:
+        return "–"
+    number = who.member_number or who.id_number or who.health_card or who.source_id
+    return " ".join(filter(None, (words.masked(who.name) if who.name else "", words.tail(number) if number else ""))) or "–"
+
+
+@router.post("/preview/{file_id}/accept")
+async def accept(request: Request, file_id: UUID) -> Response:
+    """Store what can be stored."""
+    person, party = await staff_of(request)
+    hub = hub_of(request)
+    file = await parked(hub, party, person.account, file_id)
+    _, receipt = await take(hub, _delivery(party, file))
+    if not receipt["rejected"]:
+        await discard(hub, party, person.account)
+        return see(f"/center/receipts/{receipt['receipt_id']}")
+    return see(f"/center/receipts/{receipt['receipt_id']}?file={file_id}")
+
+
+@router.get("/preview/{file_id}/rejected.csv")
+async def rejected(request: Request, file_id: UUID) -> Response:
+    """The rows that were not taken, as they came, with what is wrong and what to do."""
+    person, party = await staff_of(request)
+    hub = hub_of(request)
+    file = await parked(hub, party, person.account, file_id)
+    found = await preview(hub, _delivery(party, file))
+    return download(
+        tables.encoded(_with_errors(found)), f"{file.name.rpartition('.')[0] or file.name}-{say('要改的行')}.csv", "text/csv; charset=utf-8"
+    )
+
+
+def _with_errors(found: Preview) -> Sequence[Sequence[object]]:
+    rows = [row for row in found.rows if row.rejected or row.becomes == "pending"]
+    originals = [faults.cells(row.original) for row in rows]
+    heads = list(dict.fromkeys(head for cells in originals for head in cells))
+    said = [faults.row(row.rejected, _value(row)) if row.rejected else faults.waiting(row.reason) for row in rows]
+    places = [(row.rejected.cell if row.rejected else None) or row.row for row in rows]
+    table = [
+        [*(cells.get(head, "") for head in heads), place, words_.wrong, words_.advice]
+        for cells, place, words_ in zip(originals, places, said, strict=True)
+    ]
+    return [[*heads, say("单元格"), say("错误"), say("怎么办")], *table]
+
+
+@router.get("/receipts/{receipt}")
+async def receipt_page(request: Request, receipt: UUID, file: UUID | None = None, error: str = "") -> Response:
+    """A receipt, with the rows that still wait."""
+    person, party = await staff_of(request)
+    hub = hub_of(request)
+    found = await read_receipt(hub, party, receipt)
+    zone = ZoneInfo(party.zone or ZONE)
+    waits = await waiting(hub, party, receipt)
+    said = [(row, faults.row(row)) for row in msgspec.convert(found["rejected"], list[RejectedRow])]
+    return pages_of(request).render(
+        request, "receipt.html", person=person, party=party, receipt=found, created=datetime.fromisoformat(found["created"]).astimezone(zone), file=file, rejected=said,
+        waits=[(wait, _member(wait.who), f"{local(wait.record.start, zone):%m-%d %H:%M} {words.line(wait.record)}", faults.waiting(wait.reason)) for wait in waits],
+        error=faults.FILES["no-such-member"] if error == "member" else "", now=today_in(zone),
+    )  # fmt: skip
+
+
+@router.post("/receipts/{receipt}/pending/{row}")
+async def settle(request: Request, receipt: UUID, row: int) -> Response:
+    """Say whose a waiting row is, by a number of the resident; a resident's own id is taken too."""
+    _, party = await staff_of(request)
+    hub, fields = hub_of(request), await requests.fields(request)
+    resident = await _resident(hub, party, fields.get("system", ""), fields.get("value", "").strip())
+    if resident is None:
+        return see(f"/center/receipts/{receipt}?error=member#waiting")
+    await settle_row(hub, party, receipt, row, resident)
+    return see(f"/center/receipts/{receipt}#waiting")
+
+
+async def _resident(hub: Hub, party: Party, system: str, value: str) -> UUID | None:
+    if system == "resident":
+        return await _known(hub, value)
+    if system not in SYSTEMS or not value or len(value) > 60:
+        return None
+    async with hub.database.connection() as connection:
+        (found,) = await identity.match(connection, hub.keyring, [msgspec.convert({SYSTEMS[system]: value}, Who)], str(party.id))
+    return found.resident
+
+
+async def _known(hub: Hub, text: str) -> UUID | None:
+    try:
+        wanted = UUID(text)
+    except ValueError:
+        return None
+    async with hub.database.connection() as connection:
+        return wanted if await hub.vault.subjects(connection, [wanted]) else None

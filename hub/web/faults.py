@@ -1,0 +1,117 @@
+"""Why a row or a file was not taken, in words of the request's language, with what to do about it.
+
+The sentences of the core are English; pages translate by code. A code that is not here is shown with the core's own sentence.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import NamedTuple
+
+from hub.intake.receipts import RejectedRow
+from hub.web import words
+from hub.web.locales import LANGUAGE, say
+from schemas.measures import MEASURES
+from schemas.rules import DAY_BOUNDS, SESSION_BOUNDS
+
+ROWS: dict[str, tuple[str, str]] = {
+    "end-before-start": ("结束早于开始", "结束时间应在开始之后。改好后再传，收过的不会重复。"),
+    "ends-before-start": ("结束早于开始", "结束时间应在开始之后。改好后再传，收过的不会重复。"),
+    "date-too-early": ("日期早于 2000 年", "设备或电脑的时钟没有校准，请改成真实日期。"),
+    "date-in-future": ("日期在将来", "请核对年、月、日。"),
+    "out-of-range": ("数值不可能", "请核对数值和单位。"),
+    "not-a-number": ("不是数字", "请只写数字，例如 104。"),
+    "unit": ("单位不对", "请用模板里写的单位。"),
+    "required": ("没有填", "请填上再传。"),
+    "time": ("时间看不懂", "请写成 2026-05-01 08:00。"),
+    "no-time": ("没有时间", "请填上开始时间。"),
+    "sport": ("运动项目不认识", "请从项目表里选一个，或者空着。"),
+    "no-values": ("这一行没有数值", "至少填一项，或者删掉这一行。"),
+    "empty": ("没有可以记的内容", "请填上数值，或者删掉这一行。"),
+    "unknown-measure": ("指标不认识", "请从指标表里选。"),
+    "measure": ("指标不认识", "请从指标表里选。"),
+}
+"""Code of a rejected row to what is wrong and what to do."""
+
+FILES: dict[str, str] = {
+    "empty": "文件是空的，或者里面没有可以收的内容。",
+    "empty-file": "文件是空的。",
+    "unknown-format": "认不出这个文件的格式。请用课程登记表（Excel 或 CSV），或设备导出的原文件。",
+    "too-large": "文件太大了。请分成几份再传。",
+    "headers": "没有找到认识的表头。请下载模板，对照第一行的列名。",
+    "charset": "文件的文字编码认不出。请在 Excel 里另存为 .xlsx 再传。",
+    "workbook": "这个 Excel 文件打不开。请重新另存为 .xlsx 再传。",
+    "not-a-table": "这不是表格文件。请另存为 .xlsx 或 .csv 再传。",
+    "truncated": "文件不完整，请重新导出。",
+    "other-person": "文件里写的不是这位居民。请核对是谁的文件。",
+    "preview-gone": "文件只为您保留一小时，已经删除。请重新选文件。",
+    "csrf": "页面打开太久了。请回到上一页，重新做一次。",
+    "not-found": "没有找到。",
+    "forbidden": "这个账号不能做这一步。",
+    "invalid-request": "填写的内容不对，请核对。",
+    "no-such-member": "没有找到这样的居民，请核对号码，或先登记。",
+}
+"""Code of an error of the whole request to a sentence."""
+
+REASONS: dict[str, tuple[str, str]] = {
+    "unknown": ("号码没有登记", "先登记，或 30 天内再确认；过期自动删除。"),
+    "ambiguous": ("同名同电话有几个人", "请用会员号或身份证号确认是哪一位。"),
+    "identifiers-disagree": ("几个号码不是同一个人", "请核对会员号和身份证号。"),
+    "no-identifier": ("没有写是谁", "请填会员号再传，或收下后再确认。"),
+}
+"""Why a row waits for its resident."""
+
+
+class Words(NamedTuple):
+    """What is wrong, and what to do."""
+
+    wrong: str
+    advice: str
+
+
+def row(found: RejectedRow, value: object = None) -> Words:
+    """A rejected row in words: field and value, what is wrong, what to do, and a suggestion where the adapter has one."""
+    if LANGUAGE.get() == "en" and found.code not in ("out-of-range",):
+        return Words(f"{words.field(found.field)}: {found.message}" if found.field else found.message, found.advice)
+    wrong, advice = ROWS.get(found.code, (found.message, found.advice))
+    subject = " ".join(filter(None, (words.field(found.field) if found.field else "", str(value) if value not in (None, "") else "")))
+    limits = _bounds(found.field) if found.code == "out-of-range" else None
+    if limits:
+        advice = say("%(field)s应在 %(low)s 到 %(high)s 之间。", field=words.field(found.field), low=limits[0], high=limits[1])
+    return Words("：".join(filter(None, (subject, say(wrong)))), " ".join(filter(None, (say(advice), suggestion(found.advice)))))
+
+
+def suggestion(advice: str) -> str:
+    """A value that the adapter thinks was meant: advice that is nothing but a value and a question mark."""
+    return say("是不是 %(value)s？", value=advice[:-1]) if advice.endswith("?") and re.fullmatch(r"[\d.:\-\s]+", advice[:-1]) else ""
+
+
+def _bounds(field: str) -> tuple[str, str] | None:
+    stem = field.rpartition(".")[2]
+    bounds = SESSION_BOUNDS.get(stem) or DAY_BOUNDS.get(stem)
+    if bounds is None and (measure := MEASURES.get(stem)) is not None and measure.reject_low is not None and measure.reject_high is not None:
+        bounds = measure.reject_low, measure.reject_high
+    return (f"{bounds[0]:g}", f"{bounds[1]:g}") if bounds else None
+
+
+def waiting(reason: str) -> Words:
+    """Why a row waits, in words."""
+    wrong, advice = REASONS.get(reason, (reason, ""))
+    return Words(say(wrong), say(advice))
+
+
+def file(code: str, message: str, advice: str = "") -> str:
+    """An error of the whole request in words."""
+    if LANGUAGE.get() == "en" or code not in FILES:
+        return f"{message} {advice}".strip()
+    return FILES[code]
+
+
+def cells(original: bytes | None) -> dict[str, str]:
+    """A tabular row's own cells by their headers; nothing for other formats."""
+    try:
+        found = json.loads(original) if original else {}
+    except (ValueError, RecursionError):
+        return {}
+    return {str(key): str(value) for key, value in found.items() if not isinstance(value, (dict, list))} if isinstance(found, dict) else {}

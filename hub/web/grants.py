@@ -1,0 +1,121 @@
+"""A new grant in three screens, without a script: who, which kinds, how long; the sentence is read back before it is saved."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request, Response
+
+from hub.access import requests
+from hub.access.requests import hub_of
+from hub.care.activity import today_in
+from hub.service import Hub
+from hub.store import grants as store
+from hub.web import history, sharing
+from hub.web.pages import Page, pages_of, see
+from hub.web.resident import resident_of
+from hub.web.sharing import Receiver
+from schemas.classes import codes_of
+from schemas.errors import BadRequest
+
+router = APIRouter(prefix="/resident/grants", route_class=Page)
+
+TERMS: dict[str, tuple[str, str]] = {
+    "day": ("只今天", "today only"), "month": ("一个月", "one month"), "half": ("半年", "half a year"), "year": ("一年", "one year"), "five": ("五年", "five years"),
+}  # fmt: skip
+"""How long a grant can last; a year unless chosen, five at most."""
+
+SHOWN = 6
+Kinds = Annotated[list[str], Query(alias="kind", max_length=20)]
+
+
+def last_day(term: str, today: date) -> date:
+    """The last day of a grant that begins today. Raises BadRequest."""
+    if term not in TERMS:
+        raise BadRequest("A grant lasts a day, a month, half a year, a year or five years.", field="term")
+    months = {"day": 0, "month": 1, "half": 6, "year": 12, "five": 60}[term]
+    return _months_on(today, months) - timedelta(days=1) if months else today
+
+
+def _months_on(day: date, months: int) -> date:
+    years, month = divmod(day.month - 1 + months, 12)
+    for number in (day.day, 30, 29, 28):
+        try:
+            return date(day.year + years, month + 1, number)
+        except ValueError:
+            continue
+    raise AssertionError("every month has 28 days")
+
+
+@router.get("/new")
+async def new(request: Request, to: Annotated[str, Query(max_length=80)] = "", term: Annotated[str, Query(max_length=8)] = "year",
+              find: Annotated[str, Query(max_length=60)] = "", asked: Annotated[str, Query(max_length=1)] = "", kind: Kinds = []) -> Response:  # noqa: B006 - FastAPI copies it  # fmt: skip
+    """The screen that comes next, from what is chosen so far."""
+    person, resident = await resident_of(request)
+    hub = hub_of(request)
+    everyone = await sharing.receivers(hub)
+    chosen = next((receiver for receiver in everyone if receiver.key == to), None)
+    render = pages_of(request).render
+    if chosen is None:
+        found = [receiver for receiver in everyone if find.strip().casefold() in receiver.party.name.casefold()]
+        return render(request, "grant_who.html", person=person, receivers=found[:SHOWN], more=len(found) > SHOWN, find=find)
+    bits = sharing.bits(kind)
+    if not bits:
+        return render(
+            request,
+            "grant_kinds.html",
+            person=person,
+            receiver=chosen,
+            ordinary=sharing.ORDINARY,
+            apart=sharing.APART,
+            examples=sharing.EXAMPLES,
+            missing=bool(asked),
+        )
+    today = today_in(await history.zone_of(hub, resident)).date()
+    codes = codes_of(int(bits))
+    return render(
+        request, "grant_long.html", person=person, receiver=chosen, codes=codes, term=term, until=last_day(term, today), today=today,
+        terms=[(name, words, last_day(name, today), _link(chosen, codes, name)) for name, words in TERMS.items()], back=_link(chosen, [], ""),
+    )  # fmt: skip
+
+
+def _link(receiver: Receiver, codes: list[str], term: str) -> str:
+    query = [("to", receiver.key), *(("kind", code) for code in codes), *([("term", term)] if term else [])]
+    return f"/resident/grants/new?{urlencode(query)}"
+
+
+@router.post("/new")
+async def save(request: Request) -> Response:
+    """Save the grant that was read back."""
+    _, resident = await resident_of(request)
+    hub, fields = hub_of(request), await requests.fields(request)
+    chosen = await _receiver(hub, fields.get("to", ""))
+    bits = sharing.bits(fields.get("kinds", "").split(","))
+    if not bits:
+        raise BadRequest("Nothing was chosen to share.", field="kinds")
+    today = today_in(await history.zone_of(hub, resident)).date()
+    until = _stated_day(fields.get("until", ""), last_day(fields.get("term", "year"), today))
+    made = await store.grant(
+        hub, resident, chosen.party, purpose=chosen.purpose, classes=bits, actor=f"Patient/{resident}", valid_from=today, valid_until=until
+    )
+    return see(f"/resident?granted={made}#who")
+
+
+async def _receiver(hub: Hub, key: str) -> Receiver:
+    found = next((receiver for receiver in await sharing.receivers(hub) if receiver.key == key), None)
+    if found is None:
+        raise BadRequest("This receiver is not on the list any more.", field="to")
+    return found
+
+
+def _stated_day(text: str, meant: date) -> date:
+    """The day that was read back; when midnight passed in between, still that day and not the next one."""
+    try:
+        stated = datetime.fromisoformat(text).date()
+    except ValueError:
+        raise BadRequest("The last day of the grant is not a date.", field="until") from None
+    if not timedelta(0) <= meant - stated <= timedelta(days=1):
+        raise BadRequest("The page is too old.", field="until", advice="Begin again.")
+    return stated

@@ -1,0 +1,185 @@
+"""The doctor's pages: find a patient, and one patient's exercise on one screen, as far as consent reaches right now.
+
+Where nothing is visible the page says the same for a resident who has not agreed and for an id that never was. Every look is
+in the audit before the answer leaves, the empty ones too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from hub.access import requests
+from hub.access.requests import hub_of
+from hub.access.sessions import Person, require_person
+from hub.audit.trail import Entry
+from hub.care import activity
+from hub.intake import identity
+from hub.service import Hub
+from hub.store import parties
+from hub.store.parties import Party
+from hub.store.vault import Asked
+from hub.web import history
+from hub.web.history import Seen
+from hub.web.pages import Page, pages_of, see
+from schemas.errors import BadRequest, NotFound, Refused
+from schemas.records import FitnessTest, Quantity, Session, Who
+
+router = APIRouter(prefix="/hospital", route_class=Page)
+
+WINDOWS = (4, 12, 52)
+SHOWN = 7
+SYSTEMS = {"id-number": "id_number", "health-card": "health_card", "member": "member_number"}
+PURPOSE = "TREAT"
+
+
+async def doctor_of(request: Request) -> tuple[Person, Party]:
+    """The doctor who is signed in, and their party. Raises Unauthenticated or Refused."""
+    person = await require_person(request, "doctor")
+    assert person.party is not None
+    async with hub_of(request).database.connection() as connection:
+        party = await parties.by_number(connection, person.party)
+    if PURPOSE not in party.purposes:
+        raise Refused("This organization is not registered for treatment.", advice="Ask the hub's administrator.")
+    return person, party
+
+
+@router.get("")
+async def search(request: Request) -> Response:
+    """Ask for a patient by an identifier."""
+    person, _ = await doctor_of(request)
+    return pages_of(request).render(request, "find.html", person=person)
+
+
+@router.post("")
+async def find(request: Request) -> Response:
+    """To the patient's page when something of them is visible, else the sentence that says nothing more. The number stays out of every URL."""
+    person, party = await doctor_of(request)
+    hub, fields = hub_of(request), await requests.fields(request)
+    resident = await _identified(hub, party, fields.get("system", ""), fields.get("value", ""))
+    if resident is not None and await _visible(hub, resident, party):
+        return see(f"/hospital/patients/{resident}")
+    await _note(hub, person, resident, party, 0, ())
+    return _nothing(request, person)
+
+
+async def _identified(hub: Hub, party: Party, system: str, value: str) -> UUID | None:
+    if system not in SYSTEMS or not value.strip() or len(value) > 60:
+        raise BadRequest("Choose a kind of number and enter it.", field="value")
+    who = msgspec.convert({SYSTEMS[system]: value.strip()}, Who)
+    async with hub.database.connection() as connection:
+        (found,) = await identity.match(connection, hub.keyring, [who], str(party.id))
+    return found.resident
+
+
+async def _visible(hub: Hub, resident: UUID, party: Party) -> bool:
+    asked = asked_by(resident, party, PURPOSE)
+    return bool((await history.read(hub, asked, most=1)).seen) or await history.person(hub, asked) is not None
+
+
+@router.get("/patients/{resident}")
+async def patient(request: Request, resident: str, weeks: int = 12) -> Response:
+    """One patient on one screen."""
+    person, party = await doctor_of(request)
+    hub = hub_of(request)
+    wanted = _uuid(resident)
+    shown, rules = await view(hub, wanted, party, PURPOSE, weeks if weeks in WINDOWS else 12) if wanted else ({}, ())
+    visible = bool(shown) and bool(shown["seen"] or shown["who"])
+    await _note(hub, person, wanted, party, len(shown["seen"]) + 1 if visible else 0, rules)
+    if not visible:
+        return _nothing(request, person)
+    return pages_of(request).render(request, "patient.html", person=person, preview=None, resident=wanted, **shown)
+
+
+def _nothing(request: Request, person: Person) -> Response:
+    return pages_of(request).render(request, "nothing.html", person=person)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+async def _note(hub: Hub, person: Person, resident: UUID | None, party: Party, count: int, rules: Sequence[str]) -> None:
+    """One entry for one look, the same whether there is such a resident or not."""
+    await hub.trail.note(Entry(
+        actor=f"Account/{person.account}", action="read", outcome="success" if count else "refused", resident=resident, party=party.number, purpose=PURPOSE,
+        rule=rules[0] if rules else None,
+    ))  # fmt: skip
+
+
+def asked_by(resident: UUID, party: Party, purpose: str) -> Asked:
+    return Asked(resident=resident, actor=party.reference, acts_for=party.reference, purpose=purpose, party=party.number)
+
+
+async def view(hub: Hub, resident: UUID, party: Party, purpose: str, weeks: int) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What the page of one patient shows to `party`, and the rules that let it."""
+    asked = asked_by(resident, party, purpose)
+    zone = await history.zone_of(hub, resident)
+    now = activity.today_in(zone)
+    who = await history.person(hub, asked)
+    found = await history.read(hub, asked, since=history.since_week(now.date(), max(weeks, 12), zone))
+    if not found.seen:
+        found = await history.read(hub, asked, most=SHOWN)
+    window = timedelta(weeks=weeks)
+    pairs = [(one.record, one.source) for one in found.seen]
+    sessions = [one for one in found.seen if isinstance(one.record, Session)]
+    return {
+        "who": who, "seen": found.seen, "now": now, "zone": zone, "weeks": weeks, "windows": WINDOWS, "goal": activity.GOAL_MIN,
+        "summary": history.summary(found.seen, zone, now.date(), weeks), "heart": activity.trend(activity.resting_heart_rate(pairs, zone), now, window),
+        "pressure": activity.trend(activity.blood_pressure(pairs, zone), now, window), "sessions": _rows(sessions[:SHOWN], sessions, zone),
+        "session_count": len(sessions), "tests": _tests(found.seen, zone), "last": _last(found.seen, zone, now), "party": party,
+    }, found.rules  # fmt: skip
+
+
+def _rows(shown: Sequence[Seen], sessions: Sequence[Seen], zone: ZoneInfo) -> list[dict[str, Any]]:
+    doubles = history.doubles(sessions, zone)
+    return [
+        {
+            "record": one.record,
+            "source": one.source,
+            "at": history.local(one.record, zone),
+            "timed": history.timed(one.record),
+            "double": one.id in doubles,
+        }
+        for one in shown
+    ]
+
+
+def _tests(seen: Sequence[Seen], zone: ZoneInfo) -> dict[str, Any] | None:
+    """The newest fitness test beside the one before it."""
+    tests = [one for one in seen if isinstance(one.record, FitnessTest)][:2]
+    if not tests:
+        return None
+    items = [{item.measure: item for item in one.record.items} for one in tests if isinstance(one.record, FitnessTest)]
+    before: dict[str, Quantity] = items[1] if len(items) > 1 else {}
+    days = [history.local(one.record, zone).date() for one in tests]
+    return {"items": [(now, before.get(now.measure)) for now in items[0].values()][:4], "days": days, "source": tests[0].source}
+
+
+def _last(seen: Sequence[Seen], zone: ZoneInfo, now: datetime) -> int | None:
+    """Age of the newest record in days."""
+    return max((now.date() - history.local(seen[0].record, zone).date()).days, 0) if seen else None
+
+
+@router.get("/patients/{resident}/sessions.csv")
+async def sessions(request: Request, resident: str) -> Response:
+    """The sessions of the last 52 weeks as a table, under the same consent and with its own audit entry. Raises NotFound."""
+    from hub.web.tables import sessions_csv
+
+    person, party = await doctor_of(request)
+    hub = hub_of(request)
+    wanted = _uuid(resident)
+    shown, rules = await view(hub, wanted, party, PURPOSE, 52) if wanted else ({"seen": []}, ())
+    await _note(hub, person, wanted, party, len(shown["seen"]), rules)
+    if not shown["seen"]:
+        raise NotFound("There is nothing here that you may see.")
+    return sessions_csv(shown["seen"], shown["zone"])

@@ -1,0 +1,160 @@
+"""A town for the pages' tests: twelve weeks of one resident's exercise, a neighbour, and an account for every role."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import uvicorn
+
+from hub.access import accounts
+from hub.app import application
+from hub.settings import load
+from hub.store.parties import Party
+from tests.builders import City, a_city, a_pressure, a_session
+
+PASSWORD = "a long enough password"
+MINUTES = (55, 62, 75, 84, 80, 100, 112, 116, 121, 156, 139, 85)
+CSV = """会员号,姓名,项目,开始时间,结束时间,时长(分钟),平均心率,距离
+YH-4417,王秀英,康复操课,2026-05-02 09:00,2026-05-02 09:45,45,104,
+YH-4417,王秀英,快走,2026-05-01 09:15,2026-05-01 08:30,,,
+YH-4417,王秀英,快走,2026-04-29 08:00,2026-04-29 08:43,43,1045,3100
+YH-0931,周平,功率自行车,2026-05-02 10:00,2026-05-02 10:30,30,110,
+YH-4417,王秀英,功率自行车,2026-04-30 10:00,2026-04-30 10:30,30,110,0
+,=cmd|' /C calc'!A1,健走,2026-05-02 10:00,2026-05-01 10:30,,,
+"""
+
+
+class Town(msgspec.Struct):
+    """Who lives and works here."""
+
+    city: City
+    hospital: Party
+    center: Party
+    resident: UUID
+    neighbour: UUID
+    consent: UUID
+
+
+def today() -> date:
+    return (datetime.now(UTC) + timedelta(hours=8)).date()
+
+
+def _at(day: date, clock: str) -> str:
+    return f"{day.isoformat()}T{clock}:00+08:00"
+
+
+def _session(day: date, clock: str, minutes: int, **more: Any) -> dict[str, Any]:
+    return a_session(_at(day, clock), minutes, **more) | {"who": {"member_number": "YH-4417"}}
+
+
+def _weeks(last: date) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of the centre, the kiosk and the wrist band for the weeks up to `last`."""
+    center, kiosk, band = [], [], []
+    monday = last - timedelta(days=last.weekday())
+    for number, minutes in enumerate(MINUTES):
+        start = monday - timedelta(weeks=len(MINUTES) - 1 - number)
+        share = minutes // 3
+        days = [start, start + timedelta(days=2), start + timedelta(days=4)]
+        if number == len(MINUTES) - 1:
+            days = [monday] * 3
+        sports = ("rehabilitation_exercise", "strength_training" if number > 5 else "cycling")
+        center += [
+            _session(day, clock, share, sport=sport, hr_avg=100 + number) for day, clock, sport in zip(days, ("07:00", "08:30"), sports, strict=False)
+        ]
+        band.append(_session(days[2], "09:40", minutes - 2 * share, sport="walking", hr_avg=97, samples=600, modality="sensed"))
+        kiosk.append(a_pressure(_at(days[0], "06:20"), 140 - number, 84 - number // 2) | {"who": {"member_number": "YH-4417"}})
+        resting = {"measure": "resting-heart-rate", "value": 74 - number // 2, "unit": "/min"}
+        record = {"kind": "vital", "measure": "resting-heart-rate", "start": _at(days[0], "06:00"), "quantity": resting}
+        band.append({"who": {"member_number": "YH-4417"}, "record": record})
+    band.append(_session(monday - timedelta(days=7), "07:02", MINUTES[-2] // 3, sport="training", samples=10))
+    center.append(_session(monday - timedelta(days=4), "16:00", 40, sport="tai_chi", modality="self-reported"))
+    return center, kiosk, band
+
+
+def _test(day: date, stand: float, grip: float) -> dict[str, Any]:
+    items = [{"measure": "sit-to-stand-30s", "value": stand, "unit": "{count}"}, {"measure": "grip-strength", "value": grip, "unit": "kg"}]
+    return {"who": {"member_number": "YH-4417"}, "record": {"kind": "fitness-test", "start": _at(day, "06:30"), "items": items}}
+
+
+async def fill(city: City) -> Town:
+    """Make the town over HTTP, with a grant to the hospital."""
+    hospital = await city.party("市第二医院", "hospital")
+    center = await city.party("殷行社区运动健康中心", "fitness-center")
+    kiosk = await city.party("街道智慧健康小屋", "kiosk")
+    band = await city.party("手环云", "wearable-cloud")
+    for name, kind in (("市健康云", "city-cloud"), ("平安健康保险", "insurer"), ("社区卫生服务中心", "community-clinic")):
+        await city.party(name, kind)
+    members = [(party, "YH-4417") for party in (center, kiosk, band)]
+    resident = await city.resident("王秀英", 2, members, birth_date=date(1955, 4, 17), health_card="A12344417")
+    neighbour = await city.resident("李建国", 3, [(center, "YH-0002")])
+    last = today()
+    for party, rows in zip((center, kiosk, band), _weeks(last), strict=True):
+        tests = [_test(last - timedelta(days=20), 14, 22.1), _test(last - timedelta(days=75), 11, 21.4)] if party is kiosk else []
+        answer = await city.upload(party, {"records": rows + tests})
+        assert answer.status_code == 201, answer.text
+    answer = await city.upload(
+        center, {"records": [a_session(_at(last - timedelta(days=1), "07:00"), 41, sport="badminton") | {"who": {"member_number": "YH-0002"}}]}
+    )
+    assert answer.status_code == 201, answer.text
+    consent = await city.grant(resident, hospital, "activity,health-check,fitness-test,identity")
+    await _accounts(city, hospital, center, resident, neighbour)
+    return Town(city, hospital, center, resident, neighbour, consent)
+
+
+async def _accounts(city: City, hospital: Party, center: Party, resident: UUID, neighbour: UUID) -> None:
+    async def add(login: str, name: str, role: str, **more: Any) -> None:
+        async with city.hub.database.connection() as connection:
+            await accounts.add(connection, city.hub.keyring, login=login, name=name, role=role, password=PASSWORD, **more)
+
+    await add("wang", "王秀英", "resident", resident=resident)
+    await add("li", "李建国", "resident", resident=neighbour)
+    await add("doctor", "李医生", "doctor", party=hospital.number)
+    await add("staff", "陈老师", "staff", party=center.number)
+    await add("admin", "管理员", "admin")
+    await add("city", "街道办", "city", area="310110")
+
+
+async def sign_in(city: City, login: str) -> str:
+    """Sign in on the city's own client; the CSRF token of the session."""
+    city.http.cookies.clear()
+    page = (await city.http.get("/sign-in")).text
+    answer = await city.http.post("/sign-in", data={"csrf": token(page), "login": login, "password": PASSWORD, "next": ""})
+    assert answer.status_code == 303, answer.text
+    return token((await city.http.get("/account")).text)
+
+
+def token(page: str) -> str:
+    """The CSRF token in a page."""
+    return page.partition('name="csrf" value="')[2].partition('"')[0]
+
+
+@contextmanager
+def served(database_url: str, folder: Path) -> Iterator[tuple[str, Town]]:
+    """The town behind a real server, for browsers; its address and who lives there. The town's own client is closed."""
+    import asyncio
+
+    async def make() -> Town:
+        async with a_city(database_url, folder) as city:
+            return await fill(city)
+
+    town = asyncio.run(make())
+    server = uvicorn.Server(uvicorn.Config(application(load(folder), database_url), port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://localhost:{port}", town
+    finally:
+        server.should_exit = True
+        thread.join()
