@@ -20,7 +20,7 @@ from hub.access.tokens import router as oauth
 from hub.exchange.routes import router as fhir
 from hub.intake.routes import router as intake
 from hub.settings import Settings
-from hub.store.migrate import newest
+from hub.store.migrate import NEWEST
 from hub.web.pages import Pages
 from hub.web.pages import mount as mount_pages
 from schemas.errors import KineHubError, Unauthenticated
@@ -62,7 +62,7 @@ def _health(app: FastAPI) -> None:
     async def readyz(request: Request) -> Response:
         async with request.app.state.hub.database.connection() as connection:
             revision = await connection.fetchval("SELECT version_num FROM alembic_version")
-        ready = revision == newest()
+        ready = revision == NEWEST
         return Response(orjson.dumps({"status": "ready" if ready else "not migrated"}), 200 if ready else 503, media_type="application/json")
 
     @app.get("/metrics", include_in_schema=False)

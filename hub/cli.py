@@ -168,7 +168,7 @@ def worker_command(options: Options) -> None:
 def migrate_command(options: Options) -> None:
     """Bring the database to the newest schema."""
     with _database(options):
-        _echo(options, {"revision": migrate.newest()}, f"The database is at revision {migrate.newest()}.")
+        _echo(options, {"revision": migrate.NEWEST}, f"The database is at revision {migrate.NEWEST}.")
 
 
 @cli.group()
@@ -271,7 +271,7 @@ def resident() -> None:
 @click.option("--zone", default=None)
 @click.option("--member-number", multiple=True, help="PARTY_ID|NUMBER, repeatable.")
 @click.pass_obj
-def resident_add(options: Options, source: str | None, **given: Any) -> None:
+def resident_add(options: Options, /, source: str | None, **given: Any) -> None:
     """Register a resident; the same ID number again gives the same resident."""
     if source:
         text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
@@ -404,7 +404,9 @@ def ingest(options: Options, files: tuple[Path, ...], party_id: UUID, resident_i
 
 async def _ingest_one(hub: service.Hub, sender: parties.Party, file: Path, resident_id: UUID | None, format_: str) -> dict[str, Any]:
     try:
-        _, receipt = await take(hub, Delivery(party=sender, body=file.read_bytes(), format=format_, filename=file.name, resident=resident_id))
+        _, receipt = await take(
+            hub, Delivery(party=sender, body=await asyncio.to_thread(file.read_bytes), format=format_, filename=file.name, resident=resident_id)
+        )
     except KineHubError as error:
         print(f"{file}: {error.message} {error.advice}".strip(), file=sys.stderr)
         return {"file": str(file), "error": {"code": error.code, "message": error.message, "advice": error.advice}}

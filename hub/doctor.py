@@ -8,7 +8,7 @@ from typing import Any
 from hub import service
 from hub.audit.verify import verify
 from hub.settings import Settings
-from hub.store.migrate import newest
+from hub.store.migrate import NEWEST
 from schemas.errors import KineHubError
 
 
@@ -19,7 +19,7 @@ async def examine(settings: Settings, dsn: str) -> list[dict[str, Any]]:
         async with service.opened(settings, dsn) as hub, hub.database.connection() as connection:
             findings.append(_finding("database", True, f"PostgreSQL {await connection.fetchval('SHOW server_version')}"))
             revision = await connection.fetchval("SELECT version_num FROM alembic_version")
-            findings.append(_finding("schema", revision == newest(), f"revision {revision}" if revision == newest() else "run kinehub migrate"))
+            findings.append(_finding("schema", revision == NEWEST, f"revision {revision}" if revision == NEWEST else "run kinehub migrate"))
             commit = await connection.fetchval("SELECT current_setting('fsync') || ' ' || current_setting('synchronous_commit')")
             findings.append(
                 _finding(

@@ -42,7 +42,7 @@ def _number(text: str) -> float | None:
 
 
 def _read() -> dict[str, Measure]:
-    with files("schemas").joinpath("measures.csv").open(encoding="utf-8", newline="") as lines:
+    with files("schemas").joinpath("measures.csv").open(encoding="utf-8") as lines:
         return {
             row["measure"]: Measure(
                 row["measure"],

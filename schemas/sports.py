@@ -20,7 +20,7 @@ class Sport(NamedTuple):
 
 
 def _read() -> dict[str, Sport]:
-    with files("schemas").joinpath("sports.csv").open(encoding="utf-8", newline="") as lines:
+    with files("schemas").joinpath("sports.csv").open(encoding="utf-8") as lines:
         return {r["sport"]: Sport(r["sport"], r["zh"], r["en"], r["indoor"] == "1", r["distance_measure"]) for r in csv.DictReader(lines)}
 
 

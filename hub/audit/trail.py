@@ -54,7 +54,8 @@ def entry_hash(algorithm: str, previous: bytes, chain: int, seq: int, entry: Ent
 
 
 _INSERT = """INSERT INTO audit (chain, seq, at, resident, party, actor, action, purpose, rule, outcome, detail, hash)
-SELECT $1, * FROM unnest($2::bigint[], $3::timestamptz[], $4::uuid[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bytea[], $12::bytea[])"""
+SELECT $1, * FROM unnest($2::bigint[], $3::timestamptz[], $4::uuid[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+  $11::bytea[], $12::bytea[])"""
 
 
 class Trail:

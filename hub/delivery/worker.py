@@ -205,7 +205,8 @@ async def listing(connection: Any) -> list[dict[str, Any]]:
 async def replay(connection: Any, ids: list[int]) -> int:
     """Owe dead letters again. Returns how many."""
     rows = await connection.fetch(
-        "UPDATE outbox SET status = 'owed', attempts = 0, reason = NULL, next_at = now(), done = NULL WHERE id = ANY($1::bigint[]) AND status = 'dead' RETURNING id",
+        "UPDATE outbox SET status = 'owed', attempts = 0, reason = NULL, next_at = now(), done = NULL "
+        "WHERE id = ANY($1::bigint[]) AND status = 'dead' RETURNING id",
         ids,
     )
     return len(rows)

@@ -6,6 +6,7 @@ Every number printed is measured in this run. People and values are invented; ID
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import subprocess
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from hub.access.keys import Token, fetch_token
 
 WEIGHTS, CHECKS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2), "10X98765432"
 PEOPLE = (("王秀英", "19550417", 2, "female"), ("李建国", "19520309", 3, "male"), ("陈桂兰", "19600822", 4, "female"))
@@ -60,8 +63,14 @@ class City:
         }
 
     def token(self, key: str, scope: str) -> dict[str, str]:
-        made = self.cli("token", "--client", self.parties[key]["client_id"], "--key", self.parties[key]["key"], "--scope", scope, "--url", self.url)
-        return {"Authorization": f"Bearer {made['access_token']}"}
+        """An access token by private_key_jwt, as any Backend Services client gets it."""
+
+        async def fetch() -> Token:
+            async with httpx.AsyncClient() as http:
+                return await fetch_token(http, f"{self.url}/oauth/token", self.parties[key]["client_id"], private, scope)
+
+        private = json.loads(Path(self.parties[key]["key"]).read_bytes())
+        return {"Authorization": f"Bearer {asyncio.run(fetch()).access_token}"}
 
     def timed(self, label: str, response: httpx.Response) -> httpx.Response:
         self.timings.append((label, response.elapsed.total_seconds() * 1000))
@@ -106,7 +115,7 @@ def build(city: City, receiver: str) -> None:
     city.add_party("kiosk", "殷行街道智慧健康小屋", "kiosk")
     city.add_party("wearable", "手环云", "wearable-cloud")
     city.add_party("city", "市健康云", "city-cloud", "--deliver-to", f"{receiver}/fhir")
-    numbers = ("YH-0001", "YH-0002", "YH-0003")
+    numbers = ("A1001", "YH-0002", "YH-0003")
     for (name, birth, order, gender), number in zip(PEOPLE, numbers, strict=True):
         person = {
             "name": name, "id_number": id_number(birth, order), "birth_date": f"{birth[:4]}-{birth[4:6]}-{birth[6:]}", "gender": gender,

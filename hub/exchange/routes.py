@@ -374,7 +374,8 @@ async def _resident_of_ids(hub: Hub, ids: Sequence[str]) -> UUID | None:
 
 
 async def _identified(hub: Hub, who: Caller, tokens: Sequence[tuple[str | None, str | None]]) -> UUID | None:
-    people = [Who(**{field: value}) for system, value in tokens if value and (field := _FIELDS.get(system or ""))]
+    named = [(_FIELDS.get(system or ""), value) for system, value in tokens]
+    people = [msgspec.convert({field: value}, Who) for field, value in named if field and value]
     if not people:
         return None
     async with hub.database.connection() as connection:

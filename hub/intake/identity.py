@@ -82,7 +82,8 @@ async def match(connection: Connection[Any], keyring: Keyring, people: Sequence[
     found: dict[bytes, set[UUID]] = {}
     if tokens:
         rows = await connection.fetch(
-            "SELECT i.token, i.resident FROM identifiers i JOIN unnest($1::smallint[], $2::bytea[]) AS w(bucket, token) ON i.bucket = w.bucket AND i.token = w.token",
+            "SELECT i.token, i.resident FROM identifiers i JOIN unnest($1::smallint[], $2::bytea[]) AS w(bucket, token) "
+            "ON i.bucket = w.bucket AND i.token = w.token",
             [bucket_of_token(value) for value in tokens], list(tokens),
         )  # fmt: skip
         for row in rows:

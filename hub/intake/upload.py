@@ -31,6 +31,7 @@ from hub.store.writer import Draft, ReceiptRow, Upload
 from mappings.face import Resource, face
 from mappings.face import Subject as FaceSubject
 from schemas.errors import AdapterError, BadRequest, Conflict, InvalidRecord, NotFound, Refused, TooLarge
+from schemas.resident import id_number_valid
 from schemas.moments import natural_key, settle, time_range
 from schemas.records import Decoded, Envelope, Rejected, Who, encode
 from schemas.rules import check
@@ -162,7 +163,7 @@ def _who(system: str, value: str) -> Who:
     fields = {"member": "member_number", "id-number": "id_number", "health-card": "health_card", "source": "source_id"}
     if system not in fields:
         raise BadRequest(f"The identifier system must be one of {', '.join(fields)}.", field="identifier")
-    return Who(**{fields[system]: value})  # type: ignore[arg-type]  # every field named here is text
+    return msgspec.convert({fields[system]: value}, Who)
 
 
 async def _sorted(hub: Hub, delivery: Delivery, source: Adapter, resident: UUID | None, rows: Sequence[Decoded | Rejected]) -> _Sorted:
@@ -210,7 +211,7 @@ async def _zones(connection: Any, residents: set[UUID | None]) -> dict[UUID, str
 async def _refuse_another_person(hub: Hub, connection: Any, resident: UUID, rows: Sequence[Decoded], matches: Sequence[identity.Match]) -> None:
     if any(match.resident not in (None, resident) or match.reason == "identifiers-disagree" for match in matches):
         raise Refused("The file names another person than the request.", code="other-person", advice="Check whose file it is.")
-    cards = [row.who.id_number for row in rows if row.who and row.who.id_number and identity.id_number_valid(identity.plain(row.who.id_number))]
+    cards = [row.who.id_number for row in rows if row.who and row.who.id_number and id_number_valid(identity.plain(row.who.id_number))]
     if not cards:
         return
     tokens = {identity.token(hub.keyring, "id-number", card) for card in cards}

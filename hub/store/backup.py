@@ -50,7 +50,7 @@ def _name(dsn: str) -> str:
 
 
 def _run(dsn: str, command: list[str]) -> None:
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - PostgreSQL's own tools
         [binaries() / command[0], *command[1:]], env={**os.environ, **environment(dsn)}, capture_output=True, text=True, check=False
     )
     if done.returncode:
@@ -58,7 +58,7 @@ def _run(dsn: str, command: list[str]) -> None:
 
 
 def _query(dsn: str, statement: str) -> str:
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - PostgreSQL's own tools
         [binaries() / "psql", "-XAtqc", statement], env={**os.environ, **environment(dsn)}, capture_output=True, text=True, check=False
     )
     if done.returncode:

@@ -77,7 +77,8 @@ def _packed(channel: str, start: datetime, interval_s: float | None, values: npt
     narrow = np.min_scalar_type(int(-abs(deltas).max()) - 1) if len(deltas) else np.dtype(np.int8)
     times = b"" if offsets is None else np.diff(np.rint(offsets * 1000).astype(np.int64), prepend=0).astype(np.int32).tobytes()
     return msgspec.msgpack.encode(_Chunk(
-        start, interval_s, scale, int(steps[0]), narrow.str, deltas.astype(narrow).tobytes(), np.packbits(gaps).tobytes() if gaps.any() else b"", times, len(values)
+        start, interval_s, scale, int(steps[0]), narrow.str, deltas.astype(narrow).tobytes(),
+        np.packbits(gaps).tobytes() if gaps.any() else b"", times, len(values)
     ))  # fmt: skip
 
 

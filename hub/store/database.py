@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import asyncpg
+from asyncpg import Connection
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -17,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from hub.store.keyring import Keyring
 from schemas.errors import Unavailable
 
-Connection = asyncpg.Connection
+__all__ = ["Connection", "Database", "claim", "driver_url"]
 
 
 class Database:

@@ -66,7 +66,8 @@ def _tokens(hub: Hub, resident: Resident) -> list[tuple[bytes, bool]]:
 async def _known(connection: Connection[Any], tokens: Sequence[tuple[bytes, bool]]) -> UUID | None:
     sole = [value for value, is_sole in tokens if is_sole] or [value for value, _ in tokens]
     rows = await connection.fetch(
-        "SELECT DISTINCT i.resident FROM identifiers i JOIN unnest($1::smallint[], $2::bytea[]) AS w(bucket, token) ON i.bucket = w.bucket AND i.token = w.token",
+        "SELECT DISTINCT i.resident FROM identifiers i JOIN unnest($1::smallint[], $2::bytea[]) AS w(bucket, token) "
+        "ON i.bucket = w.bucket AND i.token = w.token",
         [bucket_of_token(value) for value in sole], sole,
     )  # fmt: skip
     if len(rows) > 1:

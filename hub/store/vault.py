@@ -8,7 +8,7 @@ Guards against forgetting, not against hostile code in the process.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -200,11 +200,11 @@ class Vault:
             return None
         return (await self.references(connection, [party]))[party]
 
-    async def references(self, connection: Connection[Any], parties: Sequence[int]) -> dict[int, str]:
-        """Party numbers to Organization references; a number never changes hands, so they are kept."""
-        if any(number not in self._party_references for number in parties):
+    async def references(self, connection: Connection[Any], seen: Iterable[int] = ()) -> dict[int, str]:
+        """Party numbers to Organization references; read again when a number is `seen` that is not known yet."""
+        if not self._party_references or not self._party_references.keys() >= set(seen):
             rows = await connection.fetch("SELECT number, id FROM parties")
-            self._party_references = {row["number"]: f"Organization/{row['id']}" for row in rows}
+            self._party_references = {row["number"]: f"Organization/{row['id']}" for row in rows} | {0: ""}
         return self._party_references
 
     def seal_detail(self, resident: UUID, detail: object) -> bytes | None:
@@ -248,13 +248,15 @@ class Vault:
         until: datetime | None,
     ) -> list[Row]:
         decision = permit.decision
-        references = await self.references(connection, [])
+        references = await self.references(connection)
         sources = None if decision.sources is None else [number for number, reference in references.items() if reference in decision.sources]
-        return await connection.fetch(
+        rows: list[Row] = await connection.fetch(
             _CANDIDATES, bucket_of(asked.resident), asked.resident, [KIND_NUMBERS[kind] for kind in kinds], decision.classes,
             permit.basis == "self", _later(decision.since, since), _earlier(decision.until, until), sources, decision.restricted,
             after[0] if after else None, after[1] if after else None, limit,
         )  # fmt: skip
+        await self.references(connection, {row["party"] for row in rows if row["party"] is not None})
+        return rows
 
     async def one(self, connection: Connection[Any], asked: Asked, record: UUID) -> tuple[Permit, Row] | None:
         """A permit and one record's row, or None when there is none of this resident."""
@@ -264,6 +266,7 @@ class Vault:
             if row is None:
                 return None
             if permit.holds(row["now"], row["epoch"]):
+                await self.references(connection, [row["party"]])
                 return permit, row
             self.forget(asked.resident)
             permit = await self.permit(connection, asked, fresh=True)
@@ -277,6 +280,7 @@ class Vault:
             if not rows:
                 return permit, []
             if permit.holds(rows[0]["now"], rows[0]["epoch"]):
+                await self.references(connection, {row["party"] for row in rows})
                 return permit, rows
             self.forget(asked.resident)
             permit = await self.permit(connection, asked, fresh=True)

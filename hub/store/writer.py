@@ -266,7 +266,8 @@ def _opened(subject: Subject, row: Row) -> Body:
 async def _store(connection: Connection[Any], batch: _Batch) -> None:
     if batch.superseded:
         await connection.execute(
-            f"WITH old AS (DELETE FROM records WHERE (bucket, id) IN (SELECT * FROM unnest($1::smallint[], $2::uuid[])) RETURNING {', '.join(_RECORD_COLUMNS)}) "  # noqa: S608 - constant columns
+            f"WITH old AS (DELETE FROM records WHERE (bucket, id) IN (SELECT * FROM unnest($1::smallint[], $2::uuid[])) "  # noqa: S608 - constant columns
+            f"RETURNING {', '.join(_RECORD_COLUMNS)}) "
             f"INSERT INTO record_history ({', '.join(_RECORD_COLUMNS)}) SELECT * FROM old",
             [bucket for _, bucket in batch.superseded], [identity for identity, _ in batch.superseded],
         )  # fmt: skip

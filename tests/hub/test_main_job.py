@@ -221,7 +221,10 @@ def test_what_cannot_be_is_refused_and_nothing_is_stored(hub_url: str, tmp_path:
     run(work())
 
 
-@pytest.mark.parametrize(("body", "format_", "status"), [(b"", "auto", 422), (b"\0\1\2garbage", "auto", 415), (b"x", "nothing", 415), (b"{", "kinehub-json", 422)])
+UNUSABLE = [(b"", "auto", 422), (b"\0\1\2garbage", "auto", 415), (b"x", "nothing", 415), (b"{", "kinehub-json", 422)]
+
+
+@pytest.mark.parametrize(("body", "format_", "status"), UNUSABLE)
 def test_unusable_files_are_refused_with_a_reason(hub_url: str, tmp_path: Path, body: bytes, format_: str, status: int) -> None:
     async def work() -> None:
         async with a_city(hub_url, tmp_path) as city:
