@@ -78,10 +78,10 @@ class City:
 
 
 @contextmanager
-def serving(folder: Path, port: int) -> Iterator[str]:
+def serving(folder: Path, port: int, workers: int = 1) -> Iterator[str]:
     """A hub on `folder`, stopped on the way out."""
     environment = {**os.environ, "KINEHUB_BASE_URL": f"http://localhost:{port}"}
-    command = [sys.executable, "-m", "hub", "--data-dir", str(folder), "--json", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", "hub", "--data-dir", str(folder), "--json", "serve", "--port", str(port), "--workers", str(workers)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 - our own command
     try:
         assert child.stdout is not None
@@ -142,7 +142,8 @@ def upload_samples(city: City, resident: str) -> tuple[int, int]:
             continue
         files, records = files + 1, records + len(receipt["records"])
         say(
-            f"  {sample.name:24} {receipt['status']:9} {len(receipt['records'])} records, {len(receipt['rejected'])} rejected, {len(receipt['pending'])} waiting"
+            f"  {sample.name:24} {receipt['status']:9} {len(receipt['records'])} records, "
+            f"{len(receipt['rejected'])} rejected, {len(receipt['pending'])} waiting"
         )
     return files, records
 
@@ -154,9 +155,7 @@ def history(city: City, key: str, resident: str, label: str) -> int:
         f"history {label}", city.http.get("/fhir/Observation", params={"patient": resident, "_total": "accurate", "_count": "50"}, headers=headers)
     )
     total = int(response.json().get("total", -1))
-    say(
-        f"  {city.parties[key]['name']} {label}: {total} Observations (HTTP {response.status_code}, {response.elapsed.total_seconds() * 1000:.1f} ms)"
-    )
+    say(f"  {city.parties[key]['name']} {label}: {total} Observations (HTTP {response.status_code}, {response.elapsed.total_seconds() * 1000:.1f} ms)")
     return total
 
 

@@ -31,9 +31,9 @@ from hub.store.writer import Draft, ReceiptRow, Upload
 from mappings.face import Resource, face
 from mappings.face import Subject as FaceSubject
 from schemas.errors import AdapterError, BadRequest, Conflict, InvalidRecord, NotFound, Refused, TooLarge
-from schemas.resident import id_number_valid
 from schemas.moments import natural_key, settle, time_range
 from schemas.records import Decoded, Envelope, Rejected, Who, encode
+from schemas.resident import id_number_valid
 from schemas.rules import check
 
 EXPIRES = timedelta(days=30)

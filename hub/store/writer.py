@@ -242,7 +242,7 @@ def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, ba
         draft.party, natural, content, original, False, now, subject.seal_body(plain, identity, version),
     ))  # fmt: skip
     for channel, number, body, classes in packed:
-        sealed = subject.sealer("series").seal(body, subject.id.bytes, identity.bytes, bytes((channel,)), str((version, number)).encode())
+        sealed = subject.seal("series", body, identity.bytes, bytes((channel,)), str((version, number)).encode())
         batch.series.append((bucket, identity, version, channel, number, draft.resident, classes, sealed))
     if old is not None:
         batch.superseded.append((identity, bucket))

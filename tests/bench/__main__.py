@@ -1,0 +1,243 @@
+"""`make bench`: a real hub process over HTTP, durable commits on, measured in interleaved rounds; median [min-max].
+
+Writes `bench/results/<date>.json` and prints the same. Everything is made here: invented residents, synthetic sessions.
+    --rounds N     measured rounds of each upload kind (5)
+    --records N    sessions stored before the history page is measured (10,000)
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+
+from hub.access.keys import fetch_token, new_client_key
+from hub.demo.__main__ import free_port, serving
+from hub.service import opened
+from hub.settings import load
+from hub.store import grants, parties, postgres, residents
+from schemas.classes import parse_classes
+from schemas.resident import MemberNumber, Resident
+
+BATCH = 100
+RESIDENTS = 1000
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median and range of rounds."""
+    return {"median": round(statistics.median(values), 2), "min": round(min(values), 2), "max": round(max(values), 2)}
+
+
+def a_session(number: int, member: int, hour: bool) -> dict[str, Any]:
+    """One synthetic session; `hour` adds an hour of 1 Hz heart rate as a random walk."""
+    start = datetime(2025, 1, 1, 6, tzinfo=UTC) + timedelta(minutes=37 * number)
+    record = {
+        "kind": "session", "sport": "running", "start": start.isoformat(), "end": (start + timedelta(hours=1)).isoformat(), "elapsed_s": 3600, "timer_s": 3550,
+        "distance_m": 8000 + number % 977, "energy_kcal": 410 + number % 53, "hr_avg": 128, "hr_max": 161, "steps": 9100, "moderate_min": 41, "vigorous_min": 12,
+    }  # fmt: skip
+    row: dict[str, Any] = {"who": {"member_number": f"M{member}"}, "record": record}
+    if hour:
+        value, values = 120, []
+        for step in random.choices((-1, 0, 0, 1), k=3600):
+            value = min(180, max(70, value + step))
+            values.append(value)
+        row["series"] = {"heart_rate": {"start": start.isoformat(), "interval_s": 1, "values": values}}
+    return row
+
+
+async def in_lanes(work: list[Callable[[], Awaitable[None]]], lanes: int) -> float:
+    """Run prepared calls over `lanes` at once; seconds."""
+    began = time.perf_counter()
+    queue = iter(work)
+
+    async def lane() -> None:
+        for call in queue:
+            await call()
+
+    await asyncio.gather(*(lane() for _ in range(lanes)))
+    return time.perf_counter() - began
+
+
+class Bench:
+    """A hub process, its centre and hospital, and the figures so far."""
+
+    def __init__(self, url: str, folder: Path, rounds: int, records: int) -> None:
+        self.url, self.folder, self.rounds, self.records = url, folder, rounds, records
+        self.number = 0
+        self.figures: dict[str, Any] = {}
+        self.residents: list[UUID] = []
+
+    async def prepare(self) -> None:
+        """Parties, a thousand residents, a grant of each to the hospital: straight through the hub's own functions."""
+        center_key, center_jwks = new_client_key()
+        hospital_key, hospital_jwks = new_client_key()
+        with postgres.connect(self.folder) as dsn:
+            async with opened(load(self.folder), dsn) as hub:
+                async with hub.database.connection() as connection:
+                    center = await parties.add(connection, name="Bench centre", kind="fitness-center", jwks=center_jwks, zone="Asia/Shanghai")
+                    hospital = await parties.add(connection, name="Bench hospital", kind="hospital", jwks=hospital_jwks)
+                for number in range(RESIDENTS):
+                    person = Resident(name=f"Bench {number}", zone="Asia/Shanghai", member_numbers=[MemberNumber(party=str(center.id), number=f"M{number}")])
+                    identity, _ = await residents.register(hub, person, actor="bench")
+                    self.residents.append(identity)
+                    await grants.grant(hub, identity, hospital, purpose="TREAT", classes=parse_classes("all"), actor="bench")
+        self.center, self.hospital = (center.client_id, center_key), (hospital.client_id, hospital_key)
+
+    async def headers(self, http: httpx.AsyncClient, who: tuple[str, Any], scope: str) -> dict[str, str]:
+        token = await fetch_token(http, f"{self.url}/oauth/token", who[0], who[1], scope)
+        return {"Authorization": f"Bearer {token.access_token}"}
+
+    def rows(self, count: int, *, hour: bool = False) -> list[dict[str, Any]]:
+        self.number += count
+        return [a_session(number, number % RESIDENTS, hour) for number in range(self.number - count, self.number)]
+
+    async def uploads(self) -> None:
+        """Batches of 100 with and without an hour of heart rate, and single uploads, round by round in turn."""
+        rates: dict[str, list[float]] = {"batches": [], "batches with 1 h heart rate": [], "single uploads": []}
+        async with httpx.AsyncClient(base_url=self.url, timeout=120) as http:
+            for _ in range(self.rounds + 1):
+                headers = await self.headers(http, self.center, "intake.write")
+                for name, count, size, lanes, hour in (
+                    ("batches", 20, BATCH, 4, False),
+                    ("batches with 1 h heart rate", 6, BATCH, 4, True),
+                    ("single uploads", 600, 1, 32, False),
+                ):
+                    bodies = [json.dumps({"records": self.rows(size, hour=hour)}).encode() for _ in range(count)]
+                    calls = [self._call(http, headers, body) for body in bodies]
+                    rates[name].append(count * size / await in_lanes(calls, lanes))
+        for name, values in rates.items():
+            self.figures[f"{name}, sessions/s"] = spread(values[1:])
+
+    def _call(self, http: httpx.AsyncClient, headers: dict[str, str], body: bytes) -> Callable[[], Awaitable[None]]:
+        async def call() -> None:
+            answer = await http.post("/intake/kinehub-json", content=body, headers=headers)
+            assert answer.status_code == 201, answer.text[:300]
+
+        return call
+
+    async def fill(self) -> None:
+        """Up to the number of sessions at which the history page is measured."""
+        async with httpx.AsyncClient(base_url=self.url, timeout=120) as http:
+            while self.number < self.records:
+                headers = await self.headers(http, self.center, "intake.write")
+                await in_lanes([self._call(http, headers, json.dumps({"records": self.rows(BATCH)}).encode()) for _ in range(40)], 4)
+
+    async def pages(self) -> None:
+        """The 50 newest Observations of residents drawn from the thousand: latency alone, then throughput from 16 lanes."""
+        async with httpx.AsyncClient(base_url=self.url, timeout=60) as http:
+            headers = await self.headers(http, self.hospital, "system/*.rs")
+
+            async def page() -> float:
+                began = time.perf_counter()
+                answer = await http.get("/fhir/Observation", params={"patient": str(random.choice(self.residents)), "_count": 50}, headers=headers)
+                assert answer.status_code == 200
+                return (time.perf_counter() - began) * 1000
+
+            for resident in self.residents:
+                await http.get("/fhir/Observation", params={"patient": str(resident), "_count": 50}, headers=headers)
+            alone = sorted([await page() for _ in range(500)])
+            taken = await in_lanes([self._page(page) for _ in range(2000)], 16)
+        key = f"history page at {self.number:,} sessions"
+        self.figures[f"{key}, ms"] = {"p50": round(alone[250], 2), "p99": round(alone[495], 2)}
+        self.figures[f"{key}, req/s (client on the same cores)"] = round(2000 / taken)
+
+    def _page(self, page: Callable[[], Awaitable[float]]) -> Callable[[], Awaitable[None]]:
+        async def call() -> None:
+            await page()
+
+        return call
+
+    async def sizes(self) -> None:
+        """Bytes on disk per session and per heart-rate sample, vacuumed."""
+        with postgres.connect(self.folder) as dsn:
+            connection = await asyncpg.connect(dsn)
+            try:
+                total = await connection.fetchval("SELECT pg_total_relation_size('records') + pg_total_relation_size('originals')")
+                sessions = await connection.fetchval("SELECT count(*) FROM records WHERE kind = 1")
+                chunks, size = await connection.fetchrow("SELECT count(*), coalesce(sum(pg_column_size(body)), 0) FROM series")
+            finally:
+                await connection.close()
+        self.figures["bytes per session on disk (original kept)"] = round(total / max(1, sessions))
+        self.figures["bytes per 1 Hz sample"] = round(size / max(1, chunks * 3600), 3)
+
+
+def start_up(folder: Path) -> dict[str, float]:
+    """Seconds from the command to the first answer on an initialised data directory, five times."""
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        with serving(folder, free_port()) as url:
+            httpx.get(f"{url}/readyz").raise_for_status()
+            times.append(time.perf_counter() - began)
+    return spread(times)
+
+
+def memory(folder: Path) -> float:
+    """Resident memory of the hub's own processes, MiB, PostgreSQL apart."""
+    total = 0
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            text, command = status.read_text(), status.with_name("cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in command or "multiprocessing" in command:
+            total += next((int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS")), 0) if "postgres" not in command else 0
+    return round(total / 1024, 1)
+
+
+def machine() -> dict[str, Any]:
+    return {
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(prog="make bench")
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--records", type=int, default=10_000)
+    arguments.add_argument("--workers", type=int, default=2)
+    given = arguments.parse_args()
+    described = machine()
+    with tempfile.TemporaryDirectory(prefix="kinehub-bench-") as name:
+        folder = Path(name)
+        with serving(folder, free_port(), workers=given.workers) as url:
+            bench = Bench(url, folder, given.rounds, given.records)
+            asyncio.run(_measure(bench))
+            bench.figures["memory of the hub's processes, MiB"] = memory(folder)
+        bench.figures["start to first answer, s"] = start_up(folder)
+    report = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": described, "workers": given.workers, "figures": bench.figures}
+    results = Path("bench/results")
+    results.mkdir(parents=True, exist_ok=True)
+    (results / f"{report['at'].replace(':', '')}.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
+
+async def _measure(bench: Bench) -> None:
+    await bench.prepare()
+    await bench.uploads()
+    await bench.fill()
+    await bench.pages()
+    await bench.sizes()
+
+
+if __name__ == "__main__":
+    main()
