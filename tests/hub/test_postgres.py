@@ -60,6 +60,13 @@ for attempt in (lambda: os.listdir(folder), lambda: socket.socket(socket.AF_UNIX
     except PermissionError:
         print("refused")
 """
+STRANGER = """
+import os, sys
+if os.geteuid() == 0:
+    os.setresuid(*[os.stat(sys.argv[1] + "/postgres").st_uid] * 3)
+print(os.getpid(), "runs", flush=True)
+sys.stdin.read()
+"""
 ORPHAN = """
 import os, sys
 from hub.store import launch
@@ -300,18 +307,20 @@ def test_a_second_start_right_after_the_hub_was_killed_keeps_what_was_committed(
             server.stop()
 
 
-def test_a_server_orphaned_by_its_hub_is_ended_by_the_next_start(data_dir: Path) -> None:
+def test_a_server_orphaned_by_its_hub_is_shut_down_by_the_next_start(data_dir: Path) -> None:
     with postgres.lock(data_dir):
         server = postgres.start(data_dir)
         number = keep(server.dsn)
         command = [os.fsdecode(part) for part in Path(f"/proc/{server.pid}/cmdline").read_bytes().split(b"\0")[:-1]]
         server.stop()
         owner = (data_dir / "postgres").stat()
-        orphan = subprocess.Popen([sys.executable, "-c", ORPHAN, str(owner.st_uid), str(owner.st_gid), *command], stderr=subprocess.DEVNULL)
-        with orphan:
-            eventually(lambda: "ready" in (data_dir / "postgres" / "postmaster.pid").read_text() if _has_pid_file(data_dir) else False)
+        account = [str(owner.st_uid), str(owner.st_gid)]
+        with subprocess.Popen([sys.executable, "-c", ORPHAN, *account, *command], stderr=subprocess.PIPE, text=True) as orphan:
+            eventually(lambda: _has_pid_file(data_dir) and "ready" in (data_dir / "postgres" / "postmaster.pid").read_text())
             again = postgres.start(data_dir)
-            assert orphan.wait() == 0
+            _, last_words = orphan.communicate()
+        assert "received fast shutdown request" in last_words
+        assert "database system is shut down" in last_words
         assert kept(again.dsn, number)
         again.stop()
 
@@ -334,10 +343,10 @@ def test_a_server_that_was_killed_is_not_alive_and_starts_again(data_dir: Path) 
 
 
 def test_a_backend_too_busy_to_notice_its_servers_death_does_not_block_the_next_start(data_dir: Path) -> None:
+    busy = "DO $$ BEGIN WHILE clock_timestamp() < now() + interval '1 min' LOOP END LOOP; END $$"
     with postgres.lock(data_dir):
         server = postgres.start(data_dir)
-        endless = "DO $$ BEGIN LOOP NULL; END LOOP; END $$"
-        with subprocess.Popen([server.bin_dir / "psql", "-c", endless], env=server.environment(), stderr=subprocess.DEVNULL) as client:
+        with subprocess.Popen([server.bin_dir / "psql", "-c", busy], env=server.environment(), stderr=subprocess.DEVNULL) as client:
             eventually(lambda: ask(server.dsn, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'DO%'"))
             slay(server.pid)
             again = postgres.start(data_dir)
@@ -347,13 +356,15 @@ def test_a_backend_too_busy_to_notice_its_servers_death_does_not_block_the_next_
 
 
 def test_a_number_in_a_stale_pid_file_that_is_a_strangers_by_now_harms_neither(data_dir: Path) -> None:
+    noted = data_dir / "postgres" / "postmaster.pid"
     with postgres.lock(data_dir):
         server = postgres.start(data_dir)
-        said = (data_dir / "postgres" / "postmaster.pid").read_text()
+        said = noted.read_text()
         os.kill(server.pid, signal.SIGKILL)
         eventually(lambda: not server.alive())
-        with process("import sys; sys.stdin.read()", data_dir) as stranger:
-            (data_dir / "postgres" / "postmaster.pid").write_text(said.replace(str(server.pid), str(stranger.pid), 1))
+        with process(STRANGER, data_dir) as stranger:
+            pid, _ = answer(stranger)
+            noted.write_text(said.replace(str(server.pid), str(pid), 1))
             postgres.start(data_dir).stop()
             assert stranger.poll() is None
 
