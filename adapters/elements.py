@@ -16,6 +16,7 @@ from adapters.base import AdapterError, Limits, TooLarge
 
 _BOM: Final = b"\xef\xbb\xbf"
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACES = re.compile(rb"[{}]")
 _VALUE_IN_MESSAGE = re.compile(r"Invalid (?:enum )?value '.*?'(?= - at|$)", re.DOTALL)
 _PATH = re.compile(r"(?: - at `(?P<path>[^`]*)`)?$")
 
@@ -130,10 +131,10 @@ def _repeats_in_one_object(pieces: list[bytes]) -> bool:
                 return True
             open_objects[-1].add(piece)
         elif b"{" in piece or b"}" in piece:
-            for byte in piece:
-                if byte == 0x7B:
+            for brace in _BRACES.findall(piece):
+                if brace == b"{":
                     open_objects.append(set())
-                elif byte == 0x7D:
+                else:
                     open_objects.pop()
     return False
 
