@@ -135,16 +135,20 @@ def serve(options: Options, host: str, port: int, workers: int) -> None:
 
     if settings.database_url:
         _ensure_keyring(settings, settings.database_url)
-        run(Serving(settings, settings.database_url, host, port, workers, announce, lambda: True))
+        run(Serving(settings, settings.database_url, host, port, workers, announce, lambda: True, lambda: None))
         return
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with postgres.lock(settings.data_dir):
-        server = postgres.start(settings.data_dir)
+        servers = [postgres.start(settings.data_dir)]
+
+        def revive() -> None:
+            servers[0] = postgres.start(settings.data_dir)
+
         try:
-            _ensure_keyring(settings, server.dsn)
-            run(Serving(settings, server.dsn, host, port, workers, announce, server.alive))
+            _ensure_keyring(settings, servers[0].dsn)
+            run(Serving(settings, servers[0].dsn, host, port, workers, announce, lambda: servers[0].alive(), revive))
         finally:
-            server.stop()
+            servers[0].stop()
 
 
 @cli.command("worker")

@@ -41,6 +41,7 @@ class Serving(msgspec.Struct):
     workers: int
     announce: Callable[[str], None]
     alive: Callable[[], bool]
+    revive: Callable[[], None]
 
 
 def serve(serving: Serving) -> None:
@@ -58,7 +59,8 @@ def serve(serving: Serving) -> None:
     try:
         while not stopping.wait(0.2):
             if not serving.alive():
-                raise Unavailable("PostgreSQL stopped.", advice="Start the hub again; what was acknowledged is safe.")
+                sys.stderr.write("kinehub: PostgreSQL ended; starting it again\n")
+                serving.revive()
             falls += sum(not child.is_alive() for child in children)
             if falls >= MOST_FALLS and not started.is_set():
                 raise Unavailable("The hub's workers do not start.", advice="What they said stands above.")

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from hub.intake.receipts import RejectedRow
-from hub.intake.upload import Delivery, _adapter, _decoded, _named_resident, _sorted
+from hub.intake.upload import Delivery, _adapter, _decoded, _sorted
 from hub.store.chunks import chunks
 from hub.store.ids import bucket_of, new_resident_id
 from hub.store.parties import Party
@@ -76,7 +76,9 @@ async def preview(hub: Hub, delivery: Delivery) -> Preview:
     source = _adapter(delivery)
     decoded = await _decoded(source, delivery)
     records = {id(row.record): row for row in decoded if isinstance(row, Decoded)}
-    found = await _sorted(hub, delivery, source, await _named_resident(hub, delivery), decoded)
+    async with hub.database.connection() as connection:
+        resident = await _named_resident(hub, connection, delivery)
+    found = await _sorted(hub, delivery, source, resident, decoded)
     rows = [_draft_row(draft, became, records) for draft, became in zip(found.drafts, await _becomes(hub, found.drafts), strict=True)]
     rows += [Row(row.row or 1, "pending", row.who, row.record, reason, original=row.original) for row, reason in found.pending]
     whose = {row.row: row for row in decoded}
@@ -102,8 +104,9 @@ async def _becomes(hub: Hub, drafts: Sequence[Draft]) -> list[str]:
         rows = await connection.fetch(
             "SELECT r.natural_key, r.content FROM records r JOIN unnest($1::smallint[], $2::bytea[]) AS w(bucket, token) "
             "ON r.bucket = w.bucket AND r.natural_key = w.token WHERE NOT r.deleted",
-            [bucket_of(draft.resident) for draft in drafts if draft.resident in subjects], [natural for natural, _ in tokens],
-        )  # fmt: skip
+            [bucket_of(draft.resident) for draft in drafts if draft.resident in subjects],
+            [natural for natural, _ in tokens],
+        )
     known: dict[bytes, bytes] = {row["natural_key"]: row["content"] for row in rows}
     return [_judged(natural, content, known) for natural, content in tokens]
 
@@ -132,12 +135,23 @@ async def park(hub: Hub, party: Party, account: UUID, file: File) -> UUID:
         await _discard(connection, party, account)
         await connection.execute(
             "INSERT INTO data_keys (bucket, subject, kek, erasure, wrapped, expires) VALUES ($1, $2, $3, $4, $5, $6)",
-            bucket_of(subject.id), subject.id, wrapped.kek, wrapped.erasure, wrapped.wrapped, expires,
-        )  # fmt: skip
+            bucket_of(subject.id),
+            subject.id,
+            wrapped.kek,
+            wrapped.erasure,
+            wrapped.wrapped,
+            expires,
+        )
         await connection.execute(
             "INSERT INTO pending (id, party, receipt, row, reason, subject, expires, body) VALUES ($1, $2, $3, 0, $4, $5, $6, $7)",
-            identity, party.number, account, _REASON, subject.id, expires, body,
-        )  # fmt: skip
+            identity,
+            party.number,
+            account,
+            _REASON,
+            subject.id,
+            expires,
+            body,
+        )
     return identity
 
 
@@ -146,8 +160,11 @@ async def parked(hub: Hub, party: Party, account: UUID, identity: UUID) -> File:
     async with hub.database.connection() as connection:
         row = await connection.fetchrow(
             "SELECT subject, body FROM pending WHERE id = $1 AND party = $2 AND receipt = $3 AND reason = $4 AND expires > now()",
-            identity, party.number, account, _REASON,
-        )  # fmt: skip
+            identity,
+            party.number,
+            account,
+            _REASON,
+        )
         subjects = await hub.vault.subjects(connection, [row["subject"]]) if row else {}
     if row is None or row["subject"] not in subjects:
         raise NotFound("The file is not here any more.", code="preview-gone", advice="Choose it again.")
@@ -162,11 +179,13 @@ async def discard(hub: Hub, party: Party, account: UUID) -> None:
 
 
 async def _discard(connection: Any, party: Party, account: UUID) -> None:
-    gone = await connection.fetch(
-        "DELETE FROM pending WHERE party = $1 AND receipt = $2 AND reason = $3 RETURNING subject", party.number, account, _REASON
-    )
+    gone = await connection.fetch("DELETE FROM pending WHERE party = $1 AND receipt = $2 AND reason = $3 RETURNING subject", party.number, account, _REASON)
     subjects = [row["subject"] for row in gone]
-    await connection.execute("DELETE FROM data_keys WHERE (bucket, subject) IN (SELECT * FROM unnest($1::smallint[], $2::uuid[]))", [bucket_of(subject) for subject in subjects], subjects)  # fmt: skip
+    await connection.execute(
+        "DELETE FROM data_keys WHERE (bucket, subject) IN (SELECT * FROM unnest($1::smallint[], $2::uuid[]))",
+        [bucket_of(subject) for subject in subjects],
+        subjects,
+    )
 
 
 async def waiting(hub: Hub, party: Party, receipt: UUID) -> list[Waiting]:
@@ -174,8 +193,10 @@ async def waiting(hub: Hub, party: Party, receipt: UUID) -> list[Waiting]:
     async with hub.database.connection() as connection:
         rows = await connection.fetch(
             "SELECT id, row, reason, subject, body FROM pending WHERE receipt = $1 AND party = $2 AND reason <> $3 AND expires > now() ORDER BY row",
-            receipt, party.number, _REASON,
-        )  # fmt: skip
+            receipt,
+            party.number,
+            _REASON,
+        )
         subjects = await hub.vault.subjects(connection, list({row["subject"] for row in rows}))
     found = []
     for row in rows:

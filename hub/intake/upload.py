@@ -69,12 +69,11 @@ async def take(hub: Hub, delivery: Delivery) -> tuple[int, dict[str, Any]]:
     Raises AdapterError (nothing stored), Refused, NotFound, Conflict, BadRequest.
     """
     party = delivery.party
-    resident = await _named_resident(hub, delivery)
-    fingerprint = hub.keyring.party_token(
-        party.number, b"file", hashlib.sha256(delivery.body).digest(), str(resident or "").encode(), delivery.format.encode()
-    )
-    key = hub.keyring.party_token(party.number, b"key", delivery.idempotency.encode()) if delivery.idempotency else None
-    if (first := await _repeat(hub, party, fingerprint, key)) is not None:
+    async with hub.database.connection() as connection:
+        resident = await _named_resident(hub, connection, delivery)
+        fingerprint, key = _tokens(hub, delivery, resident)
+        first = await _repeat(connection, party, fingerprint, key)
+    if first is not None:
         return 200, await _first_receipt(hub, party, first)
     source = _adapter(delivery)
     rows = await _decoded(source, delivery)
@@ -105,12 +104,18 @@ async def _first_receipt(hub: Hub, party: Party, first: UUID) -> dict[str, Any]:
     return await read_receipt(hub, party, first) | {"status": "duplicate"}
 
 
-async def _repeat(hub: Hub, party: Party, fingerprint: bytes, key: bytes | None) -> UUID | None:
-    async with hub.database.connection() as connection:
-        row = await connection.fetchrow(
-            "SELECT id, fingerprint FROM receipts WHERE party = $1 AND (file = $2 OR idempotency = $3) ORDER BY idempotency = $3 DESC NULLS LAST LIMIT 1",
-            party.number, fingerprint, key,
-        )  # fmt: skip
+def _tokens(hub: Hub, delivery: Delivery, resident: UUID | None) -> tuple[bytes, bytes | None]:
+    """Blind tokens, in the party's own space, of the whole request and of its Idempotency-Key."""
+    number, body = delivery.party.number, hashlib.sha256(delivery.body).digest()
+    fingerprint = hub.keyring.party_token(number, b"file", body, str(resident or "").encode(), delivery.format.encode())
+    return fingerprint, hub.keyring.party_token(number, b"key", delivery.idempotency.encode()) if delivery.idempotency else None
+
+
+async def _repeat(connection: Any, party: Party, fingerprint: bytes, key: bytes | None) -> UUID | None:
+    row = await connection.fetchrow(
+        "SELECT id, fingerprint FROM receipts WHERE party = $1 AND (file = $2 OR idempotency = $3) ORDER BY idempotency = $3 DESC NULLS LAST LIMIT 1",
+        party.number, fingerprint, key,
+    )  # fmt: skip
     if row is None:
         return None
     if row["fingerprint"] != fingerprint:
@@ -141,19 +146,15 @@ def _decode(source: Adapter, body: bytes, context: Context) -> list[Decoded | Re
     return rows
 
 
-async def _named_resident(hub: Hub, delivery: Delivery) -> UUID | None:
-    async with hub.database.connection() as connection:
-        if delivery.resident is not None:
-            known = await connection.fetchval(
-                "SELECT id FROM residents WHERE bucket = $1 AND id = $2", bucket_of(delivery.resident), delivery.resident
-            )
-            if known is None:
-                raise NotFound("There is no such resident.", field="resident")
-            return delivery.resident
-        if delivery.identifier is None:
-            return None
-        who = _who(*delivery.identifier)
-        (found,) = await identity.match(connection, hub.keyring, [who], str(delivery.party.id))
+async def _named_resident(hub: Hub, connection: Any, delivery: Delivery) -> UUID | None:
+    if delivery.resident is not None:
+        known = await connection.fetchval("SELECT id FROM residents WHERE bucket = $1 AND id = $2", bucket_of(delivery.resident), delivery.resident)
+        if known is None:
+            raise NotFound("There is no such resident.", field="resident")
+        return delivery.resident
+    if delivery.identifier is None:
+        return None
+    (found,) = await identity.match(connection, hub.keyring, [_who(*delivery.identifier)], str(delivery.party.id))
     if found.resident is None:
         raise NotFound("No resident of yours has this identifier.", field="identifier")
     return found.resident
@@ -286,6 +287,4 @@ def _seal_rest(hub: Hub, delivery: Delivery, receipt: ReceiptRow, upload: Upload
 def _entries(party: Party, upload: Upload) -> list[Entry]:
     receipt = f"receipt:{upload.receipt.id}" if upload.receipt else None
     residents = {draft.resident for draft in upload.drafts}
-    return [
-        Entry(actor=party.reference, action="upload", outcome="stored", resident=resident, party=party.number, rule=receipt) for resident in residents
-    ]
+    return [Entry(actor=party.reference, action="upload", outcome="stored", resident=resident, party=party.number, rule=receipt) for resident in residents]

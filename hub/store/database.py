@@ -13,7 +13,7 @@ import asyncpg
 from asyncpg import Connection
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from hub.store.keyring import Keyring
 from schemas.errors import Unavailable
@@ -32,14 +32,28 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection[Any]]:
         """An asyncpg connection from the pool, outside any transaction. Raises Unavailable when the database cannot be reached."""
+        pooled, raw = await self._live()
         try:
-            pooled = await self._engine.connect()
+            yield raw
+        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError) as error:
+            raise Unavailable("The connection to the database was lost.") from error
+        finally:
+            if raw.is_closed():
+                await pooled.invalidate()
+            await pooled.close()
+
+    async def _live(self) -> tuple[AsyncConnection, Connection[Any]]:
+        """A pooled connection that is not closed: after a restart of PostgreSQL the pool still holds dead ones."""
+        try:
+            while True:
+                pooled = await self._engine.connect()
+                raw = cast("Connection[Any]", (await pooled.get_raw_connection()).driver_connection)
+                if not raw.is_closed():
+                    return pooled, raw
+                await pooled.invalidate()
+                await pooled.close()
         except (SQLAlchemyError, OSError, asyncpg.PostgresError) as error:
             raise Unavailable("The database cannot be reached.") from error
-        try:
-            yield cast("Connection[Any]", (await pooled.get_raw_connection()).driver_connection)
-        finally:
-            await pooled.close()
 
     async def close(self) -> None:
         await self._engine.dispose()
