@@ -14,7 +14,8 @@ from schemas.records import BodyComposition, Envelope, FitnessTest, Quantity, Se
 
 _SESSION = (
     "sport", "sub_sport", "title", "elapsed_s", "timer_s", "distance_m", "energy_kcal", "hr_avg", "hr_max", "hr_min", "power_avg_w", "power_max_w",
-    "cadence_avg", "steps", "strokes", "ascent_m", "met", "rpe", "moderate_min", "vigorous_min", "pool_length_m", "indoor", "samples", "hr_samples", "gps_samples",
+    "cadence_avg", "steps", "strokes", "ascent_m", "met", "rpe", "moderate_min", "vigorous_min", "pool_length_m", "indoor", "samples",
+    "hr_samples", "gps_samples",
 )  # fmt: skip
 _DAY = (
     "date", "steps", "distance_m", "energy_kcal", "active_energy_kcal", "active_min", "moderate_min", "vigorous_min", "resting_hr", "hr_avg", "hr_max",
