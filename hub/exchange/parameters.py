@@ -75,6 +75,7 @@ class Query:
     patient:    ids that `patient`, `subject` (or the type's own compartment parameter) name; for Patient itself, `_id`
     ids:        what `_id` names, in its order
     content:    whether resources must be parsed: False when patient, `_id`, paging and order by `date` are all there is
+    total:      `none`, `estimate`, `accurate` as asked; "" = not said, then a total is given where it costs nothing
     count:      page size; 0 together with summary `count`
     elements:   top-level keys asked for; empty = all
     pairs:      the parameters that were used, for the self link; `dropped`: names that leniency left out
@@ -358,7 +359,7 @@ class _Result:
         self.resource_type = resource_type
         self.sort: tuple[Sort, ...] = ()
         self.count = DEFAULT_COUNT
-        self.total = "accurate"
+        self.total = ""
         self.summary: Summary = "false"
         self.elements: tuple[str, ...] = ()
         self.include: tuple[Include, ...] = ()

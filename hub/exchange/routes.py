@@ -391,12 +391,12 @@ async def _page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> byt
     client = who.client_id if who else "self"
     bound = reading.binding(asked, client, [(query.resource_type, ""), *query.pairs])
     place, position = reading.open_cursor(hub, bound, query.cursor) if query.cursor else (None, b"")
-    quick = not query.content and not query.ids and query.total == "none" and query.summary != "count" and query.count > 0 and _newest_first(query)
+    quick = not query.content and not query.ids and query.total in ("", "none") and query.summary != "count" and query.count > 0 and _newest_first(query)
     try:
         async with hub.database.connection() as connection:
             if quick:
                 shown, more, rules = await reading.newest(hub, connection, asked, query.resource_type, query.count, place)
-                page = Page(shown, [], None, None)
+                page = Page(shown, [], len(shown) if not (query.total or query.cursor or more) else None, None)
                 cursor = reading.seal_cursor(hub, bound, place=more) if more else ""
             else:
                 found, rules = await reading.visible(hub, connection, asked, {query.resource_type, *query.reaches})
