@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -12,7 +12,9 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub import service
 from hub.access.signin import router as signin
@@ -45,7 +47,7 @@ def application(settings: Settings, dsn: str) -> FastAPI:
         app.include_router(router)
     mount_pages(app)
     _health(app)
-    app.middleware("http")(_named)
+    app.add_middleware(Named)
     app.exception_handler(KineHubError)(_known_error)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http_error)
@@ -70,15 +72,39 @@ def _health(app: FastAPI) -> None:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _named(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-    request.state.request_id = uuid4().hex
-    response = await call(request)
-    response.headers["X-Request-Id"] = request.state.request_id
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    REQUESTS.labels(request.url.path.split("/", 2)[1][:20] if response.status_code != 404 else "other", request.method, response.status_code).inc()
-    return response
+class Named:
+    """Plain ASGI, as every request passes here: a request id, `nosniff`, and one count per door, method and status."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+                status = message["status"]
+                REQUESTS.labels(_door(scope["path"]) if status != 404 else "other", scope["method"] if scope["method"] in METHODS else "other", status).inc()
+            await send(message)
+
+        await self.app(scope, receive, named)
 
 
+def _door(path: str) -> str:
+    """The first part of a path, when it is one of ours: a label must not grow with what people type."""
+    door = path.split("/", 2)[1]
+    return door if door in DOORS else "other"
+
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+DOORS = frozenset({"fhir", "intake", "oauth", "resident", "hospital", "center", "city", "admin", "sign-in", "healthz", "readyz", "metrics", "static"})
 ISSUE_TYPES = {
     400: "invalid",
     401: "login",
@@ -97,9 +123,7 @@ ISSUE_TYPES = {
 
 def rendered(request: Request, status: int, code: str, message: str, advice: str = "", field: str = "", row: int | None = None) -> Response:
     """An error as its door speaks: OperationOutcome under /fhir, problem+json elsewhere. Never the asked id, a value or a trace."""
-    headers = (
-        {"Cache-Control": "no-store"} | ({"WWW-Authenticate": "Bearer"} if status == 401 else {}) | ({"Retry-After": "2"} if status == 503 else {})
-    )
+    headers = {"Cache-Control": "no-store"} | ({"WWW-Authenticate": "Bearer"} if status == 401 else {}) | ({"Retry-After": "2"} if status == 503 else {})
     if request.url.path.startswith("/fhir"):
         issue: dict[str, Any] = {"severity": "error", "code": ISSUE_TYPES.get(status, "exception"), "diagnostics": f"{message} {advice}".strip()}
         if field:
@@ -114,9 +138,7 @@ def rendered(request: Request, status: int, code: str, message: str, advice: str
         "field": field,
         "row": row,
     }
-    return Response(
-        orjson.dumps({key: value for key, value in problem.items() if value not in ("", None)}), status, headers, "application/problem+json"
-    )
+    return Response(orjson.dumps({key: value for key, value in problem.items() if value not in ("", None)}), status, headers, "application/problem+json")
 
 
 async def _known_error(request: Request, error: Exception) -> Response:

@@ -19,7 +19,7 @@ from hub.access.sessions import session
 from hub.exchange import reading
 from hub.exchange.capability import capability_statement, smart_configuration
 from hub.exchange.compartment import Compartment, Resource
-from hub.exchange.definitions import resource_types
+from hub.exchange.definitions import resource_types, search_parameters
 from hub.exchange.parameters import Query, parse
 from hub.exchange.search import Page, bundle, run, search_url
 from hub.exchange.shape import is_shaped, shaped
@@ -74,12 +74,7 @@ async def smart(request: Request) -> Response:
 
 async def _asking(request: Request, type_: str, letter: str) -> tuple[Caller | None, Asked]:
     """The caller and a question without its resident yet: a party by token, or a resident by their own sign-in."""
-    if (
-        "authorization" not in request.headers
-        and (signed_in := await session(request)) is not None
-        and signed_in.person
-        and signed_in.person.resident
-    ):
+    if "authorization" not in request.headers and (signed_in := await session(request)) is not None and signed_in.person and signed_in.person.resident:
         return None, Asked(resident=signed_in.person.resident, actor=f"Patient/{signed_in.person.resident}", self_access=True)
     who = await caller(request)
     require(who, type_, letter)
@@ -166,9 +161,7 @@ async def _one(hub: Hub, asked: Asked, type_: str, id_: str) -> Resource:
         disclosed = reading.resources(hub.vault.disclose(*row[:2])) if row else []
         rules = _rules(hub, row)
     one = next((resource for resource in disclosed if resource.type == type_ and resource.id == id_), None)
-    await reading.note(
-        hub, asked, f"read {type_}", "shown" if one else "nothing", rules=rules if one else (), resident=about, shown=[one] if one else []
-    )
+    await reading.note(hub, asked, f"read {type_}", "shown" if one else "nothing", rules=rules if one else (), resident=about, shown=[one] if one else [])
     if one is None:
         raise _NotHere
     return one
@@ -243,15 +236,9 @@ async def everything(request: Request, id_: str) -> Response:
         cursor = reading.seal_cursor(hub, bound, position=str(start + wanted.count).encode())
         kept = "".join(f"{name}={text}&" for name, text in pairs if name != "_cursor")
         links.append({"relation": "next", "url": f"{base}/Patient/{id_}/$everything?{kept}_cursor={cursor}"})
-    entries = [
-        b'{"fullUrl":' + orjson.dumps(f"{base}/{one.type}/{one.id}") + b',"resource":' + one.raw + b',"search":{"mode":"match"}}' for one in page
-    ]
+    entries = [b'{"fullUrl":' + orjson.dumps(f"{base}/{one.type}/{one.id}") + b',"resource":' + one.raw + b',"search":{"mode":"match"}}' for one in page]
     return _fhir(
-        b'{"resourceType":"Bundle","type":"searchset","total":%d,"link":' % len(shown)
-        + orjson.dumps(links)
-        + b',"entry":['
-        + b",".join(entries)
-        + b"]}"
+        b'{"resourceType":"Bundle","type":"searchset","total":%d,"link":' % len(shown) + orjson.dumps(links) + b',"entry":[' + b",".join(entries) + b"]}"
     )
 
 
@@ -332,9 +319,7 @@ async def _search(request: Request, type_: str, pairs: list[tuple[str, str]], *,
     resident = await _subject(hub, who, asked, query)
     if resident is None:
         await reading.note(hub, asked, f"search {type_}", "nothing", resident=NOBODY)
-        return _fhir(
-            bundle(query, Page([], [], 0 if query.total != "none" or query.summary == "count" else None, None), search_url(query, withheld=WITHHELD))
-        )
+        return _fhir(bundle(query, Page([], [], 0 if query.total != "none" or query.summary == "count" else None, None), search_url(query, withheld=WITHHELD)))
     asked = msgspec.structs.replace(asked, resident=resident)
     return _fhir(await _page(hub, who, asked, query))
 
@@ -351,13 +336,20 @@ async def _subject(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> 
         found = split(named[0])
         return found[0] if found and found[1] == -1 and await _exists(hub, found[0]) else None
     tokens = [token for name in WITHHELD for token in query.tokens(name)]
-    if query.ids and not tokens:
-        return await _resident_of_ids(hub, query.ids)
+    if (ids := query.ids or _referenced(query)) and not tokens:
+        return await _resident_of_ids(hub, ids)
     if not tokens:
         raise BadRequest(
             f"A search over {query.resource_type} needs a patient.", field="patient", advice="Name it with patient=, or search Patient by identifier."
         )
     return await _identified(hub, who, tokens)
+
+
+def _referenced(query: Query) -> list[str]:
+    """Ids of resources that reference parameters name (`Provenance?target=Observation/…`): they too say whose compartment it is."""
+    known = search_parameters(query.resource_type)
+    clauses = [clause for clause in query.clauses if clause.code in known and known[clause.code].type == "reference" and not clause.modifier]
+    return [text.rpartition("/")[2] for clause in clauses for text in clause.texts]
 
 
 async def _exists(hub: Hub, resident: UUID) -> bool:

@@ -270,6 +270,23 @@ def test_a_patient_is_found_by_identifier_in_a_post_and_never_in_a_url(hub_url: 
     run(work())
 
 
+def test_provenance_is_found_by_its_target_and_goes_along_as_a_reverse_include(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            _, hospital, resident = await filled(city)
+            await city.grant(resident, hospital)
+            one = sorted(await city.shown(hospital, resident))[0]
+            found = (await city.get(hospital, "Provenance", target=f"Observation/{one}")).json()
+            assert [entry["resource"]["resourceType"] for entry in found["entry"]] == ["Provenance"]
+            both = (await city.get(hospital, "Observation", _id=one, _revinclude="Provenance:target")).json()
+            assert sorted((entry["resource"]["resourceType"], entry["search"]["mode"]) for entry in both["entry"]) == [
+                ("Observation", "match"),
+                ("Provenance", "include"),
+            ]
+
+    run(work())
+
+
 def test_everything_holds_what_searches_show(hub_url: str, tmp_path: Path) -> None:
     async def work() -> None:
         async with a_city(hub_url, tmp_path) as city:
