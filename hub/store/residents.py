@@ -130,7 +130,7 @@ async def save_consent(
     hub.vault.forget(resident)
     async with hub.database.connection() as connection:
         await connection.execute(
-            "UPDATE outbox SET status = 'owed', next_at = now(), reason = NULL WHERE bucket = $1 AND resident = $2 AND status = 'suppressed'",
+            "UPDATE outbox SET status = 'owed', attempts = 0, next_at = now(), reason = NULL WHERE bucket = $1 AND resident = $2 AND status = 'suppressed'",
             bucket_of(resident), resident,
         )  # fmt: skip
     return str(identity)
