@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from hub.intake.receipts import RejectedRow
-from hub.intake.upload import Delivery, _adapter, _decoded, _sorted
+from hub.intake.upload import Delivery, _adapter, _decoded, _named_resident, _sorted
 from hub.store.chunks import chunks
 from hub.store.ids import bucket_of, new_resident_id
 from hub.store.parties import Party

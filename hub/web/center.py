@@ -6,7 +6,7 @@ read into memory and never touches a disk.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime, time
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from adapters.base import Limits
@@ -35,7 +35,7 @@ from hub.web.history import ZONE
 from hub.web.locales import say
 from hub.web.pages import Page, download, pages_of, see
 from schemas.errors import AdapterError, BadRequest, NotFound, Refused, TooLarge, Unauthenticated
-from schemas.records import Who
+from schemas.records import Envelope, Who
 
 router = APIRouter(prefix="/center", route_class=Page)
 
@@ -63,9 +63,11 @@ async def _home(request: Request, person: Person, party: Party, error: str = "",
     now = today_in(zone)
     async with hub_of(request).database.connection() as connection:
         rows = await connection.fetch(
-            "SELECT id, created, format, status, cardinality(records) AS taken, (SELECT count(*) FROM pending p WHERE p.receipt = r.id AND p.expires > now()) AS waiting "
-            "FROM receipts r WHERE party = $1 ORDER BY created DESC LIMIT 8", party.number,
-        )  # fmt: skip
+            "SELECT id, created, format, status, cardinality(records) AS taken, "
+            "(SELECT count(*) FROM pending p WHERE p.receipt = r.id AND p.expires > now()) AS waiting "
+            "FROM receipts r WHERE party = $1 ORDER BY created DESC LIMIT 8",
+            party.number,
+        )
         today = await connection.fetchval(
             "SELECT count(*) FROM receipts WHERE party = $1 AND created >= $2", party.number, datetime.combine(now.date(), time(), tzinfo=zone)
         )
@@ -109,6 +111,13 @@ async def _form(request: Request) -> tuple[dict[str, str], File | None]:
         form = await _InMemory(request.headers, _limited(request), max_files=1, max_fields=4).parse()
     except MultiPartException:
         raise BadRequest("The form cannot be read.", field="file") from None
+    try:
+        return await _read(form)
+    finally:
+        await form.close()
+
+
+async def _read(form: FormData) -> tuple[dict[str, str], File | None]:
     fields = {name: value for name, value in form.items() if isinstance(value, str)}
     upload = form.get("file")
     if not isinstance(upload, UploadFile):
@@ -117,7 +126,7 @@ async def _form(request: Request) -> tuple[dict[str, str], File | None]:
     return fields, File(name, await upload.read())
 
 
-async def _limited(request: Request) -> AsyncIterator[bytes]:
+async def _limited(request: Request) -> AsyncGenerator[bytes, None]:
     limit, size = Limits().bytes + 64 * 1024, 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -134,10 +143,11 @@ async def look(request: Request, file_id: UUID) -> Response:
     file = await parked(hub, party, person.account, file_id)
     found = await preview(hub, _delivery(party, file))
     zone = ZoneInfo(party.zone or ZONE)
-    rows = [row for row in found.rows if row.becomes in ("rejected", "pending") or (row.record and row.record.flags)]
+    rows = sorted((row for row in found.rows if row.becomes in _ORDER or _notable(row)), key=lambda row: _ORDER.get(row.becomes, len(_ORDER)))
+    plain = [row for row in found.rows if row.becomes not in _ORDER and not _notable(row)]
     return pages_of(request).render(
         request, "preview.html", person=person, party=party, file=file, file_id=file_id, preview=found, zone=party.zone or ZONE, now=today_in(zone),
-        rows=[_shown(row, zone) for row in rows[:SHOWN]], more=max(len(rows) - SHOWN, 0), accepted=[_shown(row, zone) for row in found.rows if row not in rows][:SHOWN],
+        rows=[_shown(row, zone) for row in rows[:SHOWN]], more=max(len(rows) - SHOWN, 0), accepted=[_shown(row, zone) for row in plain[:SHOWN]],
         taken=found.count("new", "changed"), pending=found.count("pending"), rejected=found.count("rejected"), known=found.count("known"),
     )  # fmt: skip
 
@@ -146,31 +156,30 @@ def _shown(row: Row, zone: ZoneInfo) -> dict[str, Any]:
     """One row of the preview's table."""
     shown = {"cell": str(row.row), "who": _member(row.who), "what": "", "line": "", "advice": "", "state": row.becomes}
     if row.rejected:
-        said = faults.row(row.rejected, _value(row))
+        said = faults.row(row.rejected, row.original, row.record)
         return shown | {"cell": row.rejected.cell or str(row.row), "what": said.wrong, "advice": said.advice}
     if row.becomes == "pending":
         said = faults.waiting(row.reason)
         return shown | {"what": said.wrong, "advice": said.advice, "line": _line(row, zone)}
-    flags = [words.flag(flag.code) for flag in row.record.flags] if row.record else []
-    return shown | {
-        "what": _line(row, zone),
-        "advice": "；".join(dict.fromkeys(flags)),
-        "state": "warned" if flags and row.becomes != "known" else row.becomes,
-    }
+    flags = _notable(row)
+    return shown | {"what": _line(row, zone), "advice": "；".join(flags), "state": "warned" if flags and row.becomes != "known" else row.becomes}
+
+
+_ORDER = {"rejected": 0, "pending": 1}
+
+
+def _notable(row: Row) -> list[str]:
+    """What staff should know of a row that is taken: its flags, but for those that every file of this kind has."""
+    flags = row.record.flags if row.record else []
+    return list(dict.fromkeys(words.flag(flag.code) for flag in flags if flag.code not in words.ROUTINE))
 
 
 def _line(row: Row, zone: ZoneInfo) -> str:
-    if row.record is None:
-        return ""
-    return f"{local(row.record.start, zone):%m-%d %H:%M} {words.line(row.record)}"
+    return _at(row.record, zone) if row.record else ""
 
 
-def _value(row: Row) -> object:
-    """The value that was not accepted, where the row was decoded and it is a plain number."""
-    if row.record is None or row.rejected is None:
-        return None
-    value = getattr(row.record, row.rejected.field, None)
-    return words.number(value) if isinstance(value, (int, float)) else None
+def _at(record: Envelope, zone: ZoneInfo) -> str:
+    return f"{local(record.start, zone):%m-%d %H:%M} {words.line(record)}"
 
 
 def _member(who: Who | None) -> str:
@@ -201,20 +210,17 @@ async def rejected(request: Request, file_id: UUID) -> Response:
     hub = hub_of(request)
     file = await parked(hub, party, person.account, file_id)
     found = await preview(hub, _delivery(party, file))
-    return download(
-        tables.encoded(_with_errors(found)), f"{file.name.rpartition('.')[0] or file.name}-{say('要改的行')}.csv", "text/csv; charset=utf-8"
-    )
+    return download(tables.encoded(_with_errors(found)), f"{file.name.rpartition('.')[0] or file.name}-{say('要改的行')}.csv", "text/csv; charset=utf-8")
 
 
 def _with_errors(found: Preview) -> Sequence[Sequence[object]]:
     rows = [row for row in found.rows if row.rejected or row.becomes == "pending"]
     originals = [faults.cells(row.original) for row in rows]
     heads = list(dict.fromkeys(head for cells in originals for head in cells))
-    said = [faults.row(row.rejected, _value(row)) if row.rejected else faults.waiting(row.reason) for row in rows]
+    said = [faults.row(row.rejected, row.original, row.record) if row.rejected else faults.waiting(row.reason) for row in rows]
     places = [(row.rejected.cell if row.rejected else None) or row.row for row in rows]
     table = [
-        [*(cells.get(head, "") for head in heads), place, words_.wrong, words_.advice]
-        for cells, place, words_ in zip(originals, places, said, strict=True)
+        [*(cells.get(head, "") for head in heads), place, words_.wrong, words_.advice] for cells, place, words_ in zip(originals, places, said, strict=True)
     ]
     return [[*heads, say("单元格"), say("错误"), say("怎么办")], *table]
 
@@ -229,10 +235,18 @@ async def receipt_page(request: Request, receipt: UUID, file: UUID | None = None
     waits = await waiting(hub, party, receipt)
     said = [(row, faults.row(row)) for row in msgspec.convert(found["rejected"], list[RejectedRow])]
     return pages_of(request).render(
-        request, "receipt.html", person=person, party=party, receipt=found, created=datetime.fromisoformat(found["created"]).astimezone(zone), file=file, rejected=said,
-        waits=[(wait, _member(wait.who), f"{local(wait.record.start, zone):%m-%d %H:%M} {words.line(wait.record)}", faults.waiting(wait.reason)) for wait in waits],
-        error=faults.FILES["no-such-member"] if error == "member" else "", now=today_in(zone),
-    )  # fmt: skip
+        request,
+        "receipt.html",
+        person=person,
+        party=party,
+        receipt=found,
+        created=datetime.fromisoformat(found["created"]).astimezone(zone),
+        file=file,
+        rejected=said,
+        waits=[(wait, _member(wait.who), _at(wait.record, zone), faults.waiting(wait.reason)) for wait in waits],
+        error=faults.FILES["no-such-member"] if error == "member" else "",
+        now=today_in(zone),
+    )
 
 
 @router.post("/receipts/{receipt}/pending/{row}")

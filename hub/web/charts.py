@@ -17,9 +17,9 @@ _WIDTH, _HEIGHT, _FOOT, _HEAD = 440, 118, 18, 14
 def column(value: float, most: float, height: int = 84) -> Markup:
     """One bar as high as its value, at least a line, for a row of columns with text above and below."""
     tall = max(round(height * value / most), 3) if most else 3
-    return Markup(
-        '<svg class="column" width="100%" height="{0}" aria-hidden="true" focusable="false"><rect width="100%" height="{0}" rx="6"/></svg>'
-    ).format(tall)
+    return Markup('<svg class="column" width="100%" height="{0}" aria-hidden="true" focusable="false"><rect width="100%" height="{0}" rx="6"/></svg>').format(
+        tall
+    )
 
 
 def bars(weeks: Sequence[Week]) -> Markup:
@@ -29,7 +29,7 @@ def bars(weeks: Sequence[Week]) -> Markup:
     every = max(len(weeks) // 4, 1)
     parts = [_bar(week, number, step, most, number == len(weeks) - 1) for number, week in enumerate(weeks)]
     labels = [_label(week, number, step, len(weeks)) for number, week in enumerate(weeks) if number % every == 0 and number < len(weeks) - 1]
-    labels.append(_text((len(weeks) - 0.5) * step, _HEIGHT - 5, say("本周"), "middle" if len(weeks) < 20 else "end", "axis"))
+    labels.append(_text(_WIDTH - step * 0.14, _HEIGHT - 5, say("本周"), "end", "axis"))
     goal = _y(GOAL_MIN, most)
     line = Markup('<line class="goal" x1="0" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(_WIDTH, goal, goal)
     return _svg([*parts, line, _text(0, goal - 4, str(GOAL_MIN), "start", "goal-text"), *labels], _HEIGHT)
@@ -45,9 +45,7 @@ def _bar(week: Week, number: int, step: float, most: float, running: bool) -> Ma
 
 
 def _label(week: Week, number: int, step: float, count: int) -> Markup:
-    return _text(
-        number * step if count > 20 else (number + 0.5) * step, _HEIGHT - 5, dates.short(week.monday), "start" if count > 20 else "middle", "axis"
-    )
+    return _text(number * step if count > 20 else (number + 0.5) * step, _HEIGHT - 5, dates.short(week.monday), "start" if count > 20 else "middle", "axis")
 
 
 def _y(value: float, most: float) -> float:

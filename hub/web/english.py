@@ -63,8 +63,10 @@ ENGLISH: dict[str, str] = {
     "城市管理": "City",
     "管理员": "Administrator",
     "通行密钥": "Passkeys",
-    "有 %(n)d 把。登录时用指纹、面容或屏幕锁，不用记密码。": "You have %(n)d. Sign in with fingerprint, face or screen lock; no password to remember.",
-    "还没有。加一把以后，登录用指纹、面容或屏幕锁，不用记密码。": "None yet. With one you sign in by fingerprint, face or screen lock; no password to remember.",
+    "有 %(n)d 把。登录时用指纹、面容或屏幕锁，不用记密码。": ("You have %(n)d. Sign in with fingerprint, face or screen lock; no password to remember."),
+    "还没有。加一把以后，登录用指纹、面容或屏幕锁，不用记密码。": (
+        "None yet. With one you sign in by fingerprint, face or screen lock; no password to remember."
+    ),
     "在这台设备上加一把": "Add one on this device",
     "加好了，下次可以用它登录。": "Added. You can sign in with it next time.",
     "退出登录": "Sign out",
@@ -79,7 +81,7 @@ ENGLISH: dict[str, str] = {
     "每周运动分钟": "Minutes of exercise a week",
     "哪一周": "Week",
     "%(day)s起": "from %(day)s",
-    "还没有记录。到健康小屋测一次，或在健身中心登记一次，就会出现在这里。": "No records yet. Visit a health kiosk or a fitness centre, and they appear here.",
+    "还没有记录。到健康小屋测一次，或在健身中心登记一次，就会出现在这里。": ("No records yet. Visit a health kiosk or a fitness centre, and they appear here."),
     "看全部记录": "See all records",
     "谁能看": "Who may see it",
     "看：%(kinds)s": "Sees: %(kinds)s",
@@ -93,7 +95,9 @@ ENGLISH: dict[str, str] = {
     "谁看过": "Who looked",
     "全部查看记录": "Everyone who looked",
     "我要停止": "How to stop",
-    "一按就停，随时可以再打开。停止以后，别人马上看不到。停止不影响您去健身、去看病。": "One tap stops it, and you can open it again at any time. From then on nobody sees anything. It changes nothing about your training or your treatment.",
+    "一按就停，随时可以再打开。停止以后，别人马上看不到。停止不影响您去健身、去看病。": (
+        "One tap stops it, and you can open it again at any time. From then on nobody sees anything. It changes nothing about your training or your treatment."
+    ),
     "全部停止": "Stop everything",
     "下载我的记录": "Download my records",
     "记录有错？请记下日期，打 12345 或到健康小屋改正。": "Something wrong? Note the date, and call 12345 or visit a kiosk to correct it.",
@@ -108,7 +112,9 @@ ENGLISH: dict[str, str] = {
     "已挡住": "blocked",
     "还没有别人看过。": "Nobody has looked yet.",
     "为了：%(why)s": "For: %(why)s",
-    "谁、什么时候、为了什么，看了或想看您的记录，都在这里，谁也改不了。": "Who saw or tried to see your records, when and what for. Nobody can change this list.",
+    "谁、什么时候、为了什么，看了或想看您的记录，都在这里，谁也改不了。": (
+        "Who saw or tried to see your records, when and what for. Nobody can change this list."
+    ),
     "回到最新": "Back to the newest",
     "更早的": "Earlier",
     "您自己": "You",
@@ -147,12 +153,16 @@ ENGLISH: dict[str, str] = {
     "请至少选一样。": "Please choose at least one.",
     "可以选几样；没选的，对方看不到。": "Choose as many as you like; what you do not choose stays hidden.",
     "更私密的，要您一样一样单独同意": "More private: each needs your own separate yes",
-    "这些会说出您去过哪里、得过什么病。不确定就不选，以后随时可以加。": "These tell where you were and what illness you had. If unsure, leave them; you can add them at any time.",
+    "这些会说出您去过哪里、得过什么病。不确定就不选，以后随时可以加。": (
+        "These tell where you were and what illness you had. If unsure, leave them; you can add them at any time."
+    ),
     "更私密的": "More private",
     "下一步：看多久": "Next: how long",
     "上一步": "Back",
     "请您念一遍，对了再按同意": "Read it through; agree only if it is right",
-    "我同意%(who)s为了%(why)s，从今天起到 %(day)s，看我的%(kinds)s。我随时可以停止。": "I agree that %(who)s, for %(why)s, from today until %(day)s, may see my: %(kinds)s. I can stop this at any time.",
+    "我同意%(who)s为了%(why)s，从今天起到 %(day)s，看我的%(kinds)s。我随时可以停止。": (
+        "I agree that %(who)s, for %(why)s, from today until %(day)s, may see my: %(kinds)s. I can stop this at any time."
+    ),
     "同意，到 %(day)s": "I agree, until %(day)s",
     "换一个期限": "Another length of time",
     "不同意也不影响您健身、看病。": "Saying no changes nothing about your training or your treatment.",
@@ -160,11 +170,16 @@ ENGLISH: dict[str, str] = {
     "找患者": "Find a patient",
     "本院编号": "Our own number",
     "打开": "Open",
-    "号码不会出现在网址里。每次查看都有记录，居民可见。": "The number never appears in the address. Every look is recorded, and the resident sees it.",
+    "号码不会出现在网址里。每次查看都有记录，居民可见。": ("The number never appears in the address. Every look is recorded, and the resident sees it."),
     "没有可以显示的": "Nothing to show",
     "没有可以显示给您的记录": "There is nothing that may be shown to you",
-    "只有居民同意给本院看的，才会显示。这里不说明有没有这个人、有没有记录。": "Only what a resident agreed to share with this hospital is shown. This page does not say whether there is such a person or any record.",
-    "如果患者在您面前，请他在手机或健康小屋里打开“让别人看”，选本院；同意后立刻可以看到。": "If the patient is with you, ask them to open “Let someone see” on their phone or at a kiosk and choose this hospital; it shows at once after they agree.",
+    "只有居民同意给本院看的，才会显示。这里不说明有没有这个人、有没有记录。": (
+        "Only what a resident agreed to share with this hospital is shown. This page does not say whether there is such a person or any record."
+    ),
+    "如果患者在您面前，请他在手机或健康小屋里打开“让别人看”，选本院；同意后立刻可以看到。": (
+        "If the patient is with you, ask them to open “Let someone see” on their phone or at a kiosk and choose this "
+        "hospital; it shows at once after they agree."
+    ),
     "此次查看已记录。": "This look has been recorded.",
     "换一位": "Another patient",
     "运动病历": "Exercise history",
@@ -208,7 +223,7 @@ ENGLISH: dict[str, str] = {
     "改善": "better",
     "上升": "up",
     "数据旧": "old data",
-    "本周 %(n)d 分钟，低于近 4 周平均；本周还有 %(left)d 天。": "%(n)d minutes this week, below the mean of the last 4 weeks; %(left)d days of it are left.",
+    "本周 %(n)d 分钟，低于近 4 周平均；本周还有 %(left)d 天。": ("%(n)d minutes this week, below the mean of the last 4 weeks; %(left)d days of it are left."),
     "近 4 周比本人基线多 %(p)d %%。": "The last 4 weeks are %(p)d %% above own baseline.",
     "近 4 周比本人基线少 %(p)d %%。": "The last 4 weeks are %(p)d %% below own baseline.",
     "收缩压 %(weeks)d 周降 %(n)d。": "Systolic pressure fell by %(n)d in %(weeks)d weeks.",
@@ -218,7 +233,7 @@ ENGLISH: dict[str, str] = {
     "体质测定": "Fitness test",
     "这次": "Now",
     "上次": "Before",
-    "只显示居民同意给您看的。此次查看已记录，居民可见。": "Only what the resident shares with you. This look has been recorded, and the resident sees it.",
+    "此次查看已记录，居民可见。": ("This look has been recorded, and the resident sees it."),
     "时长（分钟）": "Duration (min)",
     "距离（米）": "Distance (m)",
     "最高心率": "Highest HR",
@@ -233,7 +248,10 @@ ENGLISH: dict[str, str] = {
     "收下，拿回执": "Take it, get a receipt",
     "选一个文件": "Choose a file",
     "把文件拖到这里，或按这里选文件": "Drop a file here, or press here to choose one",
-    "课程登记表（Excel、CSV），手表和器械的 FIT、TCX、GPX，小屋的 HL7。先看一遍，按“收下”才保存；重复传不会重复记。": "Session lists (Excel, CSV), FIT, TCX and GPX of watches and machines, HL7 of kiosks. Nothing is stored before you press “Take”; sending again never doubles.",
+    "课程登记表（Excel、CSV），手表和器械的 FIT、TCX、GPX，小屋的 HL7。先看一遍，按“收下”才保存；重复传不会重复记。": (
+        "Session lists (Excel, CSV), FIT, TCX and GPX of watches and machines, HL7 of kiosks. Nothing is stored before "
+        "you press “Take”; sending again never doubles."
+    ),
     "最近的回执": "Latest receipts",
     "收下": "Taken",
     "等确认": "Waiting",
@@ -259,7 +277,7 @@ ENGLISH: dict[str, str] = {
     "还有 %(n)d 行没有显示，在下载的文件里。": "%(n)d more rows are in the download.",
     "没有问题的 %(n)d 行": "%(n)d rows without a question",
     "没有问题的行": "Rows without a question",
-    "要确认的 %(n)d 行会封存 30 天等您确认是谁，过期自动删除。": "%(n)d rows wait sealed for 30 days until you say whose they are, then they are deleted.",
+    "要确认的 %(n)d 行会封存 30 天等您确认是谁，过期自动删除。": ("%(n)d rows wait sealed for 30 days until you say whose they are, then they are deleted."),
     "没有按“收下”之前什么都没有保存；这个文件一小时后自动删除。": "Nothing is stored before you press “Take”; this file is deleted after an hour.",
     "下载带错误列的行": "Download the rows with their errors",
     "收下 %(n)d 行": "Take %(n)d rows",
@@ -298,8 +316,12 @@ ENGLISH: dict[str, str] = {
     "待送": "Owed",
     "送达": "Delivered",
     "没送成": "Failed",
-    "登记机构、账号和居民用命令 kinehub；这里看不到任何居民的数据。": "Organizations, accounts and residents are registered with the command kinehub; no resident’s data is seen here.",
+    "登记机构、账号和居民用命令 kinehub；这里看不到任何居民的数据。": (
+        "Organizations, accounts and residents are registered with the command kinehub; no resident’s data is seen here."
+    ),
     "城市和街道": "City and streets",
     "您管理的地区：%(area)s。": "Your area: %(area)s.",
-    "汇总数字还没有开放。开放以后只有汇总，人数少的格子不显示，永远看不到个人。": "Aggregate figures are not open yet. They will be aggregates only, with small cells hidden, and never a person.",
+    "汇总数字还没有开放。开放以后只有汇总，人数少的格子不显示，永远看不到个人。": (
+        "Aggregate figures are not open yet. They will be aggregates only, with small cells hidden, and never a person."
+    ),
 }

@@ -13,6 +13,7 @@ from hub.intake.receipts import RejectedRow
 from hub.web import words
 from hub.web.locales import LANGUAGE, say
 from schemas.measures import MEASURES
+from schemas.records import Envelope
 from schemas.rules import DAY_BOUNDS, SESSION_BOUNDS
 
 ROWS: dict[str, tuple[str, str]] = {
@@ -70,16 +71,27 @@ class Words(NamedTuple):
     advice: str
 
 
-def row(found: RejectedRow, value: object = None) -> Words:
+def row(found: RejectedRow, original: bytes | None = None, record: Envelope | None = None) -> Words:
     """A rejected row in words: field and value, what is wrong, what to do, and a suggestion where the adapter has one."""
+    value = _value(found.field, cells(original), record)
     if LANGUAGE.get() == "en" and found.code not in ("out-of-range",):
-        return Words(f"{words.field(found.field)}: {found.message}" if found.field else found.message, found.advice)
+        subject = " ".join(filter(None, (words.field(found.field) if found.field else "", value)))
+        return Words(f"{subject}: {found.message}" if subject else found.message, suggestion(found.advice) or found.advice)
     wrong, advice = ROWS.get(found.code, (found.message, found.advice))
-    subject = " ".join(filter(None, (words.field(found.field) if found.field else "", str(value) if value not in (None, "") else "")))
+    subject = " ".join(filter(None, (words.field(found.field) if found.field else "", value)))
     limits = _bounds(found.field) if found.code == "out-of-range" else None
     if limits:
         advice = say("%(field)s应在 %(low)s 到 %(high)s 之间。", field=words.field(found.field), low=limits[0], high=limits[1])
     return Words("：".join(filter(None, (subject, say(wrong)))), " ".join(filter(None, (say(advice), suggestion(found.advice)))))
+
+
+def _value(field: str, row: dict[str, str], record: Envelope | None) -> str:
+    """What the row says for the field: the cell under its header, or a decoded number."""
+    stem = field.rpartition(".")[2]
+    label = words.FIELDS[stem][0].partition("（")[0] if stem in words.FIELDS else MEASURES[stem].zh if stem in MEASURES else ""
+    found = next((text for head, text in row.items() if label and head.startswith(label)), "")
+    decoded = getattr(record, stem, None)
+    return found[:40] or (words.number(decoded) if isinstance(decoded, (int, float)) else "")
 
 
 def suggestion(advice: str) -> str:

@@ -23,12 +23,16 @@ from schemas.errors import BadRequest
 router = APIRouter(prefix="/resident/grants", route_class=Page)
 
 TERMS: dict[str, tuple[str, str]] = {
-    "day": ("只今天", "today only"), "month": ("一个月", "one month"), "half": ("半年", "half a year"), "year": ("一年", "one year"), "five": ("五年", "five years"),
-}  # fmt: skip
+    "day": ("只今天", "today only"),
+    "month": ("一个月", "one month"),
+    "half": ("半年", "half a year"),
+    "year": ("一年", "one year"),
+    "five": ("五年", "five years"),
+}
 """How long a grant can last; a year unless chosen, five at most."""
 
 SHOWN = 6
-Kinds = Annotated[list[str], Query(alias="kind", max_length=20)]
+Kinds = Annotated[list[str] | None, Query(alias="kind", max_length=20)]
 
 
 def last_day(term: str, today: date) -> date:
@@ -50,8 +54,14 @@ def _months_on(day: date, months: int) -> date:
 
 
 @router.get("/new")
-async def new(request: Request, to: Annotated[str, Query(max_length=80)] = "", term: Annotated[str, Query(max_length=8)] = "year",
-              find: Annotated[str, Query(max_length=60)] = "", asked: Annotated[str, Query(max_length=1)] = "", kind: Kinds = []) -> Response:  # noqa: B006 - FastAPI copies it  # fmt: skip
+async def new(
+    request: Request,
+    to: Annotated[str, Query(max_length=80)] = "",
+    term: Annotated[str, Query(max_length=8)] = "year",
+    find: Annotated[str, Query(max_length=60)] = "",
+    asked: Annotated[str, Query(max_length=1)] = "",
+    kind: Kinds = None,
+) -> Response:
     """The screen that comes next, from what is chosen so far."""
     person, resident = await resident_of(request)
     hub = hub_of(request)
@@ -61,7 +71,7 @@ async def new(request: Request, to: Annotated[str, Query(max_length=80)] = "", t
     if chosen is None:
         found = [receiver for receiver in everyone if find.strip().casefold() in receiver.party.name.casefold()]
         return render(request, "grant_who.html", person=person, receivers=found[:SHOWN], more=len(found) > SHOWN, find=find)
-    bits = sharing.bits(kind)
+    bits = sharing.bits(kind or [])
     if not bits:
         return render(
             request,
@@ -76,9 +86,17 @@ async def new(request: Request, to: Annotated[str, Query(max_length=80)] = "", t
     today = today_in(await history.zone_of(hub, resident)).date()
     codes = codes_of(int(bits))
     return render(
-        request, "grant_long.html", person=person, receiver=chosen, codes=codes, term=term, until=last_day(term, today), today=today,
-        terms=[(name, words, last_day(name, today), _link(chosen, codes, name)) for name, words in TERMS.items()], back=_link(chosen, [], ""),
-    )  # fmt: skip
+        request,
+        "grant_long.html",
+        person=person,
+        receiver=chosen,
+        codes=codes,
+        term=term,
+        until=last_day(term, today),
+        today=today,
+        terms=[(name, words, last_day(name, today), _link(chosen, codes, name)) for name, words in TERMS.items()],
+        back=_link(chosen, [], ""),
+    )
 
 
 def _link(receiver: Receiver, codes: list[str], term: str) -> str:

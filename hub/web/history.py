@@ -52,9 +52,7 @@ def own(resident: UUID) -> Asked:
     return Asked(resident=resident, actor=f"Patient/{resident}", self_access=True)
 
 
-async def read(
-    hub: Hub, asked: Asked, *, kinds: Sequence[str] = KINDS, since: datetime | None = None, after: Place | None = None, most: int = MOST
-) -> History:
+async def read(hub: Hub, asked: Asked, *, kinds: Sequence[str] = KINDS, since: datetime | None = None, after: Place | None = None, most: int = MOST) -> History:
     """Up to `most` records, newest first. A resident who does not exist has none, like one who has not agreed."""
     found: list[Disclosed] = []
     async with hub.database.connection() as connection:

@@ -110,10 +110,17 @@ def _uuid(text: str) -> UUID | None:
 
 async def _note(hub: Hub, person: Person, resident: UUID | None, party: Party, count: int, rules: Sequence[str]) -> None:
     """One entry for one look, the same whether there is such a resident or not."""
-    await hub.trail.note(Entry(
-        actor=f"Account/{person.account}", action="read", outcome="success" if count else "refused", resident=resident, party=party.number, purpose=PURPOSE,
-        rule=rules[0] if rules else None,
-    ))  # fmt: skip
+    await hub.trail.note(
+        Entry(
+            actor=f"Account/{person.account}",
+            action="read",
+            outcome="success" if count else "refused",
+            resident=resident,
+            party=party.number,
+            purpose=PURPOSE,
+            rule=rules[0] if rules else None,
+        )
+    )
 
 
 def asked_by(resident: UUID, party: Party, purpose: str) -> Asked:
@@ -133,11 +140,22 @@ async def view(hub: Hub, resident: UUID, party: Party, purpose: str, weeks: int)
     pairs = [(one.record, one.source) for one in found.seen]
     sessions = [one for one in found.seen if isinstance(one.record, Session)]
     return {
-        "who": who, "seen": found.seen, "now": now, "zone": zone, "weeks": weeks, "windows": WINDOWS, "goal": activity.GOAL_MIN,
-        "summary": history.summary(found.seen, zone, now.date(), weeks), "heart": activity.trend(activity.resting_heart_rate(pairs, zone), now, window),
-        "pressure": activity.trend(activity.blood_pressure(pairs, zone), now, window), "sessions": _rows(sessions[:SHOWN], sessions, zone),
-        "session_count": len(sessions), "tests": _tests(found.seen, zone), "last": _last(found.seen, zone, now), "party": party,
-    }, found.rules  # fmt: skip
+        "who": who,
+        "seen": found.seen,
+        "now": now,
+        "zone": zone,
+        "weeks": weeks,
+        "windows": WINDOWS,
+        "goal": activity.GOAL_MIN,
+        "summary": history.summary(found.seen, zone, now.date(), weeks),
+        "heart": activity.trend(activity.resting_heart_rate(pairs, zone), now, window),
+        "pressure": activity.trend(activity.blood_pressure(pairs, zone), now, window),
+        "sessions": _rows(sessions[:SHOWN], sessions, zone),
+        "session_count": len(sessions),
+        "tests": _tests(found.seen, zone),
+        "last": _last(found.seen, zone, now),
+        "party": party,
+    }, found.rules
 
 
 def _rows(shown: Sequence[Seen], sessions: Sequence[Seen], zone: ZoneInfo) -> list[dict[str, Any]]:

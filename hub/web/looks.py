@@ -44,9 +44,7 @@ class Look(msgspec.Struct, frozen=True):
     count: int = 1
 
 
-async def read(
-    hub: Hub, resident: UUID, zone: ZoneInfo, *, everything: bool, most: int, before: datetime | None = None
-) -> tuple[list[Look], datetime | None]:
+async def read(hub: Hub, resident: UUID, zone: ZoneInfo, *, everything: bool, most: int, before: datetime | None = None) -> tuple[list[Look], datetime | None]:
     """The newest lines before `before`, and where the next page begins. `everything`: also uploads and one's own acts."""
     wanted = most * 8
     async with hub.database.connection() as connection:
@@ -87,9 +85,7 @@ def _look(row: Any, names: dict[int, str], people: dict[str, accounts.Account], 
     who = say("您自己") if own else account.name if account else party or say("运动健康通（系统）")
     refused = row["outcome"] in ("refused", "denied", "empty", "suppressed")
     why = "" if own else pick(PURPOSES[row["purpose"]]) if row["purpose"] in PURPOSES else ""
-    return Look(
-        row["at"].astimezone(zone).replace(tzinfo=None), who, party if account and not own else "", _what(row["action"], refused, own), why, refused
-    )
+    return Look(row["at"].astimezone(zone).replace(tzinfo=None), who, party if account and not own else "", _what(row["action"], refused, own), why, refused)
 
 
 def _what(action: str, refused: bool, own: bool) -> str:

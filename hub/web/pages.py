@@ -168,9 +168,7 @@ def _switch(request: Request) -> Callable[..., str]:
 class _Static(StaticFiles):
     async def get_response(self, path: str, scope: Any) -> Response:
         response = await super().get_response(path, scope)
-        response.headers.setdefault(
-            "Cache-Control", "public, max-age=31536000, immutable" if b"v=" in scope["query_string"] else "public, max-age=300"
-        )
+        response.headers.setdefault("Cache-Control", "public, max-age=31536000, immutable" if b"v=" in scope["query_string"] else "public, max-age=300")
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 

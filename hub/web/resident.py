@@ -46,10 +46,19 @@ async def home(request: Request) -> Response:
     seen_by, _ = await looks.read(hub, resident, zone, everything=False, most=3)
     grants = await sharing.grants_of(hub, resident)
     return pages_of(request).render(
-        request, "resident.html", person=person, now=now, zone=zone, summary=history.summary(window.seen, zone, now.date(), HOME_WEEKS),
-        goal=activity.GOAL_MIN, latest=[(one, history.local(one.record, zone)) for one in latest], grants=[grant for grant in grants if grant.live],
-        uploaders=await sharing.uploaders(hub, resident), looks=seen_by, notice=await _notice(request, grants),
-    )  # fmt: skip
+        request,
+        "resident.html",
+        person=person,
+        now=now,
+        zone=zone,
+        summary=history.summary(window.seen, zone, now.date(), HOME_WEEKS),
+        goal=activity.GOAL_MIN,
+        latest=[(one, history.local(one.record, zone)) for one in latest],
+        grants=[grant for grant in grants if grant.live],
+        uploaders=await sharing.uploaders(hub, resident),
+        looks=seen_by,
+        notice=await _notice(request, grants),
+    )
 
 
 async def _notice(request: Request, grants: list[sharing.Grant]) -> str:
@@ -73,9 +82,15 @@ async def records(request: Request, before: Annotated[str, Query(max_length=100)
     zone = await history.zone_of(hub, resident)
     found = await history.read(hub, history.own(resident), after=_place(before), most=RECORDS)
     return pages_of(request).render(
-        request, "records.html", person=person, today=activity.today_in(zone).date(), doubles=history.doubles(found.seen, zone), older=_text(found.next),
-        first=not before, rows=[(one, history.local(one.record, zone), history.timed(one.record)) for one in found.seen],
-    )  # fmt: skip
+        request,
+        "records.html",
+        person=person,
+        today=activity.today_in(zone).date(),
+        doubles=history.doubles(found.seen, zone),
+        older=_text(found.next),
+        first=not before,
+        rows=[(one, history.local(one.record, zone), history.timed(one.record)) for one in found.seen],
+    )
 
 
 def _place(text: str) -> Place | None:
@@ -110,9 +125,14 @@ async def log(request: Request, before: Annotated[str, Query(max_length=40)] = "
         raise BadRequest("This page of the list does not exist.", field="before")
     found, older = await looks.read(hub, resident, zone, everything=True, most=LOOKS, before=until)
     return pages_of(request).render(
-        request, "looks.html", person=person, looks=found, first=not before, today=activity.today_in(zone).date(),
+        request,
+        "looks.html",
+        person=person,
+        looks=found,
+        first=not before,
+        today=activity.today_in(zone).date(),
         older=older.isoformat().replace("+00:00", "Z") if older else "",
-    )  # fmt: skip
+    )
 
 
 @router.post("/stop-all")

@@ -138,9 +138,7 @@ async def receivers(hub: Hub) -> list[Receiver]:
 async def uploaders(hub: Hub, resident: UUID) -> list[Party]:
     """Who has recorded something of the resident, and so reads its own."""
     async with hub.database.connection() as connection:
-        rows = await connection.fetch(
-            "SELECT DISTINCT party FROM records WHERE bucket = $1 AND resident = $2 AND kind < 20", bucket_of(resident), resident
-        )
+        rows = await connection.fetch("SELECT DISTINCT party FROM records WHERE bucket = $1 AND resident = $2 AND kind < 20", bucket_of(resident), resident)
         known = {party.number: party for party in await parties.everyone(connection)}
     return [known[row["party"]] for row in rows if row["party"] in known]
 

@@ -44,13 +44,19 @@ def sessions_csv(seen: Sequence[Seen], zone: ZoneInfo) -> Response:
     doubles = history.doubles(seen, zone)
     rows = [
         (
-            f"{history.local(one.record, zone):%Y-%m-%d %H:%M}", words.sport(one.record), one.source, _rounded(one.record.timer_s or one.record.elapsed_s, 60),
-            _rounded(one.record.distance_m), _rounded(one.record.hr_avg), _rounded(one.record.hr_max), _rounded(one.record.energy_kcal),
+            f"{history.local(one.record, zone):%Y-%m-%d %H:%M}",
+            words.sport(one.record),
+            one.source,
+            _rounded(one.record.timer_s or one.record.elapsed_s, 60),
+            _rounded(one.record.distance_m),
+            _rounded(one.record.hr_avg),
+            _rounded(one.record.hr_max),
+            _rounded(one.record.energy_kcal),
             say("是") if one.id in doubles else "",
         )
         for one in seen
         if isinstance(one.record, Session)
-    ]  # fmt: skip
+    ]
     return download(encoded([head, *rows]), "sessions.csv", "text/csv; charset=utf-8")
 
 

@@ -178,5 +178,5 @@ def masked(name: str | None) -> str:
 
 
 def tail(identifier: str | None) -> str:
-    """・・・・4417: the end of an identifier."""
-    return "・・・・" + identifier[-4:] if identifier else "–"
+    """…4417: the end of an identifier."""
+    return "…" + identifier[-4:] if identifier else "–"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -9,14 +11,19 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
 
+import asyncpg
+import httpx
 import msgspec
+import pytest
 import uvicorn
 
 from hub.access import accounts
 from hub.app import application
 from hub.settings import load
+from hub.store import migrate
 from hub.store.parties import Party
 from tests.builders import City, a_city, a_pressure, a_session
 
@@ -66,9 +73,7 @@ def _weeks(last: date) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list
         if number == len(MINUTES) - 1:
             days = [monday] * 3
         sports = ("rehabilitation_exercise", "strength_training" if number > 5 else "cycling")
-        center += [
-            _session(day, clock, share, sport=sport, hr_avg=100 + number) for day, clock, sport in zip(days, ("07:00", "08:30"), sports, strict=False)
-        ]
+        center += [_session(day, clock, share, sport=sport, hr_avg=100 + number) for day, clock, sport in zip(days, ("07:00", "08:30"), sports, strict=False)]
         band.append(_session(days[2], "09:40", minutes - 2 * share, sport="walking", hr_avg=97, samples=600, modality="sensed"))
         kiosk.append(a_pressure(_at(days[0], "06:20"), 140 - number, 84 - number // 2) | {"who": {"member_number": "YH-4417"}})
         resting = {"measure": "resting-heart-rate", "value": 74 - number // 2, "unit": "/min"}
@@ -122,15 +127,6 @@ async def _accounts(city: City, hospital: Party, center: Party, resident: UUID, 
     await add("city", "街道办", "city", area="310110")
 
 
-async def sign_in(city: City, login: str) -> str:
-    """Sign in on the city's own client; the CSRF token of the session."""
-    city.http.cookies.clear()
-    page = (await city.http.get("/sign-in")).text
-    answer = await city.http.post("/sign-in", data={"csrf": token(page), "login": login, "password": PASSWORD, "next": ""})
-    assert answer.status_code == 303, answer.text
-    return token((await city.http.get("/account")).text)
-
-
 def token(page: str) -> str:
     """The CSRF token in a page."""
     return page.partition('name="csrf" value="')[2].partition('"')[0]
@@ -139,22 +135,92 @@ def token(page: str) -> str:
 @contextmanager
 def served(database_url: str, folder: Path) -> Iterator[tuple[str, Town]]:
     """The town behind a real server, for browsers; its address and who lives there. The town's own client is closed."""
-    import asyncio
 
     async def make() -> Town:
         async with a_city(database_url, folder) as city:
             return await fill(city)
 
     town = asyncio.run(make())
-    server = uvicorn.Server(uvicorn.Config(application(load(folder), database_url), port=0, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://localhost:{listener.getsockname()[1]}"
+    server = uvicorn.Server(uvicorn.Config(application(load(folder, base_url=url), database_url), log_level="error"))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     while not server.started:
         assert thread.is_alive()
         time.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield f"http://localhost:{port}", town
+        yield url, town
     finally:
         server.should_exit = True
         thread.join()
+        listener.close()
+
+
+@pytest.fixture(scope="session")
+def town_url(postgres_dsn: str) -> Iterator[str]:
+    """A migrated database of the town's own."""
+    name = f"town_{uuid4().hex}"
+    asyncio.run(_run(postgres_dsn, f"CREATE DATABASE {name}"))
+    url = urlsplit(postgres_dsn)._replace(path=f"/{name}").geturl()
+    migrate.upgrade(url)
+    yield url
+    asyncio.run(_run(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+async def _run(dsn: str, statement: str, *values: Any) -> list[Any]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return list(await connection.fetch(statement, *values))
+    finally:
+        await connection.close()
+
+
+class Place(msgspec.Struct):
+    """The served town: where it is, who lives there, its database."""
+
+    url: str
+    town: Town
+    database: str
+
+    def rows(self, statement: str, *values: Any) -> list[Any]:
+        return asyncio.run(_run(self.database, statement, *values))
+
+    @contextmanager
+    def browse(self, login: str | None = None) -> Iterator[Visitor]:
+        """A client of its own cookies, signed in."""
+        with Visitor(base_url=self.url, timeout=30) as visitor:
+            if login:
+                visitor.sign_in(login)
+            yield visitor
+
+
+class Visitor(httpx.Client):
+    """A browser without a script: it remembers cookies and the CSRF token of its session."""
+
+    csrf = ""
+
+    def sign_in(self, login: str) -> None:
+        page = self.get("/sign-in").text
+        answer = super().post("/sign-in", data={"csrf": token(page), "login": login, "password": PASSWORD, "next": ""})
+        assert answer.status_code == 303, answer.text
+        self.csrf = token(self.get("/account").text)
+
+    def send_form(self, path: str, **fields: str) -> httpx.Response:
+        return self.post(path, data={"csrf": self.csrf} | fields)
+
+    def show(self, path: str) -> str:
+        """The page at `path`, which must be there."""
+        answer = self.get(path)
+        assert answer.status_code == 200, (path, answer.status_code, answer.text[:300])
+        return answer.text
+
+    def upload(self, content: bytes, name: str = "sessions.csv") -> httpx.Response:
+        return self.post("/center/preview", data={"csrf": self.csrf}, files={"file": (name, content)})
+
+
+@pytest.fixture(scope="session")
+def place(town_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The town behind a real server, one for the session: a test changes nothing that another leans on."""
+    with served(town_url, tmp_path_factory.mktemp("town")) as (url, town):
+        yield Place(url, town, town_url)

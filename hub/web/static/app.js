@@ -8,6 +8,8 @@ for (const button of document.querySelectorAll("[data-print]")) {
 
 for (const form of document.querySelectorAll("[data-drop]")) {
   const input = form.querySelector("input[type=file]");
+  form.classList.add("scripted");
+  input.addEventListener("change", () => { if (input.files.length === 1) form.requestSubmit(); });
   const over = (on) => form.classList.toggle("over", on);
   form.addEventListener("dragover", (event) => { event.preventDefault(); over(true); });
   form.addEventListener("dragleave", () => over(false));

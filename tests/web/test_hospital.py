@@ -1,0 +1,76 @@
+"""The doctor's pages: as far as consent reaches, and nothing told beyond it."""
+
+from __future__ import annotations
+
+import re
+from uuid import uuid4
+
+from tests.builders import an_id_number
+from tests.web.test_resident import granted
+from tests.web.town import Place
+
+
+def test_one_screen_answers_how_active_what_changed_and_how_old(place: Place) -> None:
+    with place.browse("doctor") as doctor:
+        page = doctor.show(f"/hospital/patients/{place.town.resident}")
+    for said in ("王秀英", "女", "71 岁", "指南 150", "本人基线", "129/79", "最近数据", "手环云", "30秒坐站", "自述"):
+        assert said in page, said
+
+
+def test_without_consent_an_existing_id_answers_like_an_unknown_one(place: Place) -> None:
+    with place.browse("doctor") as doctor:
+        answers = [doctor.get(f"/hospital/patients/{who}") for who in (place.town.neighbour, uuid4(), "nobody")]
+        shown = [re.sub(r"/hospital/patients/[^?\"]+", "", answer.text) for answer in answers]
+        downloads = [doctor.get(f"/hospital/patients/{who}/sessions.csv") for who in (place.town.neighbour, uuid4(), "nobody")]
+        found = [doctor.send_form("/hospital", system="id-number", value=value) for value in (an_id_number(3), an_id_number(77))]
+    assert shown[0] == shown[1] == shown[2]
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.status_code for answer in downloads} == {404}
+    assert found[0].status_code == found[1].status_code == 200
+    assert found[0].text == found[1].text
+
+
+def test_every_look_is_audited_before_it_is_answered_the_empty_ones_too(place: Place) -> None:
+    count = "SELECT outcome FROM audit WHERE resident = $1 AND action = 'read' AND actor LIKE 'Account/%' ORDER BY at"
+    unknown = uuid4()
+    before = len(place.rows(count, place.town.resident))
+    with place.browse("doctor") as doctor:
+        doctor.show(f"/hospital/patients/{place.town.resident}")
+        doctor.get(f"/hospital/patients/{place.town.resident}/sessions.csv")
+        doctor.show(f"/hospital/patients/{unknown}")
+    rows = place.rows(count, place.town.resident)
+    assert [row["outcome"] for row in rows[before:]] == ["success", "success"]
+    assert [row["outcome"] for row in place.rows(count, unknown)] == ["refused"]
+    (named,) = place.rows(
+        "SELECT rule, purpose FROM audit WHERE resident = $1 AND outcome = 'success' AND action = 'read' ORDER BY at DESC LIMIT 1", place.town.resident
+    )
+    assert str(place.town.consent) in named["rule"]
+    assert named["purpose"] == "TREAT"
+
+
+def test_an_id_number_finds_the_patient_and_stays_out_of_every_address(place: Place) -> None:
+    with place.browse("doctor") as doctor:
+        answer = doctor.send_form("/hospital", system="id-number", value=an_id_number(2))
+        assert answer.status_code == 303
+        assert answer.headers["location"] == f"/hospital/patients/{place.town.resident}"
+        page = doctor.show(answer.headers["location"])
+    assert an_id_number(2) not in page
+
+
+def test_only_the_granted_kinds_are_on_the_page(place: Place) -> None:
+    with place.browse("li") as visitor, place.browse("doctor") as doctor:
+        granted(visitor, place, "activity")
+        page = doctor.show(f"/hospital/patients/{place.town.neighbour}")
+        visitor.send_form("/resident/stop-all")
+    assert "羽毛球" in page
+    assert "姓名未授权" in page
+    assert "李建国" not in page
+
+
+def test_the_table_downloads_as_csv(place: Place) -> None:
+    with place.browse("doctor") as doctor:
+        answer = doctor.get(f"/hospital/patients/{place.town.resident}/sessions.csv")
+    lines = answer.content.decode("utf-8-sig").splitlines()
+    assert lines[0].startswith("开始,项目,来源")
+    assert len(lines) > 30
+    assert any(line.endswith(",是") for line in lines)

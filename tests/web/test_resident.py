@@ -1,0 +1,140 @@
+"""The resident's pages over HTTP, as a browser without a script uses them."""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+
+from tests.web.town import Place, Visitor
+
+
+def granted(visitor: Visitor, place: Place, kinds: str = "activity", party: str = "hospital", term: str = "year") -> str:
+    """Grant in the three screens; the last page's address."""
+    who = visitor.show("/resident/grants/new?find=" + {"hospital": "市第二医院", "clinic": "社区卫生"}[party])
+    first = re.search(r'class="choice" href="([^"]+)"', who)
+    assert first
+    link = first[1].replace("&amp;", "&")
+    assert 'name="kind" value="activity"' in visitor.show(link)
+    page = visitor.show(link + "".join(f"&kind={kind}" for kind in kinds.split(",")) + f"&term={term}")
+    fields = dict(re.findall(r'type="hidden" name="([a-z]+)" value="([^"]*)"', page))
+    answer = visitor.post("/resident/grants/new", data=fields)
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"]
+
+
+def test_the_home_page_answers_the_four_questions(place: Place) -> None:
+    with place.browse("wang") as visitor:
+        page = visitor.show("/resident")
+    for said in ("存了我的什么", "谁能看", "谁看过", "我要停止", "市第二医院", "殷行社区运动健康中心", "自己上传", "12345", "还差 65 分钟"):
+        assert said in page
+
+
+def test_nobody_meets_another_residents_data(place: Place) -> None:
+    with place.browse("li") as neighbour:
+        pages = [neighbour.show(path) for path in ("/resident", "/resident/records", "/resident/looks")]
+        bundle = neighbour.get("/resident/download").text
+        preview = neighbour.get(f"/resident/grants/{place.town.consent}/preview")
+        stop = neighbour.send_form(f"/resident/grants/{place.town.consent}/stop")
+    assert not [page for page in [*pages, bundle] if "王秀英" in page or "康复" in page or str(place.town.resident) in page]
+    assert preview.status_code == stop.status_code == 404
+    with place.browse("wang") as visitor:
+        assert f"/resident/grants/{place.town.consent}/stop" in visitor.show("/resident")
+
+
+def test_the_list_pages_through_every_record_once(place: Place) -> None:
+    (count,) = place.rows("SELECT count(*) AS n FROM records WHERE resident = $1 AND kind < 20", place.town.resident)
+    with place.browse("wang") as visitor:
+        path, seen = "/resident/records", 0
+        while path:
+            page = visitor.show(path)
+            seen += len(re.findall(r"<li><div><strong>", page))
+            older = re.search(r'plain" href="(/resident/records\?before=[^"]+)"', page)
+            path = older[1] if older else ""
+        assert seen == count["n"]
+        assert visitor.get("/resident/records?before=nonsense").status_code == 400
+
+
+def test_the_same_workout_from_two_sources_is_shown_as_one(place: Place) -> None:
+    with place.browse("wang") as visitor:
+        page = visitor.show("/resident/records")
+    assert "同一次，只算一次" in page
+
+
+def test_a_grant_is_read_back_and_one_tap_stops_it(place: Place) -> None:
+    with place.browse("li") as visitor, place.browse("doctor") as doctor:
+        patient = f"/hospital/patients/{place.town.neighbour}"
+        assert "没有可以显示给您的记录" in doctor.show(patient)
+        home = granted(visitor, place)
+        assert "现在可以看：运动" in visitor.show(home)
+        assert "羽毛球" in doctor.show(patient)
+        stop = re.search(r'action="(/resident/grants/[^"]+/stop)"', visitor.show("/resident"))
+        assert stop
+        answer = visitor.send_form(stop[1])
+        assert answer.status_code == 303
+        assert "没有可以显示给您的记录" in doctor.show(patient)
+        assert "看不到您的记录" in visitor.show(answer.headers["location"])
+        assert visitor.send_form(stop[1]).status_code == 303
+        looks = visitor.show("/resident/looks")
+    assert "李医生" in looks
+    assert "已挡住" in looks
+
+
+def test_the_sentence_names_receiver_purpose_kinds_and_last_day(place: Place) -> None:
+    with place.browse("li") as visitor:
+        who = visitor.show("/resident/grants/new?find=平安")
+        link = re.search(r'class="choice" href="([^"]+)"', who)
+        assert link
+        page = visitor.show(link[1].replace("&amp;", "&") + "&kind=activity&kind=location")
+    assert re.search(r"我同意平安健康保险为了保险理赔，从今天起到 \d{4}年\d+月\d+日 星期.，看我的运动、位置轨迹。我随时可以停止。", page)
+
+
+def test_nothing_is_ticked_beforehand_and_nothing_chosen_is_not_saved(place: Place) -> None:
+    with place.browse("li") as visitor:
+        who = re.search(r'class="choice" href="([^"]+)"', visitor.show("/resident/grants/new"))
+        assert who
+        link = who[1].replace("&amp;", "&")
+        assert " checked" not in visitor.show(link)
+        assert "请至少选一样" in visitor.show(link + "&asked=1")
+        to = link.partition("to=")[2]
+        assert visitor.send_form("/resident/grants/new", to=to, kinds="biometric", term="year", until="2030-01-01").status_code == 400
+
+
+def test_five_years_is_the_longest_and_stop_all_stops_everything(place: Place) -> None:
+    with place.browse("li") as visitor:
+        granted(visitor, place, "activity,health-check", "clinic", "five")
+        granted(visitor, place, "activity", "clinic", "day")
+        assert visitor.show("/resident").count('/stop"') == 2
+        answer = visitor.send_form("/resident/stop-all")
+        page = visitor.show(answer.headers["location"])
+    assert "全部停止了" in page
+    assert '/stop"' not in page
+
+
+def test_a_day_that_was_not_read_back_is_refused(place: Place) -> None:
+    with place.browse("li") as visitor:
+        who = re.search(r'class="choice" href="([^"]+)"', visitor.show("/resident/grants/new"))
+        assert who
+        to = who[1].partition("to=")[2].replace("&amp;", "&")
+        for until in ("2099-01-01", "2020-01-01", "soon"):
+            assert visitor.send_form("/resident/grants/new", to=to, kinds="activity", term="year", until=until).status_code == 400
+
+
+def test_the_download_is_a_bundle_of_all_of_ones_own(place: Place) -> None:
+    with place.browse("wang") as visitor:
+        answer = visitor.get("/resident/download")
+    assert answer.headers["cache-control"] == "no-store"
+    bundle = orjson.loads(answer.content)
+    types = {entry["resource"]["resourceType"] for entry in bundle["entry"]}
+    assert bundle["type"] == "collection"
+    assert {"Patient", "Consent", "Observation", "Provenance"} <= types
+    about = {entry["resource"]["subject"]["reference"] for entry in bundle["entry"] if "subject" in entry["resource"]}
+    assert about == {f"Patient/{place.town.resident}"}
+
+
+def test_the_resident_sees_what_the_doctor_would_see(place: Place) -> None:
+    with place.browse("wang") as visitor, place.browse("doctor") as doctor:
+        mine = visitor.show(f"/resident/grants/{place.town.consent}/preview")
+        theirs = doctor.show(f"/hospital/patients/{place.town.resident}")
+    table = re.compile(r"<tbody>.*?</tbody>", re.DOTALL)
+    assert table.findall(mine) == table.findall(theirs)
