@@ -22,6 +22,7 @@ import msgspec
 import orjson
 
 from adapters.base import Context, adapters, detect
+from consent.case import decide_case
 from hub import service
 from hub.access import accounts
 from hub.access.keys import Token, fetch_token, new_client_key, registrable
@@ -522,6 +523,18 @@ def consent_explain(options: Options, resident_id: UUID, receiver: str, purpose:
         return await grants.explained(hub, resident_id, to, purpose)
 
     _echo(options, _run(options, work))
+
+
+@consent.command("decide")
+@click.option("--case", "case_file", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="One case or a list of cases, JSON.")
+@click.pass_obj
+def consent_decide(options: Options, case_file: Path) -> None:
+    """Decide cases with the production engine; touches no data directory."""
+    try:
+        cases = orjson.loads(case_file.read_bytes())
+    except orjson.JSONDecodeError:
+        raise click.UsageError("--case must hold JSON: one case or a list of cases.") from None
+    _echo(options, [decide_case(case) for case in cases] if isinstance(cases, list) else decide_case(cases))
 
 
 @cli.group()
