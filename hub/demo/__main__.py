@@ -91,7 +91,7 @@ def serving(folder: Path, port: int, workers: int = 1) -> Iterator[str]:
         yield str(json.loads(line)["base_url"])
     finally:
         child.terminate()
-        child.wait(30)
+        child.communicate(timeout=30)
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def receiving() -> Iterator[str]:
         yield f"http://127.0.0.1:{child.stdout.readline().strip()}"
     finally:
         child.terminate()
-        child.wait(10)
+        child.communicate(timeout=10)
 
 
 def build(city: City, receiver: str) -> None:

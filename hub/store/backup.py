@@ -2,6 +2,8 @@
 
 After an erasure the FILE.keys of earlier backups opens nothing that was wrapped under the destroyed erasure key: survivors
 were wrapped again, so a restore takes the live key table where it still stands, else FILE.keys.
+
+A restore takes nothing from the audit: entries written since the backup (the erasure's own among them) stay beside the backup's.
 """
 
 from __future__ import annotations
@@ -17,6 +19,19 @@ from hub.store.postgres import binaries, environment
 from schemas.errors import Conflict, Unavailable
 
 _KEYS = "public.data_keys"
+
+_KEEP_AUDIT = """LOCK TABLE public.audit, public.audit_chains IN ACCESS EXCLUSIVE MODE;
+CREATE SCHEMA IF NOT EXISTS kept;
+CREATE TABLE IF NOT EXISTS kept.audit (LIKE public.audit INCLUDING INDEXES);
+CREATE TABLE IF NOT EXISTS kept.audit_chains (LIKE public.audit_chains INCLUDING INDEXES);
+INSERT INTO kept.audit SELECT * FROM public.audit ON CONFLICT DO NOTHING;
+INSERT INTO kept.audit_chains SELECT * FROM public.audit_chains ON CONFLICT DO NOTHING;"""
+"""Into tables of their own, which outlive a restore that fails half-way, and are added to by the next."""
+
+_PUT_AUDIT_BACK = """INSERT INTO public.audit SELECT * FROM kept.audit ON CONFLICT DO NOTHING;
+INSERT INTO public.audit_chains OVERRIDING SYSTEM VALUE SELECT * FROM kept.audit_chains ON CONFLICT DO NOTHING;
+SELECT setval(pg_get_serial_sequence('public.audit_chains', 'chain'), (SELECT max(chain) FROM public.audit_chains));
+DROP SCHEMA kept CASCADE;"""
 
 
 def backup(dsn: str, file: Path) -> dict[str, Any]:
@@ -38,10 +53,11 @@ def restore(dsn: str, file: Path) -> dict[str, Any]:
     tables = _query(
         dsn, "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'data_keys'"
     )
-    _query(dsn, f"TRUNCATE {tables}")
+    _query(dsn, f"{_KEEP_AUDIT} TRUNCATE {tables};")
     _run(dsn, ["pg_restore", "--data-only", "--disable-triggers", "--single-transaction", "--exit-on-error", "--dbname=" + _name(dsn), str(file)])
     if not live:
         _run(dsn, ["pg_restore", "--data-only", "--single-transaction", "--exit-on-error", "--dbname=" + _name(dsn), str(keys)])
+    _query(dsn, _PUT_AUDIT_BACK)
     return {"restored": str(file), "keys": "kept" if live else str(keys)}
 
 

@@ -1,0 +1,55 @@
+"""An erasure outlives backups: what was backed up before it, restored after it, shows nothing of the erased resident."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.builders import a_session
+from tests.process import Running, a_hub
+
+NAME = "唯一姓名戊"
+
+
+def running(city: Running, work: Callable[[], object]) -> None:
+    """Beside the running hub."""
+    work()
+
+
+def stopped(city: Running, work: Callable[[], object]) -> None:
+    """Without a hub: the command starts and stops the database itself."""
+    assert city.stop() == 0
+    work()
+    city.again()
+
+
+@pytest.mark.parametrize("when", [running, stopped])
+def test_a_backup_from_before_an_erasure_shows_nothing_of_the_erased(tmp_path: Path, when: Callable[[Running, Callable[[], object]], None]) -> None:
+    file = tmp_path / "hub.backup"
+    with a_hub(tmp_path / "hub") as city:
+        city.add_party("center", "Center", "fitness-center")
+        city.add_party("hospital", "Hospital", "hospital")
+        erased, kept = city.resident(NAME, 7), city.resident("Resident 3", 3)
+        for resident in (erased, kept):
+            city.upload("center", a_session(), resident)
+            city.grant(resident, "hospital")
+        seen = {resident: city.shown("hospital", resident) for resident in (erased, kept)}
+        assert all(seen.values())
+        city.cli("backup", str(file))
+        city.cli("resident", "erase", erased)
+        later = city.upload("center", a_session("2026-05-09T08:00:00+08:00"), kept)
+        when(city, lambda: city.cli("restore", str(file)))
+
+        assert city.shown("hospital", kept) == seen[kept]
+        assert not {reference.partition("/")[2] for reference in later["records"][0]["resources"]} & city.shown("center", kept)
+        headers = city.bearer("hospital", "system/*.rs")
+        for party in ("hospital", "center"):
+            assert city.shown(party, erased) == set()
+        for path in (f"Patient/{erased}", f"Patient/{erased}/$everything", *(f"Observation/{id_}" for id_ in seen[erased])):
+            assert city.http.get(f"/fhir/{path}", headers=headers).status_code == 404
+        for path in (f"Patient/{kept}", *(f"Observation/{id_}" for id_ in seen[kept])):
+            assert city.http.get(f"/fhir/{path}", headers=headers).status_code == 200
+        assert city.audit()["intact"]
+        assert not any(name.encode() in found.read_bytes() for name in (NAME,) for found in (file, file.with_name("hub.backup.keys")))
