@@ -389,6 +389,14 @@ def _read_total(result: _Result, text: str, _: str) -> None:
     result.total = text
 
 
+def _read_total_method(result: _Result, text: str, _: str) -> None:
+    """Aidbox's older name of `_total`, which fhirpy sends whenever it counts."""
+    named = {"count": "accurate", "estimate": "estimate"}
+    if text not in named:
+        raise _Wrong("count or estimate is expected")
+    result.total = named[text]
+
+
 def _read_summary(result: _Result, text: str, _: str) -> None:
     if text not in ("true", "text", "data", "count", "false"):
         raise _Wrong("true, text, data, count or false is expected")
@@ -444,7 +452,7 @@ def _ignore(_result: _Result, _text: str, _: str) -> None:
 _RESULT: Final[dict[str, Callable[[_Result, str, str], None]]] = {
     "_sort": _read_sort, "_count": _read_count, "_total": _read_total, "_summary": _read_summary, "_elements": _read_elements,
     "_include": _read_include, "_revinclude": _read_revinclude, "_cursor": _read_cursor, "_contained": _read_contained,
-    "_format": _ignore, "_pretty": _ignore,
+    "_totalMethod": _read_total_method, "_format": _ignore, "_pretty": _ignore,
 }  # fmt: skip
 RESULT_PARAMETERS: Final = tuple(name for name in _RESULT if name != "_cursor")
 
