@@ -1,0 +1,337 @@
+"""Writes the generated parts of the documentation from the code: `python docs/generate.py`; with `--check` it only says what is stale.
+
+A page holds prose and blocks between `<!-- generated: NAME -->` and `<!-- end -->`; a block's text comes from the function of
+that name in BLOCKS. Nothing here is imported by the hub.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from adapters.base import Limits, adapters  # noqa: E402 - run as a file, the project is not on the path before this
+from hub.cli import cli  # noqa: E402
+from hub.exchange.definitions import is_supported, search_parameters  # noqa: E402
+from hub.exchange.parameters import MODIFIERS  # noqa: E402
+from hub.exchange.reading import KINDS_OF_TYPE  # noqa: E402
+from hub.exchange.routes import OPERATIONS, TYPES  # noqa: E402
+from hub.intake import facts  # noqa: E402
+from hub.settings import Settings  # noqa: E402
+from hub.store.parties import DEFAULT_PURPOSES, KINDS  # noqa: E402
+from hub.store.seal import SUITES  # noqa: E402
+from mappings.sources import FOLDER as LAYOUTS  # noqa: E402
+from schemas import errors  # noqa: E402
+from schemas.classes import CODES, NAMES  # noqa: E402
+from schemas.flags import FLAGS  # noqa: E402
+from schemas.measures import MEASURES  # noqa: E402
+from schemas.records import CheckIn, DaySummary, FitnessTest, Session, VitalSign  # noqa: E402
+
+ROOMS = ("schemas", "adapters", "mappings", "consent", "hub")
+_BLOCK = re.compile(r"<!-- generated: ([a-z-]+) -->\n.*?<!-- end -->", re.DOTALL)
+
+SETTING_NOTES = {
+    "data_dir": "A folder of the hub's own, 0700. Set by the option only.",
+    "database_url": "Begins with `postgresql://`. Also the option `--database-url`, which wins.",
+    "keyring": "Default: `keyring.json` in the data directory. Must be named when an external database is used; a start that finds a database "
+    "sealed with one keyring never makes another.",
+    "base_url": "Begins with `http://` or `https://`; no slash at the end is needed. `kinehub serve` takes `http://localhost:PORT` when it is unset. "
+    "With https, cookies are Secure.",
+    "crypto": "Cipher suite of a keyring that is made now: `international` is AES-256-GCM and SHA-256, `guomi` SM4-GCM and SM3. "
+    "A database keeps the suite it was begun with.",
+    "locale": "Language of pages for people who have not chosen one: `zh-CN` or `en`.",
+}
+"""What an operator must know beside the type."""
+
+FACT_MEANINGS = {
+    "sport": "code of the one vocabulary (`schemas/sports.csv`); absent when the source does not say",
+    "sub_sport": "finer code, as the source has it", "title": "name the source gave", "elapsed_s": "wall clock from start to end, pauses included",
+    "timer_s": "time without pauses", "distance_m": "distance", "energy_kcal": "energy as the device states it", "hr_avg": "mean heart rate",
+    "hr_max": "highest heart rate", "hr_min": "lowest heart rate", "power_avg_w": "mean power", "power_max_w": "highest power",
+    "cadence_avg": "mean cadence", "steps": "counted steps", "strokes": "counted strokes", "ascent_m": "metres climbed", "met": "metabolic equivalent",
+    "rpe": "perceived exertion, as given", "moderate_min": "minutes of moderate intensity", "vigorous_min": "minutes of vigorous intensity",
+    "pool_length_m": "length of the pool", "indoor": "indoors", "samples": "track points or record messages in the source",
+    "hr_samples": "of these with a heart rate", "gps_samples": "of these with a position", "date": "the local day", "active_energy_kcal": "energy above rest",
+    "active_min": "minutes of activity", "resting_hr": "resting heart rate", "floors": "floors climbed", "venue": "where", "method": "how one came in",
+    "programme": "class or programme", "edition": "edition of the test standard", "grade": "grade as the source states it",
+    "total_score": "score as the source states it; never computed here", "posture": "posture", "body_site": "body site",
+    "interpretation": "interpretation code as the source states it",
+}  # fmt: skip
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A Markdown table; bars inside cells are escaped."""
+    lines = [list(heads), *([str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+# Settings
+
+
+def variables() -> dict[str, str]:
+    """Every KINEHUB_* variable the rooms read, with the file that reads it first."""
+    files = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+    found: dict[str, str] = {}
+    for path in files:
+        for name in re.findall(r'environ(?:\.get\(|\[)\s*"(KINEHUB_[A-Z_]+)"', path.read_text(encoding="utf-8")):
+            found.setdefault(name, str(path.relative_to(ROOT)))
+    return found
+
+
+def settings() -> str:
+    known = variables()
+    meanings = dict(re.findall(r"^(\w+): +(.+)$", inspect.getdoc(Settings) or "", re.MULTILINE))
+    rows = []
+    for field in msgspec.structs.fields(Settings):
+        variable = f"KINEHUB_{field.name.upper()}"
+        default = "./.kinehub" if field.name == "data_dir" else field.default
+        shown = f"`{default}`" if default not in (msgspec.NODEFAULT, None) else "none"
+        name = variable if variable in known else f"--{field.name.replace('_', '-')}"
+        rows.append((f"`{name}`", shown, ". ".join(filter(None, (meanings.get(field.name, "").strip(), SETTING_NOTES[field.name])))))
+    return table(("setting", "default", "meaning"), rows)
+
+
+def suites() -> str:
+    return code(SUITES)
+
+
+# Command line
+
+
+def commands(group: click.Group = cli, path: tuple[str, ...] = ("kinehub",)) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command with its words, groups left out."""
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def _option(parameter: click.Parameter) -> tuple[str, str]:
+    shown = ", ".join((*parameter.opts, *parameter.secondary_opts)) if isinstance(parameter, click.Option) else parameter.human_readable_name
+    choices = f" {code(parameter.type.choices)}" if isinstance(parameter.type, click.Choice) else ""
+    default = parameter.default if isinstance(parameter, click.Option) and parameter.show_default else None
+    said = getattr(parameter, "help", None) or ""
+    parts = [said.rstrip(".") + "." if said else "", f"One of{choices}." if choices else "", f"Default `{default}`." if default is not None else ""]
+    return f"`{shown}`{' (required)' if parameter.required else ''}", " ".join(filter(None, parts))
+
+
+def command_line() -> str:
+    parts = ["Every command also takes:\n", table(("option", "meaning"), map(_option, cli.params))]
+    for words, command in commands():
+        arguments = " ".join(p.make_metavar(click.Context(command)) for p in command.params if isinstance(p, click.Argument))
+        parts.append(f"\n## `{' '.join((*words, arguments)).strip()}`\n\n{inspect.cleandoc(command.help or '')}")
+        if command.params:
+            parts.append("\n" + table(("option", "meaning"), map(_option, command.params)))
+    return "\n".join(parts)
+
+
+def party_kinds() -> str:
+    rows = [(f"`{kind}`", code(DEFAULT_PURPOSES.get(kind, ())) or "none: it only sends") for kind in KINDS]
+    return table(("kind", "purposes unless `--purpose` says otherwise"), rows)
+
+
+# The intake
+
+
+def formats() -> str:
+    rows = [
+        (f"`{a.id}`", f"{a.title[0]} / {a.title[1]}", code(a.extensions), code(sorted(a.emits)), a.version) for a in adapters()
+    ]  # fmt: skip
+    return table(("`{format}`", "what", "file endings", "gives", "version"), rows)
+
+
+def format_notes() -> str:
+    return "\n\n".join(f"### `{a.id}`\n\n{inspect.cleandoc(inspect.getdoc(a) or '')}" for a in adapters())
+
+
+def layouts() -> str:
+    import yaml
+
+    rows = []
+    for path in sorted(LAYOUTS.glob("*.yaml")):
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        rows.append((f"`{path.name}`", f"{content['title']['zh']} / {content['title']['en']}", f"`{content['kind']}`", len(content["examples"])))
+    return table(("layout", "what", "gives", "examples"), rows)
+
+
+def limits() -> str:
+    return table(("limit", "value"), [(f"`{field.name}`", f"{field.default:,}") for field in msgspec.structs.fields(Limits)])
+
+
+def fact_names() -> dict[str, tuple[type, tuple[str, ...]]]:
+    """Record kind to its struct and the facts a receipt may show of it."""
+    shown = {
+        "session": (Session, facts._SESSION), "day-summary": (DaySummary, facts._DAY), "check-in": (CheckIn, ("venue", "method", "programme")),
+        "fitness-test": (FitnessTest, ("edition", "grade", "total_score")), "vital": (VitalSign, ("posture", "body_site", "interpretation")),
+    }  # fmt: skip
+    return {kind: (struct, tuple(name for name in names if name in struct.__struct_fields__)) for kind, (struct, names) in shown.items()}
+
+
+def _unit(name: str) -> str:
+    if name.startswith(("hr_", "resting_hr")):
+        return "/min"
+    endings = {"_s": "s", "_m": "m", "_kcal": "kcal", "_w": "W", "_min": "min"}
+    return next((unit for ending, unit in endings.items() if name.endswith(ending)), "")
+
+
+def fact_tables() -> str:
+    parts = []
+    for kind, (_, names) in fact_names().items():
+        parts.append(f"### `{kind}`\n\n" + table(("fact", "unit", "meaning"), [(f"`{name}`", _unit(name), FACT_MEANINGS[name]) for name in names]))
+    return "\n\n".join(parts)
+
+
+# The standard
+
+
+def measures() -> str:
+    rows = [
+        (
+            f"`{m.key}`", m.zh, m.en, " ".join(m.loinc), " ".join(m.mdc), f"`{m.unit}`" if m.unit else "", m.category,
+            next(name for name, bit in CODES.items() if bit == m.data_class), _range(m.low, m.high), _range(m.reject_low, m.reject_high), m.source,
+        )
+        for m in MEASURES.values()
+    ]  # fmt: skip
+    return table(("measure", "中文", "English", "LOINC", "MDC", "unit", "category", "data class", "usual", "possible", "source"), rows)
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return f"{low:g} to {high:g}" if low is not None and high is not None else ""
+
+
+def data_classes() -> str:
+    return table(("class", "中文", "English", "bit"), [(f"`{name}`", *NAMES[name], int(bit).bit_length() - 1) for name, bit in CODES.items()])
+
+
+def error_tree() -> str:
+    drawn = (inspect.getdoc(errors) or "").split("\n\n")[1]
+    return f"```text\n{inspect.cleandoc(drawn)}\n```"
+
+
+def error_classes() -> list[type[errors.KineHubError]]:
+    return [found for found in vars(errors).values() if inspect.isclass(found) and issubclass(found, errors.KineHubError)]
+
+
+def error_codes() -> str:
+    rows = [(f"`{found.code}`", found.status, f"`{found.__name__}`", (inspect.getdoc(found) or "").replace("\n", " ")) for found in error_classes()]
+    return table(("code", "status", "error", "what to do"), rows)
+
+
+def particular_codes() -> dict[str, set[str]]:
+    """Codes given to single errors and rejected rows, with the classes that carry them, read from the source."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for name, value in _codes_of(node):
+                found.setdefault(value, set()).add(name)
+    return found
+
+
+def _codes_of(node: ast.AST) -> Iterator[tuple[str, str]]:
+    if not isinstance(node, ast.Call):
+        return
+    called = getattr(node.func, "id", getattr(node.func, "attr", ""))
+    if called not in {"Rejected", *(found.__name__ for found in error_classes())}:
+        return
+    given = next((word.value for word in node.keywords if word.arg == "code"), node.args[2] if called == "Rejected" and len(node.args) > 2 else None)
+    if isinstance(given, ast.Constant) and given.value:
+        yield called, str(given.value)
+
+
+def special_codes() -> str:
+    return table(("code", "carried by"), [(f"`{value}`", code(sorted(names))) for value, names in sorted(particular_codes().items())])
+
+
+def flags() -> str:
+    return table(("flag", "中文", "English"), [(f"`{name}`", *sentences) for name, sentences in FLAGS.items()])
+
+
+# FHIR
+
+
+def fhir_types() -> str:
+    rows = [
+        (f"`{name}`", code(interactions), code(KINDS_OF_TYPE.get(name, ())) or "the directory of parties", code(f"${op}" for op in OPERATIONS.get(name, {})))
+        for name, interactions in sorted(TYPES.items())
+    ]
+    return table(("type", "interactions", "comes from", "operations"), rows)
+
+
+def fhir_parameters() -> str:
+    searched = sorted(name for name, interactions in TYPES.items() if "search-type" in interactions)
+    rows = [(f"`{name}`", code(sorted(one.code for one in search_parameters(name).values() if is_supported(one)))) for name in searched]
+    return table(("type", "search parameters"), rows)
+
+
+def fhir_modifiers() -> str:
+    return table(("parameter type", "modifiers"), [(kind, code(f":{name}" for name in names)) for kind, names in sorted(MODIFIERS.items())])
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    function.__name__.replace("_", "-"): function
+    for function in (
+        settings,
+        suites,
+        command_line,
+        party_kinds,
+        formats,
+        format_notes,
+        layouts,
+        limits,
+        fact_tables,
+        measures,
+        data_classes,
+        error_tree,
+        error_codes,
+        special_codes,
+        flags,
+        fhir_types,
+        fhir_parameters,
+        fhir_modifiers,
+    )
+}
+"""Block name to what writes it."""
+
+
+def pages() -> list[Path]:
+    return [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def filled(text: str) -> str:
+    """A page's text with every block written anew. Raises KeyError for a block nobody writes."""
+    return _BLOCK.sub(lambda found: f"<!-- generated: {found[1]} -->\n{BLOCKS[found[1]]()}\n<!-- end -->", text)
+
+
+def stale() -> dict[Path, str]:
+    """Pages whose generated parts are not what the code says, with what they should be."""
+    texts: dict[Path, str] = {page: page.read_text(encoding="utf-8") for page in pages()}
+    return {page: wanted for page, text in texts.items() if (wanted := filled(text)) != text}
+
+
+def main(arguments: list[str]) -> Any:
+    found = stale()
+    if "--check" in arguments:
+        return f"Stale: {', '.join(str(page.relative_to(ROOT)) for page in found)}. Run python docs/generate.py." if found else 0
+    for page, text in found.items():
+        page.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
