@@ -10,11 +10,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from consent.permit import Permit
 from hub.care import activity
 from hub.care.activity import Bout, Summary
 from hub.store import parties
 from hub.store.ids import bucket_of
 from hub.store.vault import Asked, Disclosed
+from hub.web.faces import person_of, record_of
 from schemas.errors import NotFound
 from schemas.records import DaySummary, Envelope, Session, decode
 from schemas.resident import Resident
@@ -54,21 +56,34 @@ def own(resident: UUID) -> Asked:
 
 async def read(hub: Hub, asked: Asked, *, kinds: Sequence[str] = KINDS, since: datetime | None = None, after: Place | None = None, most: int = MOST) -> History:
     """Up to `most` records, newest first. A resident who does not exist has none, like one who has not agreed."""
-    found: list[Disclosed] = []
+    found: list[Seen] = []
+    rules: dict[str, None] = {}
     async with hub.database.connection() as connection:
         names = {party.number: party.name for party in await parties.everyone(connection)}
-        while len(found) < most:
-            size = min(PAGE, most - len(found))
+        left = most
+        while left > 0:
+            size = min(PAGE, left)
             try:
                 permit, rows = await hub.vault.history(connection, asked, kinds=kinds, since=since, after=after, limit=size)
             except NotFound:
-                break
-            found += hub.vault.disclose(permit, rows)
+                return History([])
+            for one in hub.vault.disclose(permit, rows):
+                if (record := _record(permit, one)) is not None:
+                    found.append(Seen(one.id, record, names.get(one.party, ""), one.party, one.starts))
+                    rules |= dict.fromkeys(one.rules)
+            left -= len(rows)
             after = (rows[-1]["starts"], rows[-1]["id"]) if len(rows) == size else None
             if after is None:
                 break
-    rules = tuple(dict.fromkeys(rule for one in found for rule in one.rules))
-    return History([Seen(one.id, decode(one.record), names.get(one.party, ""), one.party, one.starts) for one in found if one.record], rules, after)
+    return History(found, tuple(rules), after)
+
+
+def _record(permit: Permit, one: Disclosed) -> Envelope | None:
+    """The record itself where all of it was let through; else what the resources that were let through tell of it."""
+    if one.record is not None and (permit.basis == "self" or permit.decision.exact):
+        whole: Envelope = decode(one.record)
+        return whole
+    return record_of(one.kind, [served for _, served in one.resources])
 
 
 async def resources(hub: Hub, asked: Asked, kinds: Sequence[str]) -> list[bytes]:
@@ -92,8 +107,8 @@ async def person(hub: Hub, asked: Asked) -> Resident | None:
         except NotFound:
             return None
         for found in hub.vault.disclose(permit, rows):
-            if found.record:
-                return msgspec.json.decode(found.record, type=Resident)
+            for _, served in found.resources:
+                return person_of(served)
     return None
 
 

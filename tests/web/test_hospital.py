@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from pathlib import Path
 from uuid import uuid4
 
-from tests.builders import an_id_number
+from hub.store import grants, residents
+from hub.web.hospital import view
+from tests.builders import a_city, a_pressure, an_id_number
 from tests.web.test_resident import granted
-from tests.web.town import Place
+from tests.web.town import Place, today
 
 
 def test_one_screen_answers_how_active_what_changed_and_how_old(place: Place) -> None:
@@ -74,3 +78,24 @@ def test_the_table_downloads_as_csv(place: Place) -> None:
     assert lines[0].startswith("开始,项目,来源")
     assert len(lines) > 30
     assert any(line.endswith(",是") for line in lines)
+
+
+def test_a_denied_component_is_on_no_page(hub_url: str, tmp_path: Path) -> None:
+    deny = {"type": "deny", "code": [{"coding": [{"system": "http://loinc.org", "code": "8462-4"}]}]}
+
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            hospital, center = await city.party("H", "hospital"), await city.party("C", "fitness-center")
+            resident = await city.resident()
+            assert (await city.upload(center, a_pressure(f"{today()}T01:00:00+08:00", 137, 83), resident=resident)).status_code == 201
+            identity = await city.grant(resident, hospital, "health-check,identity")
+            consent = (await grants.listing(city.hub, resident))[0]
+            consent["meta"] = {"profile": consent["meta"]["profile"]}
+            consent["provision"]["provision"] = [deny]
+            await residents.save_consent(city.hub, resident, lambda _: consent, actor="test", consent_id=identity, action="consent-grant")
+            shown, _ = await view(city.hub, resident, hospital, "TREAT", 12)
+            assert [reading.value for reading in shown["pressure"].readings] == [137]
+            assert [reading.second for reading in shown["pressure"].readings] == [None]
+            assert shown["who"].name == "王秀英"
+
+    asyncio.run(work())

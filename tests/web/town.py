@@ -123,6 +123,7 @@ async def _accounts(city: City, hospital: Party, center: Party, resident: UUID, 
     await add("li", "李建国", "resident", resident=neighbour)
     await add("doctor", "李医生", "doctor", party=hospital.number)
     await add("staff", "陈老师", "staff", party=center.number)
+    await add("colleague", "王老师", "staff", party=center.number)
     await add("admin", "管理员", "admin")
     await add("city", "街道办", "city", area="310110")
 
