@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import msgspec
 import pytest
+from msgspec.structs import fields
 
 from adapters.base import adapters
 from docs import generate
@@ -37,7 +37,7 @@ def test_every_setting_is_documented() -> None:
     assert len(variables) >= 4
     for name in variables:
         assert f"`{name}`" in page
-    assert set(generate.SETTING_NOTES) == {field.name for field in msgspec.structs.fields(Settings)}
+    assert set(generate.SETTING_NOTES) == {field.name for field in fields(Settings)}
 
 
 def test_every_command_is_documented() -> None:
@@ -58,7 +58,7 @@ def test_every_adapter_flag_and_measure_is_documented() -> None:
 def test_every_fact_has_a_meaning_and_a_field() -> None:
     for struct, names in generate.fact_names().values():
         assert names
-        assert set(names) <= set(struct.__struct_fields__) & set(generate.FACT_MEANINGS)
+        assert set(names) <= {field.name for field in fields(struct)} & set(generate.FACT_MEANINGS)
 
 
 @pytest.mark.parametrize("page", generate.pages(), ids=lambda page: str(page.relative_to(generate.ROOT)))
