@@ -35,7 +35,7 @@ class Database:
         pooled, raw = await self._live()
         try:
             yield raw
-        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError) as error:
+        except (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError, ConnectionError) as error:
             raise Unavailable("The connection to the database was lost.") from error
         finally:
             if raw.is_closed():

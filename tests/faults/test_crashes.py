@@ -48,6 +48,9 @@ class Clients:
         except httpx.TransportError:
             self.cut_off += 1
             return False
+        if answer.status_code == 503:
+            self.cut_off += 1
+            return False
         assert answer.status_code in (200, 201), answer.text
         self.acknowledged[order] = answer.json()
         self.progress.set()
