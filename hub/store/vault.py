@@ -82,7 +82,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Disclosed(msgspec.Struct, frozen=True):
-    """A record as far as a permit reaches: `resources` are (slot, bytes as served), `whole` says nothing was held back."""
+    """A record as far as a permit reaches: `resources` are (slot, bytes as served); `record` only when nothing was held back or redacted."""
 
     id: UUID
     version: int
@@ -301,6 +301,7 @@ class Vault:
         own = permit.basis == "self"
         kept: list[tuple[Slot, bytes]] = []
         rules: list[str] = []
+        redacted = False
         for slot in header.slots:
             served = body.resource(record_id, slot)
             if own:
@@ -318,6 +319,7 @@ class Vault:
                 continue
             if verdict.rule and verdict.rule[0] not in rules:
                 rules.append(verdict.rule[0])
+            redacted |= verdict.decision == "redact"
             kept.append((slot, orjson.dumps(verdict.resource) if verdict.decision == "redact" else served))
         shown = {slot.slot for slot, _ in kept}
         hidden = frozenset(f"{slot.type}/{join(record_id, slot.slot)}" for slot in header.slots if slot.slot not in shown)
@@ -333,7 +335,7 @@ class Vault:
             header,
             kept,
             tuple(rules),
-            None if hidden else body.record,
+            None if hidden or redacted else body.record,
         )
 
 

@@ -1,0 +1,57 @@
+"""The vault's rule of disclosure: what is held back is in nothing that comes out."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub.store.residents import save_consent
+from hub.store.vault import Asked
+from schemas.errors import PermitRequired
+from tests.builders import a_city, a_pressure
+
+
+def test_a_redacted_component_is_in_neither_resources_nor_record(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center, hospital = await city.party("Center", "fitness-center"), await city.party("Hospital", "hospital")
+            resident = await city.resident()
+            await city.upload(center, a_pressure(systolic=137, diastolic=71), resident=resident)
+            consent = await city.grant(resident, hospital, "all")
+            async with city.hub.database.connection() as connection:
+                _, (granted,) = await city.hub.vault.policy(connection, resident)
+            denied = granted | {"provision": granted["provision"] | {"provision": [DENY_DIASTOLIC]}}
+            kept: dict[str, Any] = {key: value for key, value in denied.items() if key != "meta"}
+            await save_consent(city.hub, resident, lambda _: kept, actor="test", consent_id=consent, action="consent-change")
+            asked = Asked(resident=resident, actor=hospital.reference, acts_for=hospital.reference, purpose="TREAT", party=hospital.number)
+            async with city.hub.database.connection() as connection:
+                permit, rows = await city.hub.vault.history(connection, asked, kinds=["vital"])
+                (disclosed,) = city.hub.vault.disclose(permit, rows)
+            shown = b"".join(body for _, body in disclosed.resources)
+            assert b"137" in shown
+            assert b"8462-4" not in shown
+            assert disclosed.record is None
+
+    asyncio.run(work())
+
+
+def test_a_permit_for_one_resident_opens_nothing_of_another(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center = await city.party("Center", "fitness-center")
+            one, other = await city.resident("甲", 2), await city.resident("乙", 3)
+            await city.upload(center, a_pressure(), resident=one)
+            mine, theirs = (Asked(resident=who, actor=f"Patient/{who}", self_access=True) for who in (one, other))
+            async with city.hub.database.connection() as connection:
+                _, rows = await city.hub.vault.history(connection, mine, kinds=["vital"])
+                permit = await city.hub.vault.permit(connection, theirs)
+            with pytest.raises(PermitRequired):
+                list(city.hub.vault.disclose(permit, rows))
+
+    asyncio.run(work())
+
+
+DENY_DIASTOLIC = {"type": "deny", "code": [{"coding": [{"system": "http://loinc.org", "code": "8462-4"}]}]}
