@@ -48,7 +48,8 @@ def a_session(number: int, member: int, hour: bool) -> dict[str, Any]:
     start = datetime(2025, 1, 1, 6, tzinfo=UTC) + timedelta(minutes=37 * number)
     record = {
         "kind": "session", "sport": "running", "start": start.isoformat(), "end": (start + timedelta(hours=1)).isoformat(), "elapsed_s": 3600, "timer_s": 3550,
-        "distance_m": 8000 + number % 977, "energy_kcal": 410 + number % 53, "hr_avg": 128, "hr_max": 161, "steps": 9100, "moderate_min": 41, "vigorous_min": 12,
+        "distance_m": 8000 + number % 977, "energy_kcal": 410 + number % 53, "hr_avg": 128, "hr_max": 161, "steps": 9100,
+        "moderate_min": 41, "vigorous_min": 12,
     }  # fmt: skip
     row: dict[str, Any] = {"who": {"member_number": f"M{member}"}, "record": record}
     if hour:
