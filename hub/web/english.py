@@ -50,6 +50,10 @@ ENGLISH: dict[str, str] = {
     "次/分": "/min",
     # sign-in and account
     "登录": "Sign in",
+    "接口说明": "HTTP interface",
+    "方法": "Method",
+    "路径": "Path",
+    "说明": "What it does",
     "登录名": "Sign-in name",
     "密码": "Password",
     "或者": "or",

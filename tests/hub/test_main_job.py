@@ -287,6 +287,21 @@ def test_provenance_is_found_by_its_target_and_goes_along_as_a_reverse_include(h
     run(work())
 
 
+def test_the_interface_describes_itself_to_anyone(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            page = await city.http.get("/docs")
+            assert page.status_code == 200
+            assert "/intake/{format_}" in page.text
+            assert (await city.http.get("/fhir/metadata")).json()["fhirVersion"] == "4.0.1"
+            assert (await city.http.get("/fhir/.well-known/smart-configuration")).json()["token_endpoint"].endswith("/oauth/token")
+            assert (await city.http.get("/healthz")).json() == {"status": "up"}
+            assert (await city.http.get("/readyz")).json() == {"status": "ready"}
+            assert "kinehub_requests_total" in (await city.http.get("/metrics")).text
+
+    run(work())
+
+
 def test_everything_holds_what_searches_show(hub_url: str, tmp_path: Path) -> None:
     async def work() -> None:
         async with a_city(hub_url, tmp_path) as city:
