@@ -91,9 +91,7 @@ def series(channel: str, parts: list[bytes]) -> Series:
         chunk = msgspec.msgpack.decode(part, type=_Chunk)
         first = first or chunk
         steps = chunk.first + np.concatenate(([0], np.cumsum(np.frombuffer(chunk.deltas, dtype=chunk.dtype).astype(np.int64))))
-        gaps = (
-            np.unpackbits(np.frombuffer(chunk.gaps, dtype=np.uint8))[: chunk.count].astype(bool) if chunk.gaps else np.zeros(chunk.count, dtype=bool)
-        )
+        gaps = np.unpackbits(np.frombuffer(chunk.gaps, dtype=np.uint8))[: chunk.count].astype(bool) if chunk.gaps else np.zeros(chunk.count, dtype=bool)
         values += [None if gap else value for value, gap in zip((steps / chunk.scale).tolist(), gaps.tolist(), strict=True)]
         offsets += (np.cumsum(np.frombuffer(chunk.offsets_ms, dtype=np.int32)) / 1000).tolist()
     assert first is not None

@@ -25,9 +25,7 @@ class Database:
     """A pool over one PostgreSQL. `connection()` gives the raw asyncpg connection; nothing here knows a table but `meta`."""
 
     def __init__(self, dsn: str, *, size: int = 8) -> None:
-        self._engine: AsyncEngine = create_async_engine(
-            driver_url(dsn), pool_size=size, max_overflow=0, pool_timeout=30, echo=False, hide_parameters=True
-        )
+        self._engine: AsyncEngine = create_async_engine(driver_url(dsn), pool_size=size, max_overflow=0, pool_timeout=30, echo=False, hide_parameters=True)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection[Any]]:
@@ -67,9 +65,7 @@ def driver_url(dsn: str, driver: str = "postgresql+asyncpg") -> URL:
 async def claim(database: Database, keyring: Keyring) -> None:
     """Tie an empty database to this keyring, or check that it is tied to it. Raises Unavailable otherwise."""
     async with database.connection() as connection:
-        await connection.execute(
-            "INSERT INTO meta (key, value) VALUES ('keyring', $1), ('suite', $2) ON CONFLICT DO NOTHING", keyring.id, keyring.suite
-        )
+        await connection.execute("INSERT INTO meta (key, value) VALUES ('keyring', $1), ('suite', $2) ON CONFLICT DO NOTHING", keyring.id, keyring.suite)
         known = dict(await connection.fetch("SELECT key, value FROM meta"))
     if known["keyring"] != keyring.id:
         raise Unavailable("This database was sealed with another keyring.", advice="Name its own keyring in KINEHUB_KEYRING.")

@@ -84,7 +84,16 @@ class Keyring:
 
     def wrap(self, subject: str, data_key: bytes) -> WrappedKey:
         """Wrap a data key under this month's erasure key and the newest key-encryption key."""
+        self._reload_if_changed()
         return self.wrap_under(subject, data_key, self._month_key())
+
+    def is_current(self, kek: str, erasure: str) -> bool:
+        """Whether a wrap just made is still made with the newest keys; asked inside the transaction that stores it.
+
+        An erasure writes its successor key before it locks the key table, so a wrap that slipped past the lock shows here.
+        """
+        self._reload_if_changed()
+        return (kek, erasure) == (self._newest_kek(), self._month_key())
 
     def wrap_under(self, subject: str, data_key: bytes, month: str) -> WrappedKey:
         """Wrap a data key under a named erasure key."""

@@ -191,9 +191,7 @@ def _take(descriptor: int, data_dir: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
-        raise Conflict(
-            f"Another hub (process {holder or 'unknown'}) is using {data_dir}.", advice="Stop it first, or name another --data-dir."
-        ) from None
+        raise Conflict(f"Another hub (process {holder or 'unknown'}) is using {data_dir}.", advice="Stop it first, or name another --data-dir.") from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 

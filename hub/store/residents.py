@@ -20,7 +20,7 @@ from hub.store.keyring import WrappedKey
 from hub.store.writer import Draft, Upload, write
 from mappings.face import Resource
 from mappings.resident import patient
-from schemas.errors import BadRequest, NotFound
+from schemas.errors import BadRequest, Conflict, NotFound
 from schemas.resident import Resident, id_number_valid
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ async def register(hub: Hub, resident: Resident, *, actor: str, party: int = 0) 
             try:
                 identity = known or await _create(hub, connection, resident)
                 await _link(connection, identity, tokens)
-            except asyncpg.UniqueViolationError:
+            except (asyncpg.UniqueViolationError, Conflict):
                 continue
         if known is None or not party:
             await save_person(hub, identity, resident, actor=actor, party=party)
@@ -84,6 +84,8 @@ async def _create(hub: Hub, connection: Connection[Any], resident: Resident) -> 
             "INSERT INTO data_keys (bucket, subject, kek, erasure, wrapped) VALUES ($1, $2, $3, $4, $5)",
             bucket_of(identity), identity, wrapped.kek, wrapped.erasure, wrapped.wrapped,
         )  # fmt: skip
+        if not hub.keyring.is_current(wrapped.kek, wrapped.erasure):
+            raise Conflict("The keys changed meanwhile.", advice="Send the same request again.")
     return identity
 
 

@@ -14,12 +14,15 @@ BATCH = 500
 
 
 async def rotate(hub: Hub) -> dict[str, Any]:
-    """Add a key-encryption key and wrap every data key under it. Killed half-way, the next run goes on: old wraps still open."""
+    """Add a key-encryption key and wrap every data key under it. Killed half-way, the next run goes on: old wraps still open.
+
+    The key before it is kept until the next rotation: a writer elsewhere may be committing a wrap made with it right now.
+    """
     newest = hub.keyring.add_kek()
     wrapped = 0
     while done := await _batch(hub, newest):
         wrapped += done
-    dropped = [number for number in hub.keyring.keks() if number != newest]
+    dropped = [number for number in hub.keyring.keks() if int(number) < int(newest) - 1]
     for number in dropped:
         hub.keyring.drop_kek(number)
     await hub.trail.note(Entry(actor="operator", action="rotate-keys", outcome=f"{wrapped} keys under {newest}"))

@@ -25,7 +25,7 @@ from hub.store.database import Connection, Database
 from hub.store.ids import bucket_of, join
 from hub.store.keyring import Keyring, WrappedKey
 from hub.store.seal import Sealer, mac, pack, unpack
-from schemas.errors import NotFound, PermitRequired
+from schemas.errors import Conflict, NotFound, PermitRequired
 
 LABEL_RULES = 1
 """Version of the rules that put labels on records; part of every cached decision's key."""
@@ -134,6 +134,11 @@ class Vault:
             [bucket_of(identity) for identity in identities], list(identities),
         )  # fmt: skip
         return {row["subject"]: self.subject(row["subject"], row) for row in rows}
+
+    def refuse_outdated(self, wraps: Iterable[tuple[str, str]]) -> None:
+        """Raises Conflict when wraps about to be committed were overtaken by a rotation or an erasure."""
+        if any(not self._keyring.is_current(kek, erasure) for kek, erasure in wraps):
+            raise Conflict("The keys changed meanwhile.", advice="Send the same request again.")
 
     def forget(self, resident: UUID) -> None:
         """Drop what is cached of a resident; correctness never depends on it (epochs are compared on every read)."""

@@ -142,6 +142,7 @@ async def _transaction(database: Database, vault: Vault, trail: Trail, uploads: 
     async with trail.held(), database.connection() as connection, connection.transaction():
         live = await _claim_files(connection, uploads)
         await _insert(connection, "data_keys", ("bucket", "subject", "kek", "erasure", "wrapped", "expires"), [key for upload in live for key in upload.keys])
+        vault.refuse_outdated((str(key[2]), str(key[3])) for upload in live for key in upload.keys)
         for wave in _waves(subjects, [draft for upload in live for draft in upload.drafts]):
             await _write_wave(connection, subjects, wave, now)
         await _finish(connection, trail, live)
@@ -249,9 +250,7 @@ def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, ba
     if draft.raises_epoch:
         batch.epochs.add(draft.resident)
     batch.owed.append((draft.resident, identity, version))
-    draft.outcome = Outcome(
-        "updated" if old is not None else "new", identity, version, [f"{r.type}/{join(str(identity), r.slot)}" for r in resources]
-    )
+    draft.outcome = Outcome("updated" if old is not None else "new", identity, version, [f"{r.type}/{join(str(identity), r.slot)}" for r in resources])
 
 
 def _channel_class(channel: str) -> int:
