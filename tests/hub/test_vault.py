@@ -55,3 +55,20 @@ def test_a_permit_for_one_resident_opens_nothing_of_another(hub_url: str, tmp_pa
 
 
 DENY_DIASTOLIC = {"type": "deny", "code": [{"coding": [{"system": "http://loinc.org", "code": "8462-4"}]}]}
+
+
+def test_a_withdrawal_in_one_process_holds_on_the_next_request_of_another(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city, a_city(hub_url, tmp_path) as elsewhere:
+            center, hospital = await city.party("Center", "fitness-center"), await city.party("Hospital", "hospital")
+            elsewhere.keys.update(city.keys)
+            resident = await city.resident()
+            await city.upload(center, a_pressure(), resident=resident)
+            consent = await city.grant(resident, hospital, "all")
+            (id_,) = await elsewhere.shown(hospital, resident)
+            assert (await elsewhere.get(hospital, f"Observation/{id_}")).status_code == 200
+            await city.withdraw(resident, consent)
+            assert (await elsewhere.get(hospital, f"Observation/{id_}")).status_code == 404
+            assert (await elsewhere.get(hospital, "Observation", patient=str(resident))).json()["total"] == 0
+
+    asyncio.run(work())
