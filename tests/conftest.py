@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -16,7 +17,13 @@ from hub.store.tables import metadata
 
 @pytest.fixture(scope="session")
 def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The dsn of an embedded server that lives for the session. Its own database stays empty; take `database_url` to write."""
+    """The dsn of an embedded server that lives for the session, or of the one KINEHUB_TEST_DATABASE_URL names.
+
+    Its own database stays empty; take `database_url` to write.
+    """
+    if named := os.environ.get("KINEHUB_TEST_DATABASE_URL"):
+        yield named
+        return
     with postgres.connect(tmp_path_factory.mktemp("postgres")) as dsn:
         yield dsn
 
