@@ -27,8 +27,8 @@ from hub.intake import identity
 from hub.service import Hub
 from hub.store.ids import bucket_of, split
 from hub.store.residents import save_consent
-from hub.store.vault import Asked
-from schemas.errors import BadRequest, KineHubError, NotFound, Refused
+from hub.store.vault import KIND_NUMBERS, Asked
+from schemas.errors import BadRequest, InvalidRecord, NotFound, Refused
 from schemas.records import Who
 from schemas.resident import HEALTH_CARD_SYSTEM, ID_NUMBER_SYSTEM, MEMBER_SYSTEM
 
@@ -158,9 +158,9 @@ async def _one(hub: Hub, asked: Asked, type_: str, id_: str) -> Resource:
             return found
         about, record = await _whose(connection, id_)
         row = await _row_of(hub, connection, asked, about, record)
-        disclosed = reading.resources(hub.vault.disclose(*row[:2])) if row else []
-        rules = _rules(hub, row)
-    one = next((resource for resource in disclosed if resource.type == type_ and resource.id == id_), None)
+        disclosed = list(hub.vault.disclose(*row)) if row else []
+    rules = tuple(rule for found in disclosed for rule in found.rules)
+    one = next((resource for resource in reading.resources(disclosed) if resource.type == type_ and resource.id == id_), None)
     await reading.note(hub, asked, f"read {type_}", "shown" if one else "nothing", rules=rules if one else (), resident=about, shown=[one] if one else [])
     if one is None:
         raise _NotHere
@@ -172,10 +172,6 @@ async def _row_of(hub: Hub, connection: Any, asked: Asked, about: UUID, record: 
         return None
     found = await hub.vault.one(connection, _about(asked, about), record)
     return (found[0], [found[1]]) if found and not found[1]["deleted"] else None
-
-
-def _rules(hub: Hub, row: tuple[Any, list[Any]] | None) -> tuple[str, ...]:
-    return tuple(rule for one in hub.vault.disclose(*row) for rule in one.rules) if row else ()
 
 
 async def _whose(connection: Any, id_: str) -> tuple[UUID, UUID]:
@@ -454,20 +450,14 @@ def _check_consent(body: dict[str, Any]) -> None:
         Consent.model_validate(body)
     except ValidationError as error:
         places = ", ".join(sorted({".".join(str(part) for part in problem["loc"]) for problem in error.errors()})[:5])
-        raise KineHubErrorForConsent(f"The Consent is not valid: {places}.", field=places) from None
-
-
-class KineHubErrorForConsent(KineHubError):
-    """The Consent breaks FHIR's own rules; nothing was stored."""
-
-    code = "invalid"
-    status = 422
+        raise InvalidRecord(f"The Consent is not valid: {places}.", field=places) from None
 
 
 async def _is_own(hub: Hub, resident: UUID, consent: UUID) -> bool:
     async with hub.database.connection() as connection:
         return bool(await connection.fetchval(
-            "SELECT 1 FROM records WHERE bucket = $1 AND id = $2 AND resident = $3 AND kind = 21", bucket_of(consent), consent, resident
+            "SELECT 1 FROM records WHERE bucket = $1 AND id = $2 AND resident = $3 AND kind = $4",
+            bucket_of(consent), consent, resident, KIND_NUMBERS["consent"],
         ))  # fmt: skip
 
 
