@@ -17,7 +17,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from hub.settings import load
 from hub.store import grants, parties, postgres, residents
 from schemas.classes import parse_classes
 from schemas.resident import MemberNumber, Resident
+from tests.bench.load import Load, request, send
 
 BATCH = 100
 RESIDENTS = 1000
@@ -61,17 +61,11 @@ def a_session(number: int, member: int, hour: bool) -> dict[str, Any]:
     return row
 
 
-async def in_lanes(work: list[Callable[[], Awaitable[None]]], lanes: int) -> float:
-    """Run prepared calls over `lanes` at once; seconds."""
-    began = time.perf_counter()
-    queue = iter(work)
-
-    async def lane() -> None:
-        for call in queue:
-            await call()
-
-    await asyncio.gather(*(lane() for _ in range(lanes)))
-    return time.perf_counter() - began
+def answered(load: Load) -> Load:
+    """The run, when every answer was as expected."""
+    if load.unexpected:
+        raise SystemExit(f"{len(load.unexpected)} requests were not answered as expected; the first with {load.unexpected[0]}.")
+    return load
 
 
 class Bench:
@@ -99,8 +93,9 @@ class Bench:
                     await grants.grant(hub, identity, hospital, purpose="TREAT", classes=parse_classes("all"), actor="bench")
         self.center, self.hospital = (center.client_id, center_key), (hospital.client_id, hospital_key)
 
-    async def headers(self, http: httpx.AsyncClient, who: tuple[str, Any], scope: str) -> dict[str, str]:
-        token = await fetch_token(http, f"{self.url}/oauth/token", who[0], who[1], scope)
+    async def headers(self, who: tuple[str, Any], scope: str) -> dict[str, str]:
+        async with httpx.AsyncClient() as http:
+            token = await fetch_token(http, f"{self.url}/oauth/token", who[0], who[1], scope)
         return {"Authorization": f"Bearer {token.access_token}"}
 
     def rows(self, count: int, *, hour: bool = False) -> list[dict[str, Any]]:
@@ -109,59 +104,38 @@ class Bench:
 
     async def uploads(self) -> None:
         """Batches of 100 with and without an hour of heart rate, and single uploads, round by round in turn."""
-        rates: dict[str, list[float]] = {"batches": [], "batches with 1 h heart rate": [], "single uploads": []}
-        async with httpx.AsyncClient(base_url=self.url, timeout=120) as http:
-            for _ in range(self.rounds + 1):
-                headers = await self.headers(http, self.center, "intake.write")
-                for name, count, size, lanes, hour in (
-                    ("batches", 20, BATCH, 4, False),
-                    ("batches with 1 h heart rate", 6, BATCH, 4, True),
-                    ("single uploads", 600, 1, 32, False),
-                ):
-                    bodies = [json.dumps({"records": self.rows(size, hour=hour)}).encode() for _ in range(count)]
-                    calls = [self._call(http, headers, body) for body in bodies]
-                    rates[name].append(count * size / await in_lanes(calls, lanes))
+        kinds = (("batches", 20, BATCH, 4, False), ("batches with 1 h heart rate", 8, BATCH, 4, True), ("single uploads", 2000, 1, 32, False))
+        rates: dict[str, list[float]] = {name: [] for name, *_ in kinds}
+        for _ in range(self.rounds + 1):
+            headers = await self.headers(self.center, "intake.write")
+            for name, count, size, lanes, hour in kinds:
+                bodies = [self._upload(headers, size, hour=hour) for _ in range(count)]
+                rates[name].append(size * answered(send(self.url, bodies, lanes, 201)).per_second())
         for name, values in rates.items():
             self.figures[f"{name}, sessions/s"] = spread(values[1:])
 
-    def _call(self, http: httpx.AsyncClient, headers: dict[str, str], body: bytes) -> Callable[[], Awaitable[None]]:
-        async def call() -> None:
-            answer = await http.post("/intake/kinehub-json", content=body, headers=headers)
-            assert answer.status_code == 201, answer.text[:300]
-
-        return call
+    def _upload(self, headers: dict[str, str], size: int, *, hour: bool = False) -> bytes:
+        return request(self.url, "/intake/kinehub-json", headers, json.dumps({"records": self.rows(size, hour=hour)}).encode())
 
     async def fill(self) -> None:
         """Up to the number of sessions at which the history page is measured."""
-        async with httpx.AsyncClient(base_url=self.url, timeout=120) as http:
-            while self.number < self.records:
-                headers = await self.headers(http, self.center, "intake.write")
-                await in_lanes([self._call(http, headers, json.dumps({"records": self.rows(BATCH)}).encode()) for _ in range(40)], 4)
+        while self.number < self.records:
+            headers = await self.headers(self.center, "intake.write")
+            answered(send(self.url, [self._upload(headers, BATCH) for _ in range(40)], 4, 201))
 
     async def pages(self) -> None:
-        """The 50 newest Observations of residents drawn from the thousand: latency alone, then throughput from 16 lanes."""
-        async with httpx.AsyncClient(base_url=self.url, timeout=60) as http:
-            headers = await self.headers(http, self.hospital, "system/*.rs")
+        """The 50 newest Observations of residents drawn from the thousand: latency of one client alone, then throughput from 16."""
+        headers = await self.headers(self.hospital, "system/*.rs")
 
-            async def page() -> float:
-                began = time.perf_counter()
-                answer = await http.get("/fhir/Observation", params={"patient": str(random.choice(self.residents)), "_count": 50}, headers=headers)
-                assert answer.status_code == 200
-                return (time.perf_counter() - began) * 1000
+        def asked(residents: list[UUID]) -> list[bytes]:
+            return [request(self.url, f"/fhir/Observation?patient={resident}&_count=50", headers) for resident in residents]
 
-            for resident in self.residents:
-                await http.get("/fhir/Observation", params={"patient": str(resident), "_count": 50}, headers=headers)
-            alone = sorted([await page() for _ in range(500)])
-            taken = await in_lanes([self._page(page) for _ in range(2000)], 16)
+        send(self.url, asked(self.residents * 2), 4)
+        alone = sorted(answered(send(self.url, asked(random.choices(self.residents, k=2000)), 1)).latencies_ms)
+        rates = [answered(send(self.url, asked(random.choices(self.residents, k=3000)), 16)).per_second() for _ in range(self.rounds)]
         key = f"history page at {self.number:,} sessions"
-        self.figures[f"{key}, ms"] = {"p50": round(alone[250], 2), "p99": round(alone[495], 2)}
-        self.figures[f"{key}, req/s (client on the same cores)"] = round(2000 / taken)
-
-    def _page(self, page: Callable[[], Awaitable[float]]) -> Callable[[], Awaitable[None]]:
-        async def call() -> None:
-            await page()
-
-        return call
+        self.figures[f"{key}, ms"] = {"p50": round(alone[1000], 2), "p99": round(alone[1980], 2)}
+        self.figures[f"{key}, req/s (client on the same cores)"] = spread(rates)
 
     async def sizes(self) -> None:
         """Bytes on disk per session and per heart-rate sample, vacuumed."""
