@@ -8,7 +8,7 @@ Guards against forgetting, not against hostile code in the process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -229,14 +229,22 @@ class Vault:
         since: datetime | None = None, until: datetime | None = None,
     ) -> tuple[Permit, list[Row]]:  # fmt: skip
         """A permit and the candidate rows it may reach, newest first, read in one snapshot with the epoch it was decided under."""
+        permit, rows = await self._decided(connection, asked, lambda permit: self._candidates(connection, permit, asked, kinds, after, limit, since, until))
+        if not rows:
+            raise NotFound("There is no such resident.")
+        return permit, [row for row in rows if row["id"] is not None]
+
+    async def _decided(self, connection: Connection[Any], asked: Asked, read: Callable[[Permit], Awaitable[list[Row]]]) -> tuple[Permit, list[Row]]:
+        """A permit and the rows that `read` finds under it, until their own epoch and clock say that it holds.
+
+        Each row carries the resident's epoch and the database's clock of its own snapshot (`_KEY`).
+        """
         permit = await self.permit(connection, asked)
         for _ in range(5):
-            rows = await self._candidates(connection, permit, asked, kinds, after, limit, since, until)
-            if not rows:
-                raise NotFound("There is no such resident.")
-            now = rows[0]["now"]
-            if permit.holds(now, rows[0]["epoch"]):
-                return permit, [row for row in rows if row["id"] is not None]
+            rows = await read(permit)
+            if not rows or permit.holds(rows[0]["now"], rows[0]["epoch"]):
+                await self.references(connection, {row["party"] for row in rows if row["party"] is not None})
+                return permit, rows
             self.forget(asked.resident)
             permit = await self.permit(connection, asked, fresh=True)
         raise PermitRequired("Consent changed again and again while it was read.")
@@ -260,36 +268,16 @@ class Vault:
             permit.basis == "self", _later(decision.since, since), _earlier(decision.until, until), sources, decision.restricted,
             after[0] if after else None, after[1] if after else None, limit,
         )  # fmt: skip
-        await self.references(connection, {row["party"] for row in rows if row["party"] is not None})
         return rows
 
     async def one(self, connection: Connection[Any], asked: Asked, record: UUID) -> tuple[Permit, Row] | None:
         """A permit and one record's row, or None when there is none of this resident."""
-        permit = await self.permit(connection, asked)
-        for _ in range(5):
-            row = await connection.fetchrow(_ONE, bucket_of(record), record, asked.resident)
-            if row is None:
-                return None
-            if permit.holds(row["now"], row["epoch"]):
-                await self.references(connection, [row["party"]])
-                return permit, row
-            self.forget(asked.resident)
-            permit = await self.permit(connection, asked, fresh=True)
-        raise PermitRequired("Consent changed again and again while it was read.")
+        permit, rows = await self._decided(connection, asked, lambda _: connection.fetch(_ONE, bucket_of(record), record, asked.resident))
+        return (permit, rows[0]) if rows else None
 
     async def versions(self, connection: Connection[Any], asked: Asked, record: UUID) -> tuple[Permit, list[Row]]:
         """A permit and every version of a record, newest first."""
-        permit = await self.permit(connection, asked)
-        for _ in range(5):
-            rows = await connection.fetch(_VERSIONS, bucket_of(record), record, asked.resident)
-            if not rows:
-                return permit, []
-            if permit.holds(rows[0]["now"], rows[0]["epoch"]):
-                await self.references(connection, {row["party"] for row in rows})
-                return permit, rows
-            self.forget(asked.resident)
-            permit = await self.permit(connection, asked, fresh=True)
-        raise PermitRequired("Consent changed again and again while it was read.")
+        return await self._decided(connection, asked, lambda _: connection.fetch(_VERSIONS, bucket_of(record), record, asked.resident))
 
     def disclose(self, permit: Permit, rows: Sequence[Row]) -> Iterator[Disclosed]:
         """Open rows as far as the permit reaches. Rows carry the wrapped key of their resident. The only way out."""
