@@ -35,6 +35,8 @@ _TEMPLATE = (
 _MAPPING = ("kind", "version", "class", "effective", "device", "left_out", "shared", "resources", "examples")
 _TYPES = ("Observation", "DiagnosticReport", "Encounter", "Device")
 _RANGE, _REPEATS = 100, 5
+RESERVED = range(60, 100)
+"""Slots of a session that its samples take (`mappings/sampled.py`)."""
 
 
 class Written(NamedTuple):
@@ -311,6 +313,8 @@ def _device_by_measure(scope: Scope, spec: Table) -> Template:
 
 def _distinct(table: Table, templates: tuple[Template, ...]) -> None:
     taken: set[int] = {0, table["device"]}
+    if table["kind"] == "session":
+        taken.update(RESERVED)
     for spec, template in zip(table["resources"], templates, strict=True):
         if template.slot in taken:
             raise spec.wrong(f"slot {template.slot} is taken", "slot")

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Request, Response
 from hub.access.caller import Caller, caller, require
 from hub.access.requests import hub_of
 from hub.access.sessions import session
-from hub.exchange import reading
+from hub.exchange import reading, sampled
 from hub.exchange.capability import capability_statement, smart_configuration
 from hub.exchange.compartment import Compartment, Resource
 from hub.exchange.definitions import resource_types, search_parameters
@@ -38,9 +38,12 @@ FHIR_JSON = "application/fhir+json"
 NOBODY = UUID(int=0)
 STATEMENT_DATE = "2026-11-22"
 READS = ("read", "vread", "history-instance", "search-type")
-TYPES: dict[str, tuple[str, ...]] = dict.fromkeys(reading.KINDS_OF_TYPE, READS) | {"Organization": ("read",)}
+TYPES: dict[str, tuple[str, ...]] = dict.fromkeys(reading.KINDS_OF_TYPE, READS) | {"Organization": ("read",), "OperationDefinition": ("read",)}
 TYPES["Consent"] = (*READS, "create", "update")
-OPERATIONS = {"Patient": {"everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything"}}
+OPERATIONS = {
+    "Patient": {"everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
+    "Observation": {"sampled": sampled.OPERATION},
+}
 WITHHELD = ("identifier", "patient.identifier", "subject.identifier", "patient:Patient.identifier", "subject:Patient.identifier")
 PRIVATE_IN_URL = (ID_NUMBER_SYSTEM, HEALTH_CARD_SYSTEM)
 
@@ -67,6 +70,12 @@ async def smart(request: Request) -> Response:
     """SMART App Launch 2.2 discovery; needs no token."""
     body = orjson.dumps(smart_configuration(f"{hub_of(request).settings.base_url}/fhir"))
     return Response(body, 200, {"Access-Control-Allow-Origin": "*"}, "application/json")
+
+
+@router.get("/OperationDefinition/observation-sampled")
+async def sampled_definition() -> Response:
+    """What `$sampled` takes and answers; needs no token."""
+    return _fhir(orjson.dumps(sampled.operation_definition(STATEMENT_DATE)), cors=True)
 
 
 # Who asks
@@ -105,6 +114,14 @@ async def read(request: Request, type_: str, id_: str) -> Response:
     _, asked = await _asking(request, type_, "r")
     resource = await _one(hub_of(request), asked, type_, id_)
     return _resource(request, resource)
+
+
+@router.get("/Observation/{id_}/$sampled")
+async def sampled_window(request: Request, id_: str) -> Response:
+    """The samples of one channel at a coarser period, or some of them."""
+    _, asked = await _asking(request, "Observation", "r")
+    window = sampled.window_of(request.query_params.multi_items())
+    return _fhir((await _one(hub_of(request), asked, "Observation", id_, window)).raw)
 
 
 @router.get("/{type_}/{id_}/_history/{version}")
@@ -149,7 +166,7 @@ async def history(request: Request, type_: str, id_: str) -> Response:
     return _fhir(b'{"resourceType":"Bundle","type":"history","total":%d,"link":' % len(found) + link + b',"entry":[' + b",".join(entries) + b"]}")
 
 
-async def _one(hub: Hub, asked: Asked, type_: str, id_: str) -> Resource:
+async def _one(hub: Hub, asked: Asked, type_: str, id_: str, window: sampled.Window | None = None) -> Resource:
     async with hub.database.connection() as connection:
         if type_ == "Organization":
             found = (await reading.directory(hub, connection))(type_, id_)
@@ -157,18 +174,27 @@ async def _one(hub: Hub, asked: Asked, type_: str, id_: str) -> Resource:
                 raise _NotHere
             return found
         about, record = await _whose(connection, id_)
-        row = await _row_of(hub, connection, asked, about, record)
-        disclosed = list(hub.vault.disclose(*row)) if row else []
-    rules = tuple(rule for found in disclosed for rule in found.rules)
-    one = next((resource for resource in reading.resources(disclosed) if resource.type == type_ and resource.id == id_), None)
+        if where := sampled.place(type_, id_):
+            may_ask = _may_ask(asked, about)
+            one, rules = await sampled.newest(hub, connection, _about(asked, about), where, window or sampled.WHOLE) if may_ask else (None, ())
+        else:
+            row = await _row_of(hub, connection, asked, about, record) if window is None else None
+            disclosed = list(hub.vault.disclose(*row)) if row else []
+            rules = tuple(rule for found in disclosed for rule in found.rules)
+            one = next((resource for resource in reading.resources(disclosed) if resource.type == type_ and resource.id == id_), None)
     await reading.note(hub, asked, f"read {type_}", "shown" if one else "nothing", rules=rules if one else (), resident=about, shown=[one] if one else [])
     if one is None:
         raise _NotHere
     return one
 
 
+def _may_ask(asked: Asked, about: UUID) -> bool:
+    """Whether there is such a resident, and not another than the one who asks for their own."""
+    return bool(about.int) and not (asked.self_access and asked.resident != about)
+
+
 async def _row_of(hub: Hub, connection: Any, asked: Asked, about: UUID, record: UUID) -> tuple[Any, list[Any]] | None:
-    if not about.int or (asked.self_access and asked.resident != about):
+    if not _may_ask(asked, about):
         return None
     found = await hub.vault.one(connection, _about(asked, about), record)
     return (found[0], [found[1]]) if found and not found[1]["deleted"] else None
@@ -187,7 +213,9 @@ async def _versions(hub: Hub, asked: Asked, type_: str, id_: str) -> list[Resour
     async with hub.database.connection() as connection:
         about, record = await _whose(connection, id_)
         found: list[Resource] = []
-        if about.int and not (asked.self_access and asked.resident != about):
+        if _may_ask(asked, about) and (where := sampled.place(type_, id_)):
+            found, _ = await sampled.versions(hub, connection, _about(asked, about), where)
+        elif _may_ask(asked, about):
             permit, rows = await hub.vault.versions(connection, _about(asked, about), record)
             found = [one for one in reading.resources(hub.vault.disclose(permit, rows)) if one.type == type_ and one.id == id_]
     distinct = list({_version(one): one for one in reversed(found)}.values())[::-1]
@@ -388,9 +416,12 @@ async def _page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> byt
                 cursor = reading.seal_cursor(hub, bound, place=more) if more else ""
             else:
                 found, rules = await reading.visible(hub, connection, asked, {query.resource_type, *query.reaches})
-                found = [one for one in found if one.type == query.resource_type or _covered(who, one.type)]
+                samples, more_rules = await sampled.named(hub, connection, asked, query)
+                found = [one for one in (*found, *samples) if one.type == query.resource_type or _covered(who, one.type)]
                 compartment = Compartment(found, await reading.directory(hub, connection))
                 page = run(query, compartment.of_type(query.resource_type), compartment, position or None)
+                page, include_rules = await sampled.included(hub, connection, asked, query, page)
+                rules = tuple(dict.fromkeys((*rules, *more_rules, *include_rules)))
                 cursor = reading.seal_cursor(hub, bound, position=page.position) if page.position else ""
     except NotFound:
         page, cursor, rules = Page([], [], 0 if query.total != "none" or query.summary == "count" else None, None), "", ()

@@ -8,7 +8,7 @@ Guards against forgetting, not against hostile code in the process.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,15 +17,18 @@ import msgspec
 import orjson
 from asyncpg import Record as Row
 
-from consent.decision import Decision, Policy, compile_policy, decide, either, own_upload, self_access
+from consent.decision import Decision, Policy, Verdict, compile_policy, decide, either, own_upload, self_access
 from consent.permit import Permit
 from consent.request import Facts, Request
 from hub.store.body import Body, Header, Slot
+from hub.store.chunks import series
 from hub.store.database import Connection, Database
 from hub.store.ids import bucket_of, join
 from hub.store.keyring import Keyring, WrappedKey
 from hub.store.seal import Sealer, mac, pack, unpack
+from mappings import sampled
 from schemas.errors import Conflict, NotFound, PermitRequired
+from schemas.records import Series
 
 LABEL_RULES = 1
 """Version of the rules that put labels on records; part of every cached decision's key."""
@@ -94,6 +97,15 @@ class Disclosed(msgspec.Struct, frozen=True):
     resources: list[tuple[Slot, bytes]]
     rules: tuple[str, ...]
     record: bytes | None
+
+
+class Sampled(msgspec.Struct, frozen=True):
+    """The samples of one channel that a permit reaches: the slot of their resource, that resource without values, and they themselves."""
+
+    slot: int
+    face: dict[str, Any]
+    series: list[Series]
+    rules: tuple[str, ...]
 
 
 class _Standing(msgspec.Struct, frozen=True):
@@ -289,6 +301,39 @@ class Vault:
             body = _open(self.subject(row["resident"], row), row)
             yield self._passed(permit, row, body)
 
+    async def sampled(
+        self, connection: Connection[Any], asked: Asked, records: Sequence[UUID], slots: Collection[int], *, every_version: bool = False
+    ) -> tuple[Permit, list[Row]]:
+        """A permit and sessions of one resident with the sealed samples behind these slots: newest versions, or all, newest first."""
+        query = _SAMPLED_VERSIONS if every_version else _SAMPLED
+        numbers = [CHANNELS[name] for slot in slots for name in sampled.CHANNELS[slot].series]
+        values = bucket_of(asked.resident), list(records), asked.resident, KIND_NUMBERS["session"], numbers
+        return await self._decided(connection, asked, lambda _: connection.fetch(query, *values))
+
+    def disclose_samples(self, permit: Permit, rows: Sequence[Row]) -> Iterator[tuple[Disclosed, list[Sampled]]]:
+        """As `disclose`, with the channels that the permit reaches, each judged as the resource that shows it."""
+        for row, one in zip(rows, self.disclose(permit, rows), strict=True):
+            yield one, self._channels(permit, row, one)
+
+    def _channels(self, permit: Permit, row: Row, one: Disclosed) -> list[Sampled]:
+        subject, stored = self.subject(row["resident"], row), set(row["channels"] or ())
+        slots = [slot for slot, channel in sampled.CHANNELS.items() if stored.issuperset(CHANNELS[name] for name in channel.series)]
+        body = _open(subject, row)
+        group = body.slot(sampled.GROUP)
+        if not slots or group is None:
+            return []
+        about = orjson.loads(body.stored(group))
+        found = []
+        for slot in slots:
+            channel, face = sampled.CHANNELS[slot], sampled.shell(slot, str(one.id), about)
+            verdict = self._verdict(permit, self._facts(row, one.header, int(channel.data_class), "Observation", slot), face)
+            if verdict.decision == "permit":
+                found.append(Sampled(slot, _pointing_at(face, one), [_series(subject, row, name) for name in channel.series], verdict.rule[:1]))
+        return found
+
+    def _verdict(self, permit: Permit, facts: Facts, resource: dict[str, Any]) -> Verdict:
+        return Verdict("permit") if permit.basis == "self" else permit.decision.check(facts, resource)
+
     def _passed(self, permit: Permit, row: Row, body: Body) -> Disclosed:
         header, decision, record_id = body.header, permit.decision, str(row["id"])
         own = permit.basis == "self"
@@ -302,12 +347,7 @@ class Vault:
                 continue
             if not slot.classes:
                 continue
-            facts = Facts(
-                classes=slot.classes, starts=row["starts"], ends=row["ends"], source=self._party_references.get(row["party"]),
-                sensitivity=frozenset(header.sensitivity), confidentiality=header.confidentiality, resource_type=slot.type,
-                reference=f"{slot.type}/{join(record_id, slot.slot)}",
-            )  # fmt: skip
-            verdict = decision.check(facts, None if decision.exact else orjson.loads(served))
+            verdict = decision.check(self._facts(row, header, slot.classes, slot.type, slot.slot), None if decision.exact else orjson.loads(served))
             if verdict.decision == "deny":
                 continue
             if verdict.rule and verdict.rule[0] not in rules:
@@ -331,6 +371,13 @@ class Vault:
             None if hidden or redacted else body.record,
         )
 
+    def _facts(self, row: Row, header: Header, classes: int, type_: str, slot: int) -> Facts:
+        return Facts(
+            classes=classes, starts=row["starts"], ends=row["ends"], source=self._party_references.get(row["party"]),
+            sensitivity=frozenset(header.sensitivity), confidentiality=header.confidentiality, resource_type=type_,
+            reference=f"{type_}/{join(str(row['id']), slot)}",
+        )  # fmt: skip
+
 
 _KEY = "k.kek, k.erasure, k.wrapped, r.epoch, clock_timestamp() AS now"
 _ROW = "d.id, d.version, d.kind, d.labels, d.starts, d.ends, d.party, d.recorded, d.deleted, d.body, r.id AS resident"
@@ -347,6 +394,8 @@ WHERE r.bucket = $1 AND r.id = $2 ORDER BY d.starts DESC, d.id DESC"""  # noqa: 
 _ONE = f"""SELECT {_KEY}, {_ROW} FROM records d JOIN residents r ON r.bucket = d.bucket AND r.id = d.resident
 JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id WHERE d.bucket = $1 AND d.id = $2 AND d.resident = $3"""  # noqa: S608 - constant columns
 
+_ANY_VERSION = "bucket, id, version, kind, labels, starts, ends, party, recorded, deleted, body, resident"
+
 _VERSIONS = f"""SELECT {_KEY}, {_ROW} FROM (SELECT * FROM record_columns($1, $2)) d JOIN residents r ON r.bucket = $1 AND r.id = d.resident
 JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id WHERE d.resident = $3 ORDER BY d.version DESC""".replace(  # noqa: S608 - constant columns
     "SELECT * FROM record_columns($1, $2)",
@@ -355,6 +404,36 @@ JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id WHERE d.resident = 
         for table in ("records", "record_history")
     ),
 )
+
+_SAMPLED = f"""SELECT {_KEY}, {_ROW}, s.channels, s.chunks, s.bodies FROM records d JOIN residents r ON r.bucket = $1 AND r.id = d.resident
+JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id CROSS JOIN LATERAL (
+  SELECT array_agg(channel ORDER BY channel, chunk) AS channels, array_agg(chunk ORDER BY channel, chunk) AS chunks,
+  array_agg(body ORDER BY channel, chunk) AS bodies
+  FROM series WHERE bucket = $1 AND record = d.id AND version = d.version AND channel = ANY($5::smallint[])) s
+WHERE d.bucket = $1 AND d.id = ANY($2::uuid[]) AND d.resident = $3 AND d.kind = $4 AND NOT d.deleted
+ORDER BY d.starts DESC, d.id DESC, d.version DESC"""  # noqa: S608 - constant columns
+
+_SAMPLED_VERSIONS = _SAMPLED.replace(
+    "FROM records d",
+    "FROM (" + " UNION ALL ".join(f"SELECT {_ANY_VERSION} FROM {table} WHERE bucket = $1" for table in ("records", "record_history")) + ") d",  # noqa: S608
+)
+
+
+def _series(subject: Subject, row: Row, name: str) -> Series:
+    """The samples of a channel out of its chunks."""
+    number, place = CHANNELS[name], (subject.id.bytes, row["id"].bytes, bytes((CHANNELS[name],)))
+    sealer = subject.sealer("series")
+    chunks = zip(row["channels"], row["chunks"], row["bodies"], strict=True)
+    parts = [unpack(sealer.open(body, *place, str((row["version"], chunk)).encode())) for channel, chunk, body in chunks if channel == number]
+    return series(name, parts)
+
+
+def _pointing_at(face: dict[str, Any], one: Disclosed) -> dict[str, Any]:
+    """Without references to resources of its own record that are held back."""
+    shown = {f"{slot.type}/{join(str(one.id), slot.slot)}" for slot, _ in one.resources}
+    kept = {name: value for name, value in face.items() if name not in ("device", "derivedFrom")}
+    device, sources = face.get("device", {}), [source for source in face["derivedFrom"] if source["reference"] in shown]
+    return kept | ({"device": device} if device.get("reference") in shown else {}) | ({"derivedFrom": sources} if sources else {})
 
 
 def _open(subject: Subject, row: Row) -> Body:
