@@ -30,9 +30,10 @@ from hub.intake import facts  # noqa: E402
 from hub.settings import Settings  # noqa: E402
 from hub.store.parties import DEFAULT_PURPOSES, KINDS  # noqa: E402
 from hub.store.seal import SUITES  # noqa: E402
+from mappings.sampled import CHANNELS  # noqa: E402
 from mappings.sources import FOLDER as LAYOUTS  # noqa: E402
 from schemas import errors  # noqa: E402
-from schemas.classes import CODES, NAMES  # noqa: E402
+from schemas.classes import CODES, NAMES, codes_of  # noqa: E402
 from schemas.flags import FLAGS  # noqa: E402
 from schemas.measures import MEASURES  # noqa: E402
 from schemas.records import CheckIn, DaySummary, FitnessTest, Session, VitalSign  # noqa: E402
@@ -265,9 +266,12 @@ def flags() -> str:
 # FHIR
 
 
+APART = {"Organization": "the directory of parties", "OperationDefinition": "this hub's own operation"}
+
+
 def fhir_types() -> str:
     rows = [
-        (f"`{name}`", code(interactions), code(KINDS_OF_TYPE.get(name, ())) or "the directory of parties", code(f"${op}" for op in OPERATIONS.get(name, {})))
+        (f"`{name}`", code(interactions), code(KINDS_OF_TYPE.get(name, ())) or APART[name], code(f"${op}" for op in OPERATIONS.get(name, {})))
         for name, interactions in sorted(TYPES.items())
     ]
     return table(("type", "interactions", "comes from", "operations"), rows)
@@ -281,6 +285,11 @@ def fhir_parameters() -> str:
 
 def fhir_modifiers() -> str:
     return table(("parameter type", "modifiers"), [(kind, code(f":{name}" for name in names)) for kind, names in sorted(MODIFIERS.items())])
+
+
+def sampled_channels() -> str:
+    rows = [(f"`-{one.slot}`", f"`{one.code}`", f"{one.zh}, {one.en.lower()}", f"`{one.unit}`", code(codes_of(one.data_class))) for one in CHANNELS.values()]
+    return table(("id ends in", "code", "shows", "unit", "data class"), rows)
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
@@ -302,6 +311,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         special_codes,
         flags,
         fhir_types,
+        sampled_channels,
         fhir_parameters,
         fhir_modifiers,
     )

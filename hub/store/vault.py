@@ -326,7 +326,7 @@ class Vault:
         found = []
         for slot in slots:
             channel, face = sampled.CHANNELS[slot], sampled.shell(slot, str(one.id), about)
-            verdict = self._verdict(permit, self._facts(row, one.header, int(channel.data_class), "Observation", slot), face)
+            verdict = self._verdict(permit, self._facts(row, one.header, int(channel.data_class), "Observation", f"Observation/{face['id']}"), face)
             if verdict.decision == "permit":
                 found.append(Sampled(slot, _pointing_at(face, one), [_series(subject, row, name) for name in channel.series], verdict.rule[:1]))
         return found
@@ -347,7 +347,7 @@ class Vault:
                 continue
             if not slot.classes:
                 continue
-            verdict = decision.check(self._facts(row, header, slot.classes, slot.type, slot.slot), None if decision.exact else orjson.loads(served))
+            verdict = decision.check(self._facts(row, header, slot.classes, slot.type, f"{slot.type}/{join(record_id, slot.slot)}"), None if decision.exact else orjson.loads(served))
             if verdict.decision == "deny":
                 continue
             if verdict.rule and verdict.rule[0] not in rules:
@@ -371,11 +371,11 @@ class Vault:
             None if hidden or redacted else body.record,
         )
 
-    def _facts(self, row: Row, header: Header, classes: int, type_: str, slot: int) -> Facts:
+    def _facts(self, row: Row, header: Header, classes: int, type_: str, reference: str) -> Facts:
         return Facts(
             classes=classes, starts=row["starts"], ends=row["ends"], source=self._party_references.get(row["party"]),
             sensitivity=frozenset(header.sensitivity), confidentiality=header.confidentiality, resource_type=type_,
-            reference=f"{type_}/{join(str(row['id']), slot)}",
+            reference=reference,
         )  # fmt: skip
 
 

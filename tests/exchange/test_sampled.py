@@ -259,6 +259,17 @@ def test_positions_do_not_exist_without_their_own_class(hub_url: str, tmp_path: 
     in_town(hub_url, tmp_path, work)
 
 
+def test_a_search_about_one_resident_shows_no_samples_of_another(hub_url: str, tmp_path: Path) -> None:
+    async def work(place: Place) -> None:
+        record, neighbour = await place.stored({"heart_rate": SOME}), await place.city.resident("李建国", 3)
+        for resident in (place.resident, neighbour):
+            await place.city.grant(resident, place.hospital)
+        assert await place.search(patient=str(neighbour), **{"derived-from": f"{record}-1"}) == {}
+        assert await place.search(patient=str(neighbour), _id=f"{record}-{HEART_RATE}") == {}
+
+    in_town(hub_url, tmp_path, work)
+
+
 def test_samples_follow_the_data_period_and_the_codes_of_a_grant(hub_url: str, tmp_path: Path) -> None:
     async def work(place: Place) -> None:
         record = await place.stored({"heart_rate": SOME})
