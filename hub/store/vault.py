@@ -347,7 +347,8 @@ class Vault:
                 continue
             if not slot.classes:
                 continue
-            verdict = decision.check(self._facts(row, header, slot.classes, slot.type, f"{slot.type}/{join(record_id, slot.slot)}"), None if decision.exact else orjson.loads(served))
+            facts = self._facts(row, header, slot.classes, slot.type, f"{slot.type}/{join(record_id, slot.slot)}")
+            verdict = decision.check(facts, None if decision.exact else orjson.loads(served))
             if verdict.decision == "deny":
                 continue
             if verdict.rule and verdict.rule[0] not in rules:
