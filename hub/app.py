@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hub import service
 from hub.access.signin import router as signin
 from hub.access.tokens import router as oauth
+from hub.defects import places
 from hub.exchange.routes import router as fhir
 from hub.intake.routes import router as intake
 from hub.settings import Settings
@@ -51,7 +52,6 @@ def application(settings: Settings, dsn: str) -> FastAPI:
     app.exception_handler(KineHubError)(_known_error)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http_error)
-    app.exception_handler(Exception)(_unknown_error)
     return app
 
 
@@ -73,7 +73,10 @@ def _health(app: FastAPI) -> None:
 
 
 class Named:
-    """Plain ASGI, as every request passes here: a request id, `nosniff`, and one count per door, method and status."""
+    """Plain ASGI, as every request passes here: a request id, `nosniff`, one count per door, method and status, and the last word on defects.
+
+    A defect stops here: what is raised further would be logged by the server below with its text.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -84,9 +87,12 @@ class Named:
             return
         request_id = uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        started = False
 
         async def named(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
                 headers.setdefault("X-Content-Type-Options", "nosniff")
@@ -94,7 +100,12 @@ class Named:
                 REQUESTS.labels(_door(scope["path"]) if status != 404 else "other", scope["method"] if scope["method"] in METHODS else "other", status).inc()
             await send(message)
 
-        await self.app(scope, receive, named)
+        try:
+            await self.app(scope, receive, named)
+        except Exception as error:
+            log.error("request %s: %s", request_id, places(error))  # noqa: TRY400 - the text may quote a value
+            if not started:
+                await _defect(Request(scope))(scope, receive, named)
 
 
 def _door(path: str) -> str:
@@ -162,11 +173,5 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return rendered(request, error.status_code, "not-found" if error.status_code == 404 else "invalid-request", message)
 
 
-async def _unknown_error(request: Request, error: Exception) -> Response:
-    """A defect of ours: the log gets its type and place, never its text, which may quote a value."""
-    place = error.__traceback__
-    while place and place.tb_next:
-        place = place.tb_next
-    where = f"{place.tb_frame.f_code.co_filename.rpartition('/')[2]}:{place.tb_lineno}" if place else "?"
-    log.error("request %s: %s at %s", getattr(request.state, "request_id", "-"), type(error).__name__, where)
+def _defect(request: Request) -> Response:
     return rendered(request, 500, "defect", "Something went wrong on our side.", "Tell us the X-Request-Id.")

@@ -27,6 +27,7 @@ from hub import service
 from hub.access import accounts
 from hub.access.keys import Token, fetch_token, new_client_key, registrable
 from hub.audit.verify import verify
+from hub.defects import places
 from hub.delivery import worker
 from hub.intake.upload import Delivery, take
 from hub.settings import Settings, load
@@ -739,5 +740,8 @@ def main() -> NoReturn:
         sys.exit(1)
     except KineHubError as error:
         click.echo(f"kinehub: {error.message} {error.advice}".rstrip(), err=True)
+        sys.exit(1)
+    except Exception as error:
+        click.echo(f"kinehub: a defect of ours: {places(error)}", err=True)
         sys.exit(1)
     sys.exit(0)

@@ -16,12 +16,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 import msgspec
 
+from hub.defects import places
 from hub.settings import Settings
 from schemas.errors import Unavailable
 
@@ -154,4 +155,13 @@ def _delivery(settings: Settings, dsn: str, parent: int) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await run(settings, dsn, stop)
 
-    asyncio.run(main())
+    _run_silently(main())
+
+
+def _run_silently(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end, or exit naming what went wrong without its text."""
+    try:
+        asyncio.run(work)
+    except Exception as error:
+        sys.stderr.write(f"kinehub: {places(error)}\n")
+        sys.exit(1)

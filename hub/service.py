@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from hub.audit.trail import Trail
+from hub.defects import keep_silent
 from hub.intake.writing import Writing
 from hub.settings import Settings
 from hub.store.database import Database, claim
@@ -29,6 +30,7 @@ class Hub(msgspec.Struct, frozen=True):
 @asynccontextmanager
 async def opened(settings: Settings, dsn: str) -> AsyncIterator[Hub]:
     """A hub over the database at `dsn`; flushes and closes on the way out."""
+    keep_silent()
     keyring = Keyring(settings.keyring)
     database = Database(dsn)
     try:

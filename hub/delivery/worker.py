@@ -22,6 +22,7 @@ from asyncpg import Record as Row
 from hub import service
 from hub.access.keys import client_assertion
 from hub.audit.trail import Entry
+from hub.defects import places
 from hub.intake.pending import expire
 from hub.service import Hub
 from hub.settings import Settings
@@ -37,6 +38,7 @@ MOST_ATTEMPTS = 200
 LONGEST_WAIT_S = 3600.0
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 IDLE_S = 0.5
+SWEEP_S = 600.0
 LANES = 4
 """Rows sent at once: a slow receiver holds one lane, not the others."""
 
@@ -65,7 +67,7 @@ async def _loop(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, 
         try:
             busy = await deliver_one(hub, http, tokens)
         except Exception as error:
-            log.warning("delivery paused: %s", type(error).__name__)
+            log.warning("delivery paused: %s", places(error))
             busy = False
         if not busy:
             await _idle(stop, IDLE_S)
@@ -74,8 +76,11 @@ async def _loop(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, 
 async def _sweep(hub: Hub, stop: asyncio.Event) -> None:
     """Every ten minutes, delete what waited for its resident too long."""
     while not stop.is_set():
-        await expire(hub)
-        await _idle(stop, 600)
+        try:
+            await expire(hub)
+        except Exception as error:
+            log.warning("sweeping failed: %s", places(error))
+        await _idle(stop, SWEEP_S)
 
 
 async def _idle(stop: asyncio.Event, seconds: float) -> None:

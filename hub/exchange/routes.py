@@ -467,7 +467,8 @@ async def _own_consent(request: Request) -> tuple[Hub, UUID, dict[str, Any]]:
     except orjson.JSONDecodeError:
         raise BadRequest("The body is not JSON.") from None
     resident = signed_in.person.resident
-    if not isinstance(body, dict) or body.get("resourceType") != "Consent" or body.get("patient", {}).get("reference") != f"Patient/{resident}":
+    patient = body.get("patient") if isinstance(body, dict) and body.get("resourceType") == "Consent" else None
+    if not isinstance(patient, dict) or patient.get("reference") != f"Patient/{resident}":
         raise BadRequest("The body must be a Consent whose patient is the signed-in resident.", field="patient")
     _check_consent(body)
     return hub_of(request), resident, {key: value for key, value in body.items() if key not in ("id", "meta")}
