@@ -383,20 +383,3 @@ def test_both_cipher_suites_carry_the_main_job(hub_url: str, tmp_path: Path, sui
             assert await city.shown(hospital, resident)
 
     run(work())
-
-
-def test_nothing_of_a_person_stands_in_the_clear_in_the_database(hub_url: str, tmp_path: Path) -> None:
-    async def work() -> None:
-        async with a_city(hub_url, tmp_path) as city:
-            center = await city.party("Center", "fitness-center")
-            resident = await city.resident("唯一姓名甲", 7)
-            await city.upload(center, a_session(title="独特的标题乙", distance_m=7771.5), resident=resident)
-            await city.upload(center, {"records": [a_session(note="waits-丙") | {"who": {"member_number": "NOBODY-9", "name": "等待者丁"}}]})
-            async with city.hub.database.connection() as connection:
-                tables = [row[0] for row in await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
-                dump = "\n".join([row[0] or "" for table in tables for row in await connection.fetch(f"SELECT t::text FROM {table} t")])
-            for canary in ("唯一姓名甲", an_id_number(7), "19900000007", "独特的标题乙", "7771.5", "running", "waits-丙", "NOBODY-9", "等待者丁", "55411-3"):
-                assert canary not in dump
-                assert canary.encode().hex() not in dump
-
-    run(work())
