@@ -12,6 +12,9 @@ from hub.web import dates
 from hub.web.locales import say
 
 _WIDTH, _HEIGHT, _FOOT, _HEAD = 440, 118, 18, 14
+_CURVE = 170
+STEPS = 400
+"""Points across a curve; more are not to be told apart."""
 
 
 def column(value: float, most: float, height: int = 84) -> Markup:
@@ -72,6 +75,37 @@ def lines(readings: Sequence[Reading], low: float | None = None, high: float | N
     main = _line([place(reading, reading.value) for reading in readings], "line")
     second = _line([place(reading, reading.second) for reading in readings if reading.second is not None], "line pale")
     return _svg([band, second, main], height)
+
+
+def curve(points: Sequence[tuple[float, float | None]]) -> Markup:
+    """One session's values by the minute since its start, highest and lowest beside them; broken where a minute has no reading."""
+    values = [value for _, value in points if value is not None]
+    bottom, top, last = min(values), max(values), points[-1][0] or 1
+    head, foot = 18, 22
+    span = _CURVE - head - foot
+    places = [
+        (minute, 34 + minute / last * (_WIDTH - 42), head + span * (1 - (value - bottom) / ((top - bottom) or 1)))
+        for minute, value in points
+        if value is not None
+    ]
+    runs: list[list[tuple[float, float]]] = []
+    before = -2.0
+    for minute, x, y in places:
+        if minute - before > 1:
+            runs.append([])
+        runs[-1].append((x, y))
+        before = minute
+    drawn = [_run(run) for run in runs]
+    scale = [_text(28, head + 4, f"{top:.0f}", "end", "axis"), _text(28, head + span + 4, f"{bottom:.0f}", "end", "axis")]
+    ends = [_text(34, _CURVE - 4, "0", "start", "axis"), _text(_WIDTH - 8, _CURVE - 4, say("%(count)s 分钟", count=round(last)), "end", "axis")]
+    return _svg([*drawn, *scale, *ends], _CURVE)
+
+
+def _run(points: Sequence[tuple[float, float]]) -> Markup:
+    if len(points) == 1:
+        return Markup('<circle class="line" cx="{:.1f}" cy="{:.1f}" r="2"/>').format(*points[0])
+    path = Markup(" ").join(Markup("{:.1f},{:.1f}").format(x, y) for x, y in points)
+    return Markup('<polyline class="line" points="{}"/>').format(path)
 
 
 def _line(points: Sequence[tuple[float, float]], kind: str) -> Markup:
