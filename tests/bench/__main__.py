@@ -137,6 +137,20 @@ class Bench:
         self.figures[f"{key}, ms"] = {"p50": round(alone[1000], 2), "p99": round(alone[1980], 2)}
         self.figures[f"{key}, req/s (client on the same cores)"] = spread(rates)
 
+    async def curves(self) -> None:
+        """An hour of 1 Hz heart rate as SampledData: one by its id, and by the minute; one client alone."""
+        headers = await self.headers(self.hospital, "system/*.rs")
+        found: list[str] = []
+        async with httpx.AsyncClient(headers=headers, timeout=60) as http:
+            for resident in self.residents[:200]:
+                asked = {"patient": str(resident), "code": "PAPanel", "_revinclude": "Observation:derived-from"}
+                entries = (await http.get(f"{self.url}/fhir/Observation", params=asked)).json().get("entry", [])
+                found += [entry["resource"]["id"] for entry in entries if entry["search"]["mode"] == "include"]
+        for name, tail in (("as SampledData", ""), ("by the minute", "/$sampled?period=60000")):
+            reads = [request(self.url, f"/fhir/Observation/{id_}{tail}", headers) for id_ in random.choices(found, k=1000)]
+            alone = sorted(answered(send(self.url, reads, 1)).latencies_ms)
+            self.figures[f"1 h heart rate {name}, ms"] = {"p50": round(alone[500], 2), "p99": round(alone[990], 2)}
+
     async def sizes(self) -> None:
         """Bytes on disk per session and per heart-rate sample, vacuumed."""
         with postgres.connect(self.folder) as dsn:
@@ -211,6 +225,7 @@ async def _measure(bench: Bench) -> None:
     await bench.uploads()
     await bench.fill()
     await bench.pages()
+    await bench.curves()
     await bench.sizes()
 
 
