@@ -13,7 +13,7 @@ from hub.audit.trail import Entry
 from hub.intake.receipts import read_receipt
 from hub.store.ids import bucket_of
 from hub.store.parties import Party
-from hub.store.seal import unpack
+from hub.store.vault import open_waiting
 from hub.store.writer import Upload
 from schemas.errors import NotFound
 from schemas.records import Decoded
@@ -37,8 +37,7 @@ async def settle_row(hub: Hub, party: Party, receipt: UUID, row: int, resident: 
         subjects = await hub.vault.subjects(connection, [found["subject"]])
     if found["subject"] not in subjects:
         raise NotFound("There is no such row waiting, or no such resident.")
-    sealer = subjects[found["subject"]].sealer("pending")
-    decoded = msgspec.msgpack.decode(unpack(sealer.open(found["body"], found["subject"].bytes, found["id"].bytes)), type=Decoded)
+    decoded = msgspec.msgpack.decode(open_waiting(subjects[found["subject"]], "pending", found["body"], found["id"].bytes), type=Decoded)
     made = draft(decoded, resident, party, adapter(found["format"]), zone["zone"], original=decoded.original)
     await hub.writing.put(Upload([made], partial(_entries, party, receipt, resident)))
     async with hub.database.connection() as connection, connection.transaction():

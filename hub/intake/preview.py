@@ -15,12 +15,11 @@ from uuid import UUID, uuid4
 import msgspec
 
 from hub.intake.receipts import RejectedRow
-from hub.intake.upload import Delivery, _adapter, _decoded, _named_resident, _sorted
+from hub.intake.upload import Delivery, resident_of, rows_of, sort_rows, source_of
 from hub.store.chunks import chunks
 from hub.store.ids import bucket_of, new_resident_id
 from hub.store.parties import Party
-from hub.store.seal import unpack
-from hub.store.vault import CHANNELS, Subject
+from hub.store.vault import CHANNELS, Subject, open_waiting
 from hub.store.writer import Draft
 from schemas.errors import NotFound
 from schemas.records import Decoded, Envelope, Rejected, Who
@@ -73,12 +72,12 @@ class Waiting(msgspec.Struct, frozen=True):
 
 async def preview(hub: Hub, delivery: Delivery) -> Preview:
     """Decode, check and identify as an upload would, and store nothing. Raises as `take` does for a file that cannot be used."""
-    source = _adapter(delivery)
-    decoded = await _decoded(source, delivery)
+    source = source_of(delivery)
+    decoded = await rows_of(source, delivery)
     records = {id(row.record): row for row in decoded if isinstance(row, Decoded)}
     async with hub.database.connection() as connection:
-        resident = await _named_resident(hub, connection, delivery)
-    found = await _sorted(hub, delivery, source, resident, decoded)
+        resident = await resident_of(hub, connection, delivery)
+    found = await sort_rows(hub, delivery, source, resident, decoded)
     rows = [_draft_row(draft, became, records) for draft, became in zip(found.drafts, await _becomes(hub, found.drafts), strict=True)]
     rows += [Row(row.row or 1, "pending", row.who, row.record, reason, original=row.original) for row, reason in found.pending]
     whose = {row.row: row for row in decoded}
@@ -168,8 +167,7 @@ async def parked(hub: Hub, party: Party, account: UUID, identity: UUID) -> File:
         subjects = await hub.vault.subjects(connection, [row["subject"]]) if row else {}
     if row is None or row["subject"] not in subjects:
         raise NotFound("The file is not here any more.", code="preview-gone", advice="Choose it again.")
-    opened = subjects[row["subject"]].sealer("pending").open(row["body"], row["subject"].bytes, identity.bytes, account.bytes)
-    return msgspec.msgpack.decode(unpack(opened), type=File)
+    return msgspec.msgpack.decode(open_waiting(subjects[row["subject"]], "pending", row["body"], identity.bytes, account.bytes), type=File)
 
 
 async def discard(hub: Hub, party: Party, account: UUID) -> None:
@@ -201,7 +199,6 @@ async def waiting(hub: Hub, party: Party, receipt: UUID) -> list[Waiting]:
     found = []
     for row in rows:
         if row["subject"] in subjects:
-            opened = subjects[row["subject"]].sealer("pending").open(row["body"], row["subject"].bytes, row["id"].bytes)
-            decoded = msgspec.msgpack.decode(unpack(opened), type=Decoded)
+            decoded = msgspec.msgpack.decode(open_waiting(subjects[row["subject"]], "pending", row["body"], row["id"].bytes), type=Decoded)
             found.append(Waiting(row["row"], row["reason"], decoded.who, decoded.record))
     return found

@@ -11,8 +11,7 @@ import msgspec
 from hub.intake.facts import entry
 from hub.store.ids import bucket_of, join
 from hub.store.parties import Party
-from hub.store.seal import unpack
-from hub.store.vault import Asked, Subject
+from hub.store.vault import Asked, Subject, open_waiting
 from schemas.errors import NotFound
 from schemas.records import decode
 
@@ -50,7 +49,7 @@ def seal_detail(subject: Subject, receipt: UUID, detail: Detail) -> bytes:
 
 
 def open_detail(subject: Subject, receipt: UUID, sealed: bytes) -> Detail:
-    return msgspec.msgpack.decode(unpack(subject.sealer("receipts").open(sealed, subject.id.bytes, receipt.bytes)), type=Detail)
+    return msgspec.msgpack.decode(open_waiting(subject, "receipts", sealed, receipt.bytes), type=Detail)
 
 
 async def read_receipt(hub: Hub, party: Party, receipt_id: UUID) -> dict[str, Any]:

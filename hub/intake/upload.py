@@ -70,14 +70,14 @@ async def take(hub: Hub, delivery: Delivery) -> tuple[int, dict[str, Any]]:
     """
     party = delivery.party
     async with hub.database.connection() as connection:
-        resident = await _named_resident(hub, connection, delivery)
+        resident = await resident_of(hub, connection, delivery)
         fingerprint, key = _tokens(hub, delivery, resident)
         first = await _repeat(connection, party, fingerprint, key)
     if first is not None:
         return 200, await _first_receipt(hub, party, first)
-    source = _adapter(delivery)
-    rows = await _decoded(source, delivery)
-    found = await _sorted(hub, delivery, source, resident, rows)
+    source = source_of(delivery)
+    rows = await rows_of(source, delivery)
+    found = await sort_rows(hub, delivery, source, resident, rows)
     _refuse_if_nothing(found)
     upload = _upload(hub, delivery, source, found, fingerprint, key)
     await hub.writing.put(upload)
@@ -123,13 +123,13 @@ async def _repeat(connection: Any, party: Party, fingerprint: bytes, key: bytes 
     return row["id"]  # type: ignore[no-any-return]  # rows are untyped
 
 
-def _adapter(delivery: Delivery) -> Adapter:
+def source_of(delivery: Delivery) -> Adapter:
     if not delivery.body:
         raise AdapterError("The file is empty.", code="empty", advice="Send the file's bytes as the request body.")
     return detect(delivery.body, delivery.filename) if delivery.format == "auto" else adapter(delivery.format)
 
 
-async def _decoded(source: Adapter, delivery: Delivery) -> list[Decoded | Rejected]:
+async def rows_of(source: Adapter, delivery: Delivery) -> list[Decoded | Rejected]:
     context = Context(received_at=datetime.now(UTC), filename=delivery.filename, zone=delivery.party.zone)
     if len(delivery.body) > context.limits.bytes:
         raise TooLarge(f"The file is larger than {context.limits.bytes // 2**20} MiB.", advice="Split it.")
@@ -146,7 +146,7 @@ def _decode(source: Adapter, body: bytes, context: Context) -> list[Decoded | Re
     return rows
 
 
-async def _named_resident(hub: Hub, connection: Any, delivery: Delivery) -> UUID | None:
+async def resident_of(hub: Hub, connection: Any, delivery: Delivery) -> UUID | None:
     if delivery.resident is not None:
         known = await connection.fetchval("SELECT id FROM residents WHERE bucket = $1 AND id = $2", bucket_of(delivery.resident), delivery.resident)
         if known is None:
@@ -167,7 +167,7 @@ def _who(system: str, value: str) -> Who:
     return msgspec.convert({fields[system]: value}, Who)
 
 
-async def _sorted(hub: Hub, delivery: Delivery, source: Adapter, resident: UUID | None, rows: Sequence[Decoded | Rejected]) -> _Sorted:
+async def sort_rows(hub: Hub, delivery: Delivery, source: Adapter, resident: UUID | None, rows: Sequence[Decoded | Rejected]) -> _Sorted:
     found = _Sorted([], [], [])
     good = [row for row in rows if isinstance(row, Decoded) and _usable(row, delivery, found)]
     found.rejected += [RejectedRow(row.row, row.field, row.code, row.message, row.advice, row.cell) for row in rows if isinstance(row, Rejected)]

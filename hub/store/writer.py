@@ -18,12 +18,11 @@ import msgspec
 from asyncpg import Record as Row
 
 from hub.audit.trail import Entry, Trail
-from hub.store.body import Body, Header, assemble
+from hub.store.body import Header, assemble
 from hub.store.chunks import chunks
 from hub.store.database import Connection, Database
 from hub.store.ids import bucket_of, join, new_record_id
-from hub.store.seal import unpack
-from hub.store.vault import CHANNELS, KIND_NUMBERS, LABEL_RULES, Subject, Vault, _body_place
+from hub.store.vault import CHANNELS, KIND_NUMBERS, LABEL_RULES, Subject, Vault, superseded
 from mappings.face import Resource
 from schemas.classes import DataClass
 from schemas.errors import Conflict, NotFound
@@ -208,7 +207,7 @@ def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, ba
         for number, body in chunks(series)
     ]
     content = subject.token(b"content", draft.record, *(body for _, _, body, _ in packed))
-    previous = _opened(subject, old) if old is not None else None
+    previous = superseded(subject, old) if old is not None else None
     if old is not None and previous is not None and old["content"] == content and not old["deleted"]:
         shown = [f"{slot.type}/{join(str(old['id']), slot.slot)}" for slot in previous.header.slots]
         draft.outcome = Outcome("duplicate", old["id"], old["version"], shown)
@@ -255,11 +254,6 @@ def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, ba
 
 def _channel_class(channel: str) -> int:
     return int(DataClass.LOCATION if channel in ("latitude", "longitude") else DataClass.ACTIVITY)
-
-
-def _opened(subject: Subject, row: Row) -> Body:
-    """The version being superseded: its slots' versions carry over. Nothing of it leaves this module."""
-    return Body(unpack(subject.sealer("records").open(row["body"], *_body_place(subject.id, row["id"], row["version"]))))
 
 
 async def _store(connection: Connection[Any], batch: _Batch) -> None:
