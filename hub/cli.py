@@ -26,6 +26,7 @@ from consent.case import decide_case
 from hub import service
 from hub.access import accounts
 from hub.access.keys import Token, fetch_token, new_client_key, registrable
+from hub.audit.trail import Entry
 from hub.audit.verify import verify
 from hub.defects import places
 from hub.delivery import worker
@@ -640,6 +641,7 @@ async def _reapply(settings: Settings, dsn: str) -> dict[str, Any]:
         erased = residents.tombstones(hub)
         for identity in erased:
             await residents.forget_everything(connection, identity)
+        await hub.trail.note(Entry(actor="operator", action="restore", outcome=f"{len(erased)} erased again"))
     return {"erased_again": len(erased)}
 
 

@@ -52,13 +52,15 @@ async def settle_row(hub: Hub, party: Party, receipt: UUID, row: int, resident: 
 
 
 async def expire(hub: Hub) -> int:
-    """Delete what waited too long, and the keys that open it. Returns how many keys went."""
+    """Delete what waited too long, and the keys that open it; one audit entry a run that found any. Returns how many keys went."""
     async with hub.database.connection() as connection, connection.transaction():
         await connection.execute("DELETE FROM pending WHERE expires <= now()")
         gone = await connection.fetch("DELETE FROM data_keys WHERE expires <= now() RETURNING subject")
         await connection.execute(
             "UPDATE receipts SET subject = NULL, detail = NULL WHERE subject = ANY($1::uuid[])", [row["subject"] for row in gone]
         )
+    if gone:
+        await hub.trail.note(Entry(actor="system", action="expire-waiting", outcome=f"{len(gone)} keys"))
     return len(gone)
 
 

@@ -7,16 +7,22 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from consent.decision import Policy
 from consent.explain import explain
 from consent.grant import consent_for, withdrawn
 from consent.request import Request
+from hub.audit.trail import Entry
 from hub.store.parties import Party, everyone
 from hub.store.residents import save_consent
+from hub.store.vault import SystemPermit
 from schemas.classes import DataClass
 from schemas.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
     from hub.service import Hub
+
+
+SHOW, EXPLAIN = SystemPermit("show-consents"), SystemPermit("explain-consents")
 
 
 async def grant(
@@ -59,17 +65,23 @@ async def withdraw(hub: Hub, resident: UUID, consent_id: UUID, *, actor: str) ->
 
 async def listing(hub: Hub, resident: UUID) -> list[dict[str, Any]]:
     """Every Consent of a resident in its newest version, oldest first."""
-    async with hub.database.connection() as connection:
-        _, consents = await hub.vault.policy(connection, resident)
+    _, consents = await _policy(hub, resident, SHOW)
     return consents
 
 
 async def explained(hub: Hub, resident: UUID, to: Party, purpose: str, language: str = "en") -> dict[str, Any]:
     """The decision for one receiver, class by class, with the provision that decided it."""
-    async with hub.database.connection() as connection:
-        policy, _ = await hub.vault.policy(connection, resident)
+    policy, _ = await _policy(hub, resident, EXPLAIN)
     request = Request(actor=to.reference, acts_for=to.reference, purpose=purpose, action="access", at=datetime.now(UTC))
     return explain(policy, request, language)
+
+
+async def _policy(hub: Hub, resident: UUID, permit: SystemPermit) -> tuple[Policy, list[dict[str, Any]]]:
+    """The resident's policy and Consents, with its audit entry written before anything of them is shown."""
+    async with hub.database.connection() as connection:
+        found = await hub.vault.policy(connection, resident, permit)
+    await hub.trail.note(Entry(actor="system", action="policy", outcome="opened", resident=resident, rule=f"system:{permit.job}"))
+    return found
 
 
 async def looks(hub: Hub, resident: UUID, limit: int = 500) -> list[dict[str, Any]]:

@@ -86,6 +86,12 @@ class Asked(msgspec.Struct, frozen=True):
     self_access: bool = False
 
 
+class SystemPermit(msgspec.Struct, frozen=True):
+    """Lets a job of the hub's own, by name, open consents. `disclose` refuses it: no record leaves by it."""
+
+    job: str
+
+
 class Disclosed(msgspec.Struct, frozen=True):
     """A record as far as a permit reaches: `resources` are (slot, bytes as served); `record` only when nothing was held back or redacted."""
 
@@ -177,8 +183,13 @@ class Vault:
         _remember(self._permits, asked, permit)
         return permit
 
-    async def policy(self, connection: Connection[Any], resident: UUID) -> tuple[Policy, list[dict[str, Any]]]:
-        """The compiled policy and the Consents behind it (newest versions, withdrawn ones too), for `consent/` and the resident only."""
+    async def policy(self, connection: Connection[Any], resident: UUID, permit: SystemPermit) -> tuple[Policy, list[dict[str, Any]]]:
+        """The compiled policy and the Consents behind it (newest versions, withdrawn ones too), for `consent/` and the resident only.
+
+        The caller notes the opening in the audit under the permit's job.
+        """
+        if not isinstance(permit, SystemPermit):
+            raise PermitRequired("A resident's consents were asked for without a system permit.")
         standing = await self._standing(connection, resident)
         return standing.policy, await self._consents(connection, standing.subject)
 

@@ -134,6 +134,7 @@ ENGLISH: dict[str, str] = {
     "下载了记录": "downloaded the records",
     "批量取走了您的记录": "fetched your records in bulk",
     "永久删除": "erased for good",
+    "打开了您的授权设置": "opened your sharing settings",
     "看了自己的记录": "looked at own records",
     "看了您的记录": "looked at your records",
     # all records

@@ -22,6 +22,7 @@ from adapters import fit
 from adapters.base import Context, Decoded
 from hub.store.parties import Party
 from hub.store.residents import save_consent
+from hub.store.vault import SystemPermit
 from schemas.records import Series
 from tests.builders import City, a_city, a_session
 
@@ -280,7 +281,7 @@ def test_samples_follow_the_data_period_and_the_codes_of_a_grant(hub_url: str, t
         consent = await place.city.grant(place.resident, place.hospital, data_until=datetime(2026, 5, 2, tzinfo=UTC).date())
         assert (await place.city.get(place.hospital, id_)).status_code == 200
         async with place.city.hub.database.connection() as connection:
-            _, consents = await place.city.hub.vault.policy(connection, place.resident)
+            _, consents = await place.city.hub.vault.policy(connection, place.resident, SystemPermit("test"))
         granted = next(one for one in consents if one["id"] == str(consent))
         no_heart_rate = {"type": "deny", "code": [{"coding": [{"system": "http://loinc.org", "code": "8867-4"}]}]}
         denied = {key: value for key, value in granted.items() if key != "meta"}

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from hub.store import grants
 from hub.store.residents import save_consent
-from hub.store.vault import Asked
+from hub.store.vault import Asked, SystemPermit
 from schemas.errors import PermitRequired
 from tests.builders import a_city, a_pressure
 
@@ -22,7 +23,7 @@ def test_a_redacted_component_is_in_neither_resources_nor_record(hub_url: str, t
             await city.upload(center, a_pressure(systolic=137, diastolic=71), resident=resident)
             consent = await city.grant(resident, hospital, "all")
             async with city.hub.database.connection() as connection:
-                _, (granted,) = await city.hub.vault.policy(connection, resident)
+                _, (granted,) = await city.hub.vault.policy(connection, resident, SystemPermit("test"))
             denied = granted | {"provision": granted["provision"] | {"provision": [DENY_DIASTOLIC]}}
             kept: dict[str, Any] = {key: value for key, value in denied.items() if key != "meta"}
             await save_consent(city.hub, resident, lambda _: kept, actor="test", consent_id=consent, action="consent-change")
@@ -70,5 +71,29 @@ def test_a_withdrawal_in_one_process_holds_on_the_next_request_of_another(hub_ur
             await city.withdraw(resident, consent)
             assert (await elsewhere.get(hospital, f"Observation/{id_}")).status_code == 404
             assert (await elsewhere.get(hospital, "Observation", patient=str(resident))).json()["total"] == 0
+
+    asyncio.run(work())
+
+
+def test_consents_open_for_a_system_permit_alone_which_leaves_an_entry_and_opens_no_record(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center = await city.party("Center", "fitness-center")
+            resident = await city.resident()
+            await city.upload(center, a_pressure(), resident=resident)
+            await city.grant(resident, center, "all")
+            mine = Asked(resident=resident, actor=f"Patient/{resident}", self_access=True)
+            async with city.hub.database.connection() as connection:
+                own, rows = await city.hub.vault.history(connection, mine, kinds=["vital"])
+                for permit in (None, own, "show-consents"):
+                    with pytest.raises(PermitRequired):
+                        await city.hub.vault.policy(connection, resident, permit)  # type: ignore[arg-type]
+                with pytest.raises(PermitRequired):
+                    list(city.hub.vault.disclose(grants.SHOW, rows))  # type: ignore[arg-type]
+            before = await grants.looks(city.hub, resident)
+            assert len(await grants.listing(city.hub, resident)) == 1
+            await grants.explained(city.hub, resident, center, "TREAT")
+            opened = (await grants.looks(city.hub, resident))[: -len(before)]
+            assert [(entry["action"], entry["rule"]) for entry in opened] == [("policy", "system:explain-consents"), ("policy", "system:show-consents")]
 
     asyncio.run(work())
