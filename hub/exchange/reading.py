@@ -39,7 +39,12 @@ def _micros(moment: datetime) -> int:
 
 def resources(disclosed: Iterable[Disclosed]) -> list[Resource]:
     """Disclosed records as search resources, newest record first, slots in their order."""
-    return [Resource(body, slot.type, join(str(one.id), slot.slot), _micros(one.starts)) for one in disclosed for slot, body in one.resources]
+    return [found for one in disclosed for _, found in _resources(one)]
+
+
+def _resources(one: Disclosed) -> list[tuple[int, Resource]]:
+    record, at = str(one.id), _micros(one.starts)
+    return [(slot.slot, Resource(body, slot.type, join(record, slot.slot), at)) for slot, body in one.resources]
 
 
 async def visible(hub: Hub, connection: Any, asked: Asked, types: Iterable[str]) -> tuple[list[Resource], tuple[str, ...]]:
@@ -65,29 +70,48 @@ async def visible(hub: Hub, connection: Any, asked: Asked, types: Iterable[str])
     return found, tuple(rules)
 
 
+Place = tuple[datetime, UUID, int]
+"""Where a page ended: a record's start and id, and the slot in it."""
+
+RICH = 8
+"""Resources of one type that a session's record shows, about; from it follows how many records the first look reads."""
+
+
 async def newest(
-    hub: Hub, connection: Any, asked: Asked, type_: str, count: int, after: tuple[datetime, UUID, int] | None
-) -> tuple[list[Resource], tuple[datetime, UUID, int] | None, tuple[str, ...]]:
+    hub: Hub, connection: Any, asked: Asked, type_: str, count: int, after: Place | None
+) -> tuple[list[Resource], Place | None, tuple[str, ...]]:
     """The `count` newest resources of a type without reading further than needed, where the page ended, and the rules."""
-    page: list[tuple[Resource, tuple[datetime, UUID, int]]] = []
+    page: list[Resource] = []
+    places: list[Place] = []
     rules: dict[str, None] = {}
-    cursor = (after[0], _next_id(after[1])) if after else None
-    limit = max(8, count // 4 + 4)
+    first = (after[0], _next_id(after[1])) if after else None
+    cursor, limit, read, permit = first, min(CHUNK, count // RICH + 1), 0, None
     while True:
-        permit, rows = await hub.vault.history(connection, asked, kinds=KINDS_OF_TYPE[type_], after=cursor, limit=limit)
-        for one in hub.vault.disclose(permit, rows):
+        again, rows = await hub.vault.history(connection, asked, kinds=KINDS_OF_TYPE[type_], after=cursor, limit=limit)
+        if permit is not None and again is not permit:
+            page, places, rules, cursor, read, permit = [], [], {}, first, 0, None
+            continue
+        permit, read = again, read + len(rows)
+        for one in hub.vault.disclose(permit, rows, type_):
             rules |= dict.fromkeys(one.rules)
-            for slot, body in one.resources:
-                place = one.starts, one.id, slot.slot
-                if slot.type == type_ and (after is None or (place[:2] != after[:2] or slot.slot > after[2])):
-                    page.append((Resource(body, slot.type, join(str(one.id), slot.slot), _micros(one.starts)), place))
+            place = one.starts, one.id
+            seen = after[2] if after and place == after[:2] else -2
+            for slot, resource in _resources(one):
+                if slot > seen:
+                    page.append(resource)
+                    places.append((*place, slot))
             if len(page) > count:
                 break
         if len(page) > count or len(rows) < limit:
             break
-        cursor, limit = (rows[-1]["starts"], rows[-1]["id"]), CHUNK
-    more = page[count - 1][1] if len(page) > count else None
-    return [resource for resource, _ in page[:count]], more, tuple(rules)
+        cursor, limit = (rows[-1]["starts"], rows[-1]["id"]), _next_limit(count + 1 - len(page), len(page), read)
+    more = places[count - 1] if len(page) > count else None
+    return page[:count], more, tuple(rules)
+
+
+def _next_limit(missing: int, found: int, read: int) -> int:
+    """How many records to read for what a page still lacks, by what the ones read so far have shown."""
+    return min(CHUNK, missing * read // found + 2 if found else 4 * read)
 
 
 def _next_id(identity: UUID) -> UUID:

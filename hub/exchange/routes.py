@@ -342,10 +342,16 @@ async def _search(request: Request, type_: str, pairs: list[tuple[str, str]], *,
     query = parse(type_, pairs, lenient=lenient, base_url=f"{hub.settings.base_url}/fhir")
     resident = await _subject(hub, who, asked, query)
     if resident is None:
-        await reading.note(hub, asked, f"search {type_}", "nothing", resident=NOBODY)
-        return _fhir(bundle(query, Page([], [], 0 if query.total != "none" or query.summary == "count" else None, None), search_url(query, withheld=WITHHELD)))
+        return _fhir(await _nothing(hub, asked, query))
     asked = msgspec.structs.replace(asked, resident=resident)
     return _fhir(await _page(hub, who, asked, query))
+
+
+async def _nothing(hub: Hub, asked: Asked, query: Query) -> bytes:
+    """The page of a resident who does not exist: the same as one who has not agreed. What was asked for is not in the audit."""
+    await reading.note(hub, asked, f"search {query.resource_type}", "nothing", resident=NOBODY)
+    total = 0 if query.total != "none" or query.summary == "count" else None
+    return bundle(query, Page([], [], total, None), search_url(query, withheld=WITHHELD))
 
 
 async def _subject(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> UUID | None:
@@ -358,7 +364,7 @@ async def _subject(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> 
         raise BadRequest("A search is about one patient.", field="patient", advice="Search patient by patient; cohorts go through bulk export.")
     if named:
         found = split(named[0])
-        return found[0] if found and found[1] == -1 and await _exists(hub, found[0]) else None
+        return found[0] if found and found[1] == -1 else None
     tokens = [token for name in WITHHELD for token in query.tokens(name)]
     if (ids := query.ids or _referenced(query)) and not tokens:
         return await _resident_of_ids(hub, ids)
@@ -374,11 +380,6 @@ def _referenced(query: Query) -> list[str]:
     known = search_parameters(query.resource_type)
     clauses = [clause for clause in query.clauses if clause.code in known and known[clause.code].type == "reference" and not clause.modifier]
     return [text.rpartition("/")[2] for clause in clauses for text in clause.texts]
-
-
-async def _exists(hub: Hub, resident: UUID) -> bool:
-    async with hub.database.connection() as connection:
-        return bool(await connection.fetchval("SELECT 1 FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident), resident))
 
 
 async def _resident_of_ids(hub: Hub, ids: Sequence[str]) -> UUID | None:
@@ -424,7 +425,7 @@ async def _page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> byt
                 rules = tuple(dict.fromkeys((*rules, *more_rules, *include_rules)))
                 cursor = reading.seal_cursor(hub, bound, position=page.position) if page.position else ""
     except NotFound:
-        page, cursor, rules = Page([], [], 0 if query.total != "none" or query.summary == "count" else None, None), "", ()
+        return await _nothing(hub, asked, query)
     seen = [*page.matches, *page.included]
     await reading.note(hub, asked, f"search {query.resource_type}", "shown" if seen else "nothing", rules=rules if seen else (), shown=seen)
     return bundle(query, page, search_url(query, withheld=WITHHELD), search_url(query, cursor, WITHHELD) if cursor else None)

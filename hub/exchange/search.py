@@ -229,10 +229,12 @@ def search_url(query: Query, cursor: str = "", withheld: Collection[str] = ()) -
 _json: Callable[[Any], bytes] = msgspec.json.encode
 
 
-def _entry(query: Query, resource: Resource, mode: bytes) -> bytes:
-    full_url = _json(f"{query.base_url}/{resource.type}/{resource.id}")
-    body = shaped(query, resource.type, resource.raw)
-    return b'{"fullUrl":' + full_url + b',"resource":' + body + b',"search":{"mode":"' + mode + b'"}}'
+def _entries(query: Query, resources: Sequence[Resource], mode: bytes) -> list[bytes]:
+    """Type and id need no escaping: both are ours."""
+    opening, closing = b'{"fullUrl":' + _json(f"{query.base_url}/")[:-1], b',"search":{"mode":"' + mode + b'"}}'
+    return [
+        b'%b%b","resource":%b%b' % (opening, f"{one.type}/{one.id}".encode(), shaped(query, one.type, one.raw), closing) for one in resources
+    ]
 
 
 def bundle(query: Query, page: Page, self_url: str, next_url: str | None = None) -> bytes:
@@ -240,6 +242,6 @@ def bundle(query: Query, page: Page, self_url: str, next_url: str | None = None)
     links = [{"relation": "self", "url": self_url}, *([{"relation": "next", "url": next_url}] if next_url else [])]
     head = b'{"resourceType":"Bundle","type":"searchset"'
     total = b"" if page.total is None else b',"total":%d' % page.total
-    entries = [_entry(query, one, b"match") for one in page.matches] + [_entry(query, one, b"include") for one in page.included]
+    entries = _entries(query, page.matches, b"match") + _entries(query, page.included, b"include")
     tail = b',"entry":[' + b",".join(entries) + b"]}" if entries else b"}"
     return head + total + b',"link":' + _json(links) + tail

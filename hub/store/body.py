@@ -69,27 +69,38 @@ def _carried(resource: Resource, previous: Body | None, updated: str) -> tuple[i
 class Body:
     """An opened body. Reads slices; parses nothing but the header."""
 
-    __slots__ = ("_content", "header")
+    __slots__ = ("_at", "_plain", "_stamps", "header")
 
     def __init__(self, plain: bytes) -> None:
         (length,) = struct.unpack_from(">I", plain)
-        self.header = _decode_header(memoryview(plain)[4 : 4 + length])
-        self._content = memoryview(plain)[4 + length :]
+        self._plain, self._at = plain, 4 + length
+        self.header = _decode_header(plain[4 : self._at])
+        self._stamps: dict[tuple[int, str], bytes] = {}
 
     @property
     def record(self) -> bytes:
         """The canonical record's JSON."""
-        return bytes(self._content[: self.header.record_length])
+        return self._plain[self._at : self._at + self.header.record_length]
 
     def slot(self, number: int) -> Slot | None:
         return next((slot for slot in self.header.slots if slot.slot == number), None)
 
     def stored(self, slot: Slot) -> bytes:
         """A resource's bytes as mapped, without version."""
-        return bytes(self._content[slot.offset : slot.offset + slot.length])
+        return self._plain[self._at + slot.offset : self._at + slot.offset + slot.length]
 
     def resource(self, record_id: str, slot: Slot) -> bytes:
         """A resource's bytes as served, `meta.versionId` and `meta.lastUpdated` spliced in."""
-        cut = slot.offset + len(slot.type) + len(join(record_id, slot.slot)) + len('{"resourceType":"","id":"","meta":{')
-        stamp = f'"versionId":"{slot.version}","lastUpdated":"{slot.updated}",'.encode()
-        return b"".join((self._content[slot.offset : cut], stamp, self._content[cut : slot.offset + slot.length]))
+        start = self._at + slot.offset
+        cut = start + _HEAD + len(slot.type) + len(join(record_id, slot.slot))
+        return b"".join((self._plain[start:cut], self._stamp(slot), self._plain[cut : start + slot.length]))
+
+    def _stamp(self, slot: Slot) -> bytes:
+        key = slot.version, slot.updated
+        found = self._stamps.get(key)
+        if found is None:
+            found = self._stamps[key] = f'"versionId":"{slot.version}","lastUpdated":"{slot.updated}",'.encode()
+        return found
+
+
+_HEAD = len('{"resourceType":"","id":"","meta":{')

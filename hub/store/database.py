@@ -1,60 +1,69 @@
-"""The connection pool: SQLAlchemy's, with the asyncpg driver connection handed out for statements of our own.
+"""The connection pool: asyncpg's own, one per process (docs/decisions/0007-history-page.md has the figures).
 
 Also: which database this is (`meta`), and that it belongs to the keyring at hand.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import asyncpg
+import orjson
 from asyncpg import Connection
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from hub.store.keyring import Keyring
 from schemas.errors import Unavailable
 
 __all__ = ["Connection", "Database", "claim", "driver_url"]
 
+WAIT_S = 30
+"""How long a request waits for a free connection, or for a new one."""
+
+_LOST = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError, ConnectionError)
+
 
 class Database:
-    """A pool over one PostgreSQL. `connection()` gives the raw asyncpg connection; nothing here knows a table but `meta`."""
+    """A pool over one PostgreSQL. `connection()` gives an asyncpg connection; nothing here knows a table but `meta`."""
 
     def __init__(self, dsn: str, *, size: int = 8) -> None:
-        self._engine: AsyncEngine = create_async_engine(driver_url(dsn), pool_size=size, max_overflow=0, pool_timeout=30, echo=False, hide_parameters=True)
+        url = driver_url(dsn, "postgresql").render_as_string(hide_password=False)
+        self._pool = asyncpg.create_pool(url, min_size=0, max_size=size, max_inactive_connection_lifetime=0, max_queries=1 << 60, init=_prepare, reset=_as_is)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection[Any]]:
         """An asyncpg connection from the pool, outside any transaction. Raises Unavailable when the database cannot be reached."""
-        pooled, raw = await self._live()
+        taken = await self._live()
         try:
-            yield raw
-        except (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError, ConnectionError) as error:
+            try:
+                yield cast("Connection[Any]", taken)
+            finally:
+                await self._pool.release(taken)
+        except _LOST as error:
             raise Unavailable("The connection to the database was lost.") from error
-        finally:
-            if raw.is_closed():
-                await pooled.invalidate()
-            await pooled.close()
 
-    async def _live(self) -> tuple[AsyncConnection, Connection[Any]]:
-        """A pooled connection that is not closed: after a restart of PostgreSQL the pool still holds dead ones."""
+    async def _live(self) -> Any:
+        """A connection that is not closed; the pool makes a new one in place of one that a restart of PostgreSQL closed."""
         try:
-            while True:
-                pooled = await self._engine.connect()
-                raw = cast("Connection[Any]", (await pooled.get_raw_connection()).driver_connection)
-                if not raw.is_closed():
-                    return pooled, raw
-                await pooled.invalidate()
-                await pooled.close()
-        except (SQLAlchemyError, OSError, asyncpg.PostgresError) as error:
+            async with asyncio.timeout(WAIT_S):
+                return await (await self._pool).acquire()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise Unavailable("The database cannot be reached.") from error
 
     async def close(self) -> None:
-        await self._engine.dispose()
+        await self._pool.close()
+
+
+async def _prepare(connection: Connection[Any]) -> None:
+    """jsonb goes in as text and comes out parsed."""
+    await connection.set_type_codec("jsonb", encoder=str, decoder=orjson.loads, schema="pg_catalog")
+
+
+async def _as_is(_connection: Any) -> None:
+    """Nothing to reset: no statement of ours outlives its transaction in the session, and the default costs a round trip per request."""
 
 
 def driver_url(dsn: str, driver: str = "postgresql+asyncpg") -> URL:

@@ -304,15 +304,18 @@ class Vault:
         """A permit and every version of a record, newest first."""
         return await self._decided(connection, asked, lambda _: connection.fetch(_VERSIONS, bucket_of(record), record, asked.resident))
 
-    def disclose(self, permit: Permit, rows: Sequence[Row]) -> Iterator[Disclosed]:
-        """Open rows as far as the permit reaches. Rows carry the wrapped key of their resident. The only way out."""
+    def disclose(self, permit: Permit, rows: Sequence[Row], type_: str | None = None) -> Iterator[Disclosed]:
+        """Open rows as far as the permit reaches. Rows carry the wrapped key of their resident. The only way out.
+
+        type_: hand out resources of this type alone (all are judged)
+        """
         if not isinstance(permit, Permit):
             raise PermitRequired("Data of a resident was asked for without a permit.")
         for row in rows:
             if str(row["resident"]) != permit.resident:
                 raise PermitRequired("A permit for one resident was used for another.")
             body = _open(self.subject(row["resident"], row), row)
-            yield self._passed(permit, row, body)
+            yield self._passed(permit, row, body, type_)
 
     async def sampled(
         self, connection: Connection[Any], asked: Asked, records: Sequence[UUID], slots: Collection[int], *, every_version: bool = False
@@ -347,43 +350,42 @@ class Vault:
     def _verdict(self, permit: Permit, facts: Facts, resource: dict[str, Any]) -> Verdict:
         return Verdict("permit") if permit.basis == "self" else permit.decision.check(facts, resource)
 
-    def _passed(self, permit: Permit, row: Row, body: Body) -> Disclosed:
-        header, decision, record_id = body.header, permit.decision, str(row["id"])
-        own = permit.basis == "self"
-        kept: list[tuple[Slot, bytes]] = []
-        rules: list[str] = []
-        redacted = False
-        for slot in header.slots:
-            served = body.resource(record_id, slot)
-            if own:
-                kept.append((slot, served))
-                continue
-            if not slot.classes:
-                continue
-            facts = self._facts(row, header, slot.classes, slot.type, f"{slot.type}/{join(record_id, slot.slot)}")
-            verdict = decision.check(facts, None if decision.exact else orjson.loads(served))
-            if verdict.decision == "deny":
-                continue
-            if verdict.rule and verdict.rule[0] not in rules:
-                rules.append(verdict.rule[0])
-            redacted |= verdict.decision == "redact"
-            kept.append((slot, orjson.dumps(verdict.resource) if verdict.decision == "redact" else served))
-        shown = {slot.slot for slot, _ in kept}
-        hidden = frozenset(f"{slot.type}/{join(record_id, slot.slot)}" for slot in header.slots if slot.slot not in shown)
-        if hidden:
+    def _passed(self, permit: Permit, row: Row, body: Body, type_: str | None) -> Disclosed:
+        header, record_id = body.header, str(row["id"])
+        if permit.basis == "self":
+            passed: list[tuple[Slot, bytes | None]] = [(slot, None) for slot in header.slots]
+            rules: tuple[str, ...] = ()
+        else:
+            passed, rules = self._judged(permit.decision, row, body, record_id)
+        kept = [(slot, redacted or body.resource(record_id, slot)) for slot, redacted in passed if type_ is None or slot.type == type_]
+        whole = len(passed) == len(header.slots) and not any(redacted for _, redacted in passed)
+        if len(passed) < len(header.slots):
+            shown = {slot.slot for slot, _ in passed}
+            hidden = frozenset(f"{slot.type}/{join(record_id, slot.slot)}" for slot in header.slots if slot.slot not in shown)
             kept = [(slot, _scrubbed(served, hidden)) for slot, served in kept]
         return Disclosed(
-            row["id"],
-            row["version"],
-            header.kind,
-            row["starts"],
-            row["ends"],
-            row["party"],
-            header,
-            kept,
-            tuple(rules),
-            None if hidden or redacted else body.record,
-        )
+            row["id"], row["version"], header.kind, row["starts"], row["ends"], row["party"], header, kept, rules, body.record if whole else None
+        )  # fmt: skip
+
+    def _judged(self, decision: Decision, row: Row, body: Body, record_id: str) -> tuple[list[tuple[Slot, bytes | None]], tuple[str, ...]]:
+        """The slots that pass, each with its redacted bytes when a part of it was removed, and the rules that let them."""
+        header = body.header
+        facts = self._facts(row, header, 0, "", "")
+        passed: list[tuple[Slot, bytes | None]] = []
+        rules: dict[str, None] = {}
+        by_classes: dict[int, Verdict] = {}
+        for slot in header.slots:
+            verdict = by_classes.get(slot.classes)
+            if verdict is None:
+                verdict = _judgement(decision, facts, slot, body, record_id)
+                if decision.exact:
+                    by_classes[slot.classes] = verdict
+            if verdict.decision == "deny":
+                continue
+            if verdict.rule:
+                rules[verdict.rule[0]] = None
+            passed.append((slot, orjson.dumps(verdict.resource) if verdict.decision == "redact" else None))
+        return passed, tuple(rules)
 
     def _facts(self, row: Row, header: Header, classes: int, type_: str, reference: str) -> Facts:
         return Facts(
@@ -391,6 +393,19 @@ class Vault:
             sensitivity=frozenset(header.sensitivity), confidentiality=header.confidentiality, resource_type=type_,
             reference=reference,
         )  # fmt: skip
+
+
+_NO_CLASS = Verdict("deny", (), "what has no class is for the resident alone")
+
+
+def _judgement(decision: Decision, facts: Facts, slot: Slot, body: Body, record_id: str) -> Verdict:
+    """The verdict on one resource; an exact decision says the same of every resource of the record with these classes."""
+    if not slot.classes:
+        return _NO_CLASS
+    if decision.exact:
+        return decision.check(msgspec.structs.replace(facts, classes=slot.classes))
+    own = msgspec.structs.replace(facts, classes=slot.classes, resource_type=slot.type, reference=f"{slot.type}/{join(record_id, slot.slot)}")
+    return decision.check(own, orjson.loads(body.resource(record_id, slot)))
 
 
 _KEY = "k.kek, k.erasure, k.wrapped, r.epoch, clock_timestamp() AS now"
@@ -471,6 +486,8 @@ def _open(subject: Subject, row: Row) -> Body:
 
 def _scrubbed(served: bytes, hidden: frozenset[str]) -> bytes:
     """A resource without list entries that point at resources held back (panel members, Provenance targets, results)."""
+    if b"\\" not in served and not any(reference.encode() in served for reference in hidden):
+        return served
     return orjson.dumps(_without(orjson.loads(served), hidden))
 
 
