@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -20,6 +20,7 @@ from hub import service
 from hub.access.signin import router as signin
 from hub.access.tokens import router as oauth
 from hub.defects import places
+from hub.exchange.routes import hot_routes
 from hub.exchange.routes import router as fhir
 from hub.intake.routes import router as intake
 from hub.settings import Settings
@@ -44,6 +45,7 @@ def application(settings: Settings, dsn: str) -> FastAPI:
 
     app = FastAPI(title="KineHub", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.pages = Pages(settings)
+    app.router.routes += hot_routes()
     for router in (oauth, intake, fhir, signin):
         app.include_router(router)
     mount_pages(app)
@@ -85,7 +87,7 @@ class Named:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = uuid4().hex
+        request_id = os.urandom(16).hex()
         scope.setdefault("state", {})["request_id"] = request_id
         started = False
 

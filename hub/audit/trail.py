@@ -94,13 +94,12 @@ class Trail:
         self._note_head()
         await self._note_root()
 
-    async def note(self, *entries: Entry) -> None:
+    async def note(self, entry: Entry) -> None:
         """Durable when this returns: waiting entries of concurrent requests share one commit."""
-        loop = asyncio.get_running_loop()
-        futures = [loop.create_future() for _ in entries]
-        self._waiting += zip(entries, futures, strict=True)
+        durable = asyncio.get_running_loop().create_future()
+        self._waiting.append((entry, durable))
         self._wake.set()
-        await asyncio.gather(*futures)
+        await durable
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[Trail]:

@@ -115,6 +115,7 @@ def is_supported(parameter: SearchParameter) -> bool:
     return parameter.code not in _UNSUPPORTED and bool(parameter.expression) and not reaches_out
 
 
+@cache
 def patient_compartment(resource_type: str) -> tuple[str, ...]:
     """The search parameters that put a resource of this type into a patient's compartment; empty = it is never in one."""
     return tuple(code for code in _definitions().patient.get(resource_type, ()) if code in search_parameters(resource_type))

@@ -467,6 +467,7 @@ def _read_result(result: _Result, name: str, text: str) -> None:
 # The whole request
 
 
+@cache
 def _patient_codes(resource_type: str) -> tuple[str, ...]:
     known = tuple(code for code in ("patient", "subject") if code in search_parameters(resource_type))
     return known or patient_compartment(resource_type)

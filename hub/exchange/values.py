@@ -57,7 +57,7 @@ def _split_escaped(text: str, separator: str) -> list[str]:
 
 def unescape(text: str) -> str:
     """`\\,` `\\|` `\\$` `\\\\` to what they stand for."""
-    return re.sub(r"\\(.)", r"\1", text)
+    return re.sub(r"\\(.)", r"\1", text) if "\\" in text else text
 
 
 def _prefixed(text: str) -> tuple[str, str]:

@@ -17,6 +17,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ class Keyring:
 
     def hub_sealer(self, table: str) -> Sealer:
         """Sealer for what is about no resident and still nobody's business."""
-        return Sealer(self.suite, self._contents.hub, table)
+        return _sealer(self.suite, self._contents.hub, table)
 
     def wrap(self, subject: str, data_key: bytes) -> WrappedKey:
         """Wrap a data key under this month's erasure key and the newest key-encryption key."""
@@ -179,6 +180,9 @@ class Keyring:
             yield self._contents
             _write(self.path, self._contents)
             self._mtime_ns = self.path.stat().st_mtime_ns
+
+
+_sealer = lru_cache(maxsize=64)(Sealer)
 
 
 def _write(path: Path, contents: _Contents) -> None:
