@@ -3,6 +3,7 @@
 Writes `bench/results/<date>.json` and prints the same. Everything is made here: invented residents, synthetic sessions.
     --rounds N     measured rounds of each upload kind (5)
     --records N    sessions stored before the history page is measured (10,000)
+    --scale N …    instead: the history page alone, on a store that grows to each N records (1,000,000 takes minutes, 10,000,000 half an hour)
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import json
 import os
 import platform
 import random
-import statistics
 import sys
 import tempfile
 import time
@@ -32,15 +32,11 @@ from hub.settings import load
 from hub.store import grants, parties, postgres, residents
 from schemas.classes import parse_classes
 from schemas.resident import MemberNumber, Resident
-from tests.bench.load import Load, request, send
+from tests.bench.load import answered, request, send, spread
+from tests.bench.scale import COLD, WARM, Scale
 
 BATCH = 100
 RESIDENTS = 1000
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Median and range of rounds."""
-    return {"median": round(statistics.median(values), 2), "min": round(min(values), 2), "max": round(max(values), 2)}
 
 
 def a_session(number: int, member: int, hour: bool) -> dict[str, Any]:
@@ -61,13 +57,6 @@ def a_session(number: int, member: int, hour: bool) -> dict[str, Any]:
     return row
 
 
-def answered(load: Load) -> Load:
-    """The run, when every answer was as expected."""
-    if load.unexpected:
-        raise SystemExit(f"{len(load.unexpected)} requests were not answered as expected; the first with {load.unexpected[0]}.")
-    return load
-
-
 class Bench:
     """A hub process, its centre and hospital, and the figures so far."""
 
@@ -77,8 +66,8 @@ class Bench:
         self.figures: dict[str, Any] = {}
         self.residents: list[UUID] = []
 
-    async def prepare(self) -> None:
-        """Parties, a thousand residents, a grant of each to the hospital: straight through the hub's own functions."""
+    async def prepare(self, count: int = RESIDENTS) -> None:
+        """Parties, residents, a grant of each to the hospital: straight through the hub's own functions."""
         center_key, center_jwks = new_client_key()
         hospital_key, hospital_jwks = new_client_key()
         with postgres.connect(self.folder) as dsn:
@@ -86,7 +75,7 @@ class Bench:
                 async with hub.database.connection() as connection:
                     center = await parties.add(connection, name="Bench centre", kind="fitness-center", jwks=center_jwks, zone="Asia/Shanghai")
                     hospital = await parties.add(connection, name="Bench hospital", kind="hospital", jwks=hospital_jwks)
-                for number in range(RESIDENTS):
+                for number in range(count):
                     person = Resident(name=f"Bench {number}", zone="Asia/Shanghai", member_numbers=[MemberNumber(party=str(center.id), number=f"M{number}")])
                     identity, _ = await residents.register(hub, person, actor="bench")
                     self.residents.append(identity)
@@ -204,20 +193,37 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--records", type=int, default=10_000)
     arguments.add_argument("--workers", type=int, default=2)
+    arguments.add_argument("--scale", type=int, nargs="+")
     given = arguments.parse_args()
     described = machine()
-    with tempfile.TemporaryDirectory(prefix="kinehub-bench-") as name:
-        folder = Path(name)
-        with serving(folder, free_port(), workers=given.workers) as url:
-            bench = Bench(url, folder, given.rounds, given.records)
-            asyncio.run(_measure(bench))
-            bench.figures["memory of the hub's processes, MiB"] = memory(folder)
-        bench.figures["start to first answer, s"] = start_up(folder)
-    report = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": described, "workers": given.workers, "figures": bench.figures}
+    figures = _scaled(given.scale, given.rounds, given.workers) if given.scale else _measured(given.rounds, given.records, given.workers)
+    report = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": described, "workers": given.workers, "figures": figures}
     results = Path("bench/results")
     results.mkdir(parents=True, exist_ok=True)
     (results / f"{report['at'].replace(':', '')}.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     sys.stdout.write(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
+
+def _measured(rounds: int, records: int, workers: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="kinehub-bench-") as name:
+        folder = Path(name)
+        with serving(folder, free_port(), workers=workers) as url:
+            bench = Bench(url, folder, rounds, records)
+            asyncio.run(_measure(bench))
+            bench.figures["memory of the hub's processes, MiB"] = memory(folder)
+        bench.figures["start to first answer, s"] = start_up(folder)
+    return bench.figures
+
+
+def _scaled(sizes: list[int], rounds: int, workers: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="kinehub-bench-") as name:
+        folder = Path(name)
+        with serving(folder, free_port()) as url:
+            bench = Bench(url, folder, rounds, 0)
+            asyncio.run(bench.prepare(WARM + COLD))
+        scale = Scale(folder, rounds, bench.residents, bench.center, bench.hospital)
+        scale.run(sizes, workers)
+    return scale.figures
 
 
 async def _measure(bench: Bench) -> None:

@@ -6,6 +6,7 @@ An ordinary client takes most of a core at a few hundred requests a second, and 
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -71,6 +72,18 @@ class _Lane(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if not self._done.done():
             self._done.set_exception(error or ConnectionError("The hub closed the connection."))
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median and range of rounds."""
+    return {"median": round(statistics.median(values), 2), "min": round(min(values), 2), "max": round(max(values), 2)}
+
+
+def answered(load: Load) -> Load:
+    """The run, when every answer was as expected."""
+    if load.unexpected:
+        raise SystemExit(f"{len(load.unexpected)} requests were not answered as expected; the first with {load.unexpected[0]}.")
+    return load
 
 
 def request(url: str, path: str, headers: dict[str, str], body: bytes | None = None) -> bytes:
