@@ -328,7 +328,10 @@ def _member(entry: Any, known: set[str]) -> MemberNumber:
 @click.pass_obj
 def resident_erase(options: Options, resident_id: UUID) -> None:
     """Destroy a resident's key: nothing of them can be read any more, here or in any backup."""
-    _echo(options, _run(options, lambda hub: residents.erase(hub, resident_id, actor="operator")))
+    done = _run(options, lambda hub: residents.erase(hub, resident_id, actor="operator"))
+    done |= {"backups": f"FILE.keys of backups made before this opens nobody of {done['erasure_key_destroyed']} any more.",
+             "advice": "Run kinehub backup --keys-only FILE for each backup that is kept."}  # fmt: skip
+    _echo(options, done, f"Erased {done['resident_id']} at {done['erased_at']}. {done['backups']} {done['advice']}")
 
 
 @cli.group()
@@ -617,12 +620,12 @@ def keys_rotate(options: Options) -> None:
 
 @cli.command("backup")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--keys-only", is_flag=True, help="Write FILE.keys alone, afresh; after an erasure the old one opens nobody of that month.")
 @click.pass_obj
-def backup_command(options: Options, file: Path) -> None:
+def backup_command(options: Options, file: Path, keys_only: bool) -> None:
     """Back the database up to FILE; the wrapped keys go to FILE.keys."""
-    with _database(options) as (settings, dsn):
-        _echo(options, backups.backup(dsn, file))
-    del settings
+    with _database(options) as (_, dsn):
+        _echo(options, (backups.backup_keys if keys_only else backups.backup)(dsn, file))
 
 
 @cli.command("restore")

@@ -36,12 +36,19 @@ DROP SCHEMA kept CASCADE;"""
 
 def backup(dsn: str, file: Path) -> dict[str, Any]:
     """Write FILE (everything but data keys) and FILE.keys, both 0600. Raises Unavailable with what the tool said."""
-    keys = file.with_name(file.name + ".keys")
     _run(dsn, ["pg_dump", "--format=custom", f"--exclude-table-data={_KEYS}", f"--file={file}"])
-    _run(dsn, ["pg_dump", "--format=custom", "--data-only", f"--table={_KEYS}", f"--file={keys}"])
-    for made in (file, keys):
-        made.chmod(0o600)
-    return {"file": str(file), "keys": str(keys), "bytes": file.stat().st_size}
+    file.chmod(0o600)
+    return {"file": str(file), "keys": str(backup_keys(dsn, file)["keys"]), "bytes": file.stat().st_size}
+
+
+def backup_keys(dsn: str, file: Path) -> dict[str, Any]:
+    """Write FILE.keys (0600) afresh beside a FILE that stays as it is; the old one is replaced when the new one is whole."""
+    keys = file.with_name(file.name + ".keys")
+    draft = keys.with_name(keys.name + ".new")
+    _run(dsn, ["pg_dump", "--format=custom", "--data-only", f"--table={_KEYS}", f"--file={draft}"])
+    draft.chmod(0o600)
+    draft.replace(keys)
+    return {"file": str(file), "keys": str(keys)}
 
 
 def restore(dsn: str, file: Path) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from hub.store import postgres
 from tests.builders import a_session
 from tests.process import Running, a_hub
 
@@ -53,3 +55,46 @@ def test_a_backup_from_before_an_erasure_shows_nothing_of_the_erased(tmp_path: P
             assert city.http.get(f"/fhir/{path}", headers=headers).status_code == 200
         assert city.audit()["intact"]
         assert not any(name.encode() in found.read_bytes() for name in (NAME,) for found in (file, file.with_name("hub.backup.keys")))
+
+
+def test_keys_written_afresh_after_an_erasure_open_the_survivors_of_an_earlier_backup(tmp_path: Path) -> None:
+    file = tmp_path / "hub.backup"
+    with a_hub(tmp_path / "hub") as city:
+        city.add_party("center", "Center", "fitness-center")
+        city.add_party("hospital", "Hospital", "hospital")
+        erased, kept = city.resident(NAME, 7), city.resident("Resident 3", 3)
+        for resident in (erased, kept):
+            city.upload("center", a_session(), resident)
+            city.grant(resident, "hospital")
+        seen = {resident: city.shown("hospital", resident) for resident in (erased, kept)}
+        city.cli("backup", str(file))
+        old = file.with_name("hub.backup.keys").read_bytes()
+        said = city.cli("resident", "erase", erased)
+        assert "FILE.keys" in said["backups"]
+        assert "--keys-only" in said["advice"]
+        before = file.read_bytes()
+        assert city.cli("backup", "--keys-only", str(file))["keys"] == f"{file}.keys"
+        assert file.read_bytes() == before
+        assert file.with_name("hub.backup.keys").stat().st_mode & 0o777 == 0o600
+
+        lost(city)
+        city.cli("restore", str(file))
+        assert city.shown("hospital", kept) == seen[kept]
+        assert city.shown("hospital", erased) == set()
+        headers = city.bearer("hospital", "system/*.rs")
+        assert all(city.http.get(f"/fhir/Observation/{id_}", headers=headers).status_code == 404 for id_ in seen[erased])
+
+        lost(city)
+        file.with_name("hub.backup.keys").write_bytes(old)
+        city.cli("restore", str(file))
+        assert city.stop() == 0
+        city.again()
+        answer = city.http.get("/fhir/Observation", params={"patient": kept}, headers=city.bearer("hospital", "system/*.rs"))
+        assert answer.status_code == 500  # the keys of before the erasure open nobody
+
+
+def lost(city: Running) -> None:
+    """The key table is lost, so that a restore takes FILE.keys."""
+    with postgres.connect(city.folder) as dsn:
+        line = [postgres.binaries() / "psql", "-XAtqc", "DELETE FROM data_keys"]
+        subprocess.run(line, env=postgres.environment(dsn), check=True)
