@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
 
 from hub.audit.trail import Trail
-from hub.defects import keep_silent
-from hub.intake.writing import Writing
+from hub.intake import lookup
+from hub.intake.lookup import Question
 from hub.settings import Settings
 from hub.store.database import Database, claim
+from hub.store.grouped import Grouped
 from hub.store.keyring import Keyring
 from hub.store.vault import Vault
+from hub.store.writer import MOST_DRAFTS, Upload, weight, write
 
 
 class Hub(msgspec.Struct, frozen=True):
-    """Settings, pool, keyring, vault and audit trail of one process."""
+    """Settings, pool, keyring, vault and audit trail of one process; the uploads' shared look-ups and transactions."""
 
     settings: Settings
     database: Database
     keyring: Keyring
     vault: Vault
     trail: Trail
-    writing: Writing
+    looking: Grouped[Question]
+    writing: Grouped[Upload]
 
 
 @asynccontextmanager
@@ -37,9 +41,10 @@ async def opened(settings: Settings, dsn: str) -> AsyncIterator[Hub]:
         await claim(database, keyring)
         trail = await Trail.start(database, keyring, settings.data_dir)
         vault = Vault(database, keyring)
-        writing = Writing(database, vault, trail)
+        looking = Grouped(partial(lookup.answer, database), most=lookup.MOST_HINTS, weight=lookup.weight)
+        writing = Grouped(partial(write, database, vault, trail), most=MOST_DRAFTS, weight=weight)
         try:
-            yield Hub(settings, database, keyring, vault, trail, writing)
+            yield Hub(settings, database, keyring, vault, trail, looking, writing)
         finally:
             await writing.stop()
             await trail.stop()

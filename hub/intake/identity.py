@@ -75,23 +75,34 @@ def hints(keyring: Keyring, who: Who, party: str) -> Iterator[Hint]:
         yield Hint(token(keyring, "name-phone", name_phone(who.name, who.phone)), False)
 
 
+Holders = dict[bytes, set[UUID]]
+"""Residents by the token of an identifier they hold."""
+
+
 async def match(connection: Connection[Any], keyring: Keyring, people: Sequence[Who], party: str) -> list[Match]:
     """Each row's resident, in one round trip."""
     wanted = [list(hints(keyring, who, party)) for who in people]
-    tokens = {hint.token for row in wanted for hint in row}
-    found: dict[bytes, set[UUID]] = {}
-    if tokens:
-        rows = await connection.fetch(
-            "SELECT i.token, i.resident FROM identifiers i JOIN unnest($1::smallint[], $2::bytea[]) AS w(bucket, token) "
-            "ON i.bucket = w.bucket AND i.token = w.token",
-            [bucket_of_token(value) for value in tokens], list(tokens),
-        )  # fmt: skip
-        for row in rows:
-            found.setdefault(row["token"], set()).add(row["resident"])
-    return [_judged(row, found) for row in wanted]
+    found = await holders(connection, {hint.token for row in wanted for hint in row})
+    return [judged(row, found) for row in wanted]
 
 
-def _judged(row: list[Hint], found: dict[bytes, set[UUID]]) -> Match:
+async def holders(connection: Connection[Any], tokens: set[bytes]) -> Holders:
+    """Who holds these identifiers."""
+    if not tokens:
+        return {}
+    rows = await connection.fetch(
+        "SELECT i.token, i.resident FROM identifiers i JOIN unnest($1::smallint[], $2::bytea[]) AS w(bucket, token) "
+        "ON i.bucket = w.bucket AND i.token = w.token",
+        [bucket_of_token(value) for value in tokens], list(tokens),
+    )  # fmt: skip
+    found: Holders = {}
+    for row in rows:
+        found.setdefault(row["token"], set()).add(row["resident"])
+    return found
+
+
+def judged(row: list[Hint], found: Holders) -> Match:
+    """Whose row it is, from what its hints found."""
     if not row:
         return Match(None, "no-identifier")
     certain = set().union(*(found.get(hint.token, set()) for hint in row if hint.sole))

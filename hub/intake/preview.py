@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from hub.intake.receipts import RejectedRow
-from hub.intake.upload import Delivery, resident_of, rows_of, sort_rows, source_of
+from hub.intake.upload import Delivery, question, rows_of, sort_rows, source_of
 from hub.store.chunks import chunks
 from hub.store.ids import bucket_of, new_resident_id
 from hub.store.parties import Party
@@ -73,14 +73,14 @@ class Waiting(msgspec.Struct, frozen=True):
 async def preview(hub: Hub, delivery: Delivery) -> Preview:
     """Decode, check and identify as an upload would, and store nothing. Raises as `take` does for a file that cannot be used."""
     source = source_of(delivery)
-    decoded = await rows_of(source, delivery)
-    records = {id(row.record): row for row in decoded if isinstance(row, Decoded)}
-    async with hub.database.connection() as connection:
-        resident = await resident_of(hub, connection, delivery)
-    found = await sort_rows(hub, delivery, source, resident, decoded)
+    given = await rows_of(source, delivery)
+    known = question(hub, delivery, given)
+    await hub.looking.put(known)
+    records = {id(row.record): row for row in given if isinstance(row, Decoded)}
+    found = await sort_rows(hub, delivery, source, known, given)
     rows = [_draft_row(draft, became, records) for draft, became in zip(found.drafts, await _becomes(hub, found.drafts), strict=True)]
     rows += [Row(row.row or 1, "pending", row.who, row.record, reason, original=row.original) for row, reason in found.pending]
-    whose = {row.row: row for row in decoded}
+    whose = {row.row: row for row in given}
     rows += [_rejected_row(row, whose.get(row.row)) for row in found.rejected]
     return Preview(source.id, source.title, sorted(rows, key=lambda row: row.row))
 

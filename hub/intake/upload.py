@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import UUID, uuid4
 
 import msgspec
@@ -22,6 +22,7 @@ from adapters.base import Adapter, Context, adapter, detect
 from hub.audit.trail import Entry
 from hub.intake import identity
 from hub.intake.facts import entry
+from hub.intake.lookup import Question
 from hub.intake.receipts import Detail, PendingRow, RejectedRow, read_receipt, receipt_of, seal_detail
 from hub.service import Hub
 from hub.store.ids import bucket_of, new_resident_id
@@ -55,7 +56,7 @@ class Delivery(msgspec.Struct):
     idempotency: str | None = None
 
 
-class _Sorted(msgspec.Struct):
+class Sorted(msgspec.Struct):
     """An upload's rows, sorted by what becomes of them."""
 
     drafts: list[Draft]
@@ -68,21 +69,18 @@ async def take(hub: Hub, delivery: Delivery) -> tuple[int, dict[str, Any]]:
 
     Raises AdapterError (nothing stored), Refused, NotFound, Conflict, BadRequest.
     """
-    party = delivery.party
-    async with hub.database.connection() as connection:
-        resident = await resident_of(hub, connection, delivery)
-        fingerprint, key = _tokens(hub, delivery, resident)
-        first = await _repeat(connection, party, fingerprint, key)
-    if first is not None:
-        return 200, await _first_receipt(hub, party, first)
     source = source_of(delivery)
     rows = await rows_of(source, delivery)
-    found = await sort_rows(hub, delivery, source, resident, rows)
+    known = question(hub, delivery, rows)
+    await hub.looking.put(known)
+    if known.first is not None:
+        return 200, await _repeated(hub, delivery.party, known)
+    found = await sort_rows(hub, delivery, source, known, rows)
     _refuse_if_nothing(found)
-    upload = _upload(hub, delivery, source, found, fingerprint, key)
+    upload = _upload(hub, delivery, source, found, known)
     await hub.writing.put(upload)
     if upload.first is not None:
-        return 200, await _first_receipt(hub, party, upload.first)
+        return 200, await _first_receipt(hub, delivery.party, upload.first)
     assert upload.receipt is not None
     receipt = _fresh(upload.receipt, found)
     if receipt["status"] == "duplicate":
@@ -90,7 +88,7 @@ async def take(hub: Hub, delivery: Delivery) -> tuple[int, dict[str, Any]]:
     return (207 if receipt["rejected"] or receipt["pending"] else 201), receipt
 
 
-def _fresh(receipt: ReceiptRow, found: _Sorted) -> dict[str, Any]:
+def _fresh(receipt: ReceiptRow, found: Sorted) -> dict[str, Any]:
     """The receipt of what was just written, from memory."""
     taken = [(draft.shown, draft.outcome, draft.resident) for draft in found.drafts]
     return receipt_of(
@@ -100,27 +98,27 @@ def _fresh(receipt: ReceiptRow, found: _Sorted) -> dict[str, Any]:
     )  # fmt: skip
 
 
+async def _repeated(hub: Hub, party: Party, known: Question) -> dict[str, Any]:
+    if known.other:
+        raise Conflict("This Idempotency-Key was used for another upload.", code="idempotency", advice="Use a new key for new content.")
+    assert known.first is not None
+    return await _first_receipt(hub, party, known.first)
+
+
 async def _first_receipt(hub: Hub, party: Party, first: UUID) -> dict[str, Any]:
     return await read_receipt(hub, party, first) | {"status": "duplicate"}
 
 
-def _tokens(hub: Hub, delivery: Delivery, resident: UUID | None) -> tuple[bytes, bytes | None]:
-    """Blind tokens, in the party's own space, of the whole request and of its Idempotency-Key."""
-    number, body = delivery.party.number, hashlib.sha256(delivery.body).digest()
-    fingerprint = hub.keyring.party_token(number, b"file", body, str(resident or "").encode(), delivery.format.encode())
-    return fingerprint, hub.keyring.party_token(number, b"key", delivery.idempotency.encode()) if delivery.idempotency else None
-
-
-async def _repeat(connection: Any, party: Party, fingerprint: bytes, key: bytes | None) -> UUID | None:
-    row = await connection.fetchrow(
-        "SELECT id, fingerprint FROM receipts WHERE party = $1 AND (file = $2 OR idempotency = $3) ORDER BY idempotency = $3 DESC NULLS LAST LIMIT 1",
-        party.number, fingerprint, key,
-    )  # fmt: skip
-    if row is None:
-        return None
-    if row["fingerprint"] != fingerprint:
-        raise Conflict("This Idempotency-Key was used for another upload.", code="idempotency", advice="Use a new key for new content.")
-    return row["id"]  # type: ignore[no-any-return]  # rows are untyped
+def question(hub: Hub, delivery: Delivery, rows: Sequence[Decoded | Rejected]) -> Question:
+    """What must be looked up for an upload. Tokens of the request are made in the party's own space."""
+    party = delivery.party
+    body = hashlib.sha256(delivery.body).digest()
+    named = _named(delivery)
+    whose = f"{delivery.resident or ''}" if delivery.resident else "|".join(delivery.identifier or ())
+    file = hub.keyring.party_token(party.number, b"file", body, whose.encode(), delivery.format.encode())
+    key = hub.keyring.party_token(party.number, b"key", delivery.idempotency.encode()) if delivery.idempotency else None
+    hints = [list(identity.hints(hub.keyring, row.who, str(party.id))) if isinstance(row, Decoded) and row.who else [] for row in rows]
+    return Question(party.number, file, key, delivery.resident, list(identity.hints(hub.keyring, named, str(party.id))) if named else [], hints)
 
 
 def source_of(delivery: Delivery) -> Adapter:
@@ -146,49 +144,53 @@ def _decode(source: Adapter, body: bytes, context: Context) -> list[Decoded | Re
     return rows
 
 
-async def resident_of(hub: Hub, connection: Any, delivery: Delivery) -> UUID | None:
-    if delivery.resident is not None:
-        known = await connection.fetchval("SELECT id FROM residents WHERE bucket = $1 AND id = $2", bucket_of(delivery.resident), delivery.resident)
-        if known is None:
-            raise NotFound("There is no such resident.", field="resident")
-        return delivery.resident
+def _named(delivery: Delivery) -> Who | None:
     if delivery.identifier is None:
         return None
-    (found,) = await identity.match(connection, hub.keyring, [_who(*delivery.identifier)], str(delivery.party.id))
-    if found.resident is None:
-        raise NotFound("No resident of yours has this identifier.", field="identifier")
-    return found.resident
-
-
-def _who(system: str, value: str) -> Who:
+    system, value = delivery.identifier
     fields = {"member": "member_number", "id-number": "id_number", "health-card": "health_card", "source": "source_id"}
     if system not in fields:
         raise BadRequest(f"The identifier system must be one of {', '.join(fields)}.", field="identifier")
     return msgspec.convert({fields[system]: value}, Who)
 
 
-async def sort_rows(hub: Hub, delivery: Delivery, source: Adapter, resident: UUID | None, rows: Sequence[Decoded | Rejected]) -> _Sorted:
-    found = _Sorted([], [], [])
-    good = [row for row in rows if isinstance(row, Decoded) and _usable(row, delivery, found)]
-    found.rejected += [RejectedRow(row.row, row.field, row.code, row.message, row.advice, row.cell) for row in rows if isinstance(row, Rejected)]
-    async with hub.database.connection() as connection:
-        matches = await identity.match(connection, hub.keyring, [row.who or Who() for row in good], str(delivery.party.id))
-        zones = await _zones(connection, {match.resident or resident for match in matches} - {None})
-        if resident is not None:
-            await _refuse_another_person(hub, connection, resident, good, matches)
-    for row, match in zip(good, matches, strict=True):
+def _named_resident(delivery: Delivery, known: Question) -> UUID | None:
+    """The resident that the request names. Raises NotFound when there is none such."""
+    if delivery.resident is not None:
+        if delivery.resident not in known.zones:
+            raise NotFound("There is no such resident.", field="resident")
+        return delivery.resident
+    if delivery.identifier is None:
+        return None
+    found = identity.judged(known.named, known.holders).resident
+    if found is None:
+        raise NotFound("No resident of yours has this identifier.", field="identifier")
+    return found
+
+
+async def sort_rows(hub: Hub, delivery: Delivery, source: Adapter, known: Question, rows: Sequence[Decoded | Rejected]) -> Sorted:
+    """Rows by what becomes of them. Raises NotFound and Refused as `take`."""
+    found = Sorted([], [], [])
+    resident = _named_resident(delivery, known)
+    good = [(row, identity.judged(hints, known.holders)) for row, hints in zip(rows, known.hints, strict=True) if _usable(row, delivery, found)]
+    if resident is not None:
+        await _refuse_another_person(hub, resident, good)
+    for row, match in good:
         whose = resident or match.resident
         if whose is None:
             found.pending.append((row, match.reason))
         else:
-            found.drafts.append(draft(row, whose, delivery.party, source, zones.get(whose), original=row.original))
-    if found.drafts and found.drafts[0].original is None and all(row.original is None for row in good):
+            found.drafts.append(draft(row, whose, delivery.party, source, known.zones.get(whose), original=row.original))
+    if found.drafts and found.drafts[0].original is None and all(row.original is None for row, _ in good):
         found.drafts[0].original = delivery.body
     found.rejected.sort(key=lambda row: row.row)
     return found
 
 
-def _usable(row: Decoded, delivery: Delivery, found: _Sorted) -> bool:
+def _usable(row: Decoded | Rejected, delivery: Delivery, found: Sorted) -> TypeGuard[Decoded]:
+    if isinstance(row, Rejected):
+        found.rejected.append(RejectedRow(row.row, row.field, row.code, row.message, row.advice, row.cell))
+        return False
     try:
         settle(row.record, delivery.party.zone)
         check(row.record, datetime.now(UTC))
@@ -198,25 +200,15 @@ def _usable(row: Decoded, delivery: Delivery, found: _Sorted) -> bool:
     return True
 
 
-async def _zones(connection: Any, residents: set[UUID | None]) -> dict[UUID, str | None]:
-    wanted = [resident for resident in residents if resident]
-    if not wanted:
-        return {}
-    rows = await connection.fetch(
-        "SELECT r.id, r.zone FROM residents r JOIN unnest($1::smallint[], $2::uuid[]) AS w(bucket, id) ON r.bucket = w.bucket AND r.id = w.id",
-        [bucket_of(resident) for resident in wanted], wanted,
-    )  # fmt: skip
-    return {row["id"]: row["zone"] for row in rows}
-
-
-async def _refuse_another_person(hub: Hub, connection: Any, resident: UUID, rows: Sequence[Decoded], matches: Sequence[identity.Match]) -> None:
-    if any(match.resident not in (None, resident) or match.reason == "identifiers-disagree" for match in matches):
+async def _refuse_another_person(hub: Hub, resident: UUID, rows: Sequence[tuple[Decoded, identity.Match]]) -> None:
+    if any(match.resident not in (None, resident) or match.reason == "identifiers-disagree" for _, match in rows):
         raise Refused("The file names another person than the request.", code="other-person", advice="Check whose file it is.")
-    cards = [row.who.id_number for row in rows if row.who and row.who.id_number and id_number_valid(identity.plain(row.who.id_number))]
+    cards = [row.who.id_number for row, _ in rows if row.who and row.who.id_number and id_number_valid(identity.plain(row.who.id_number))]
     if not cards:
         return
     tokens = {identity.token(hub.keyring, "id-number", card) for card in cards}
-    held = {row["token"] for row in await connection.fetch("SELECT token FROM identifiers WHERE resident = $1 AND sole", resident)}
+    async with hub.database.connection() as connection:
+        held = {row["token"] for row in await connection.fetch("SELECT token FROM identifiers WHERE resident = $1 AND sole", resident)}
     if tokens - held:
         raise Refused("The file names another person than the request.", code="other-person", advice="Check whose file it is.")
 
@@ -242,7 +234,7 @@ def _face(
     ))  # fmt: skip
 
 
-def _refuse_if_nothing(found: _Sorted) -> None:
+def _refuse_if_nothing(found: Sorted) -> None:
     if found.drafts or found.pending:
         return
     if len(found.rejected) == 1:
@@ -256,12 +248,12 @@ def _refuse_if_nothing(found: _Sorted) -> None:
     raise AdapterError("The file holds nothing to store.", code="empty")
 
 
-def _upload(hub: Hub, delivery: Delivery, source: Adapter, found: _Sorted, fingerprint: bytes, key: bytes | None) -> Upload:
+def _upload(hub: Hub, delivery: Delivery, source: Adapter, found: Sorted, known: Question) -> Upload:
     status = "partial" if found.drafts and (found.rejected or found.pending) else "pending" if found.pending else "stored"
     now = datetime.now(UTC)
     receipt = ReceiptRow(
-        id=uuid4(), party=delivery.party.number, format=source.id, status=status, created=now, fingerprint=fingerprint,
-        file=fingerprint if status == "stored" else None, idempotency=key,
+        id=uuid4(), party=delivery.party.number, format=source.id, status=status, created=now, fingerprint=known.file,
+        file=known.file if status == "stored" else None, idempotency=known.key,
     )  # fmt: skip
     upload = Upload(found.drafts, partial(_entries, delivery.party), receipt)
     if found.rejected or found.pending:
@@ -269,7 +261,7 @@ def _upload(hub: Hub, delivery: Delivery, source: Adapter, found: _Sorted, finge
     return upload
 
 
-def _seal_rest(hub: Hub, delivery: Delivery, receipt: ReceiptRow, upload: Upload, found: _Sorted, now: datetime) -> None:
+def _seal_rest(hub: Hub, delivery: Delivery, receipt: ReceiptRow, upload: Upload, found: Sorted, now: datetime) -> None:
     """Rejected and pending rows under a key of their own, which expires."""
     data_key = os.urandom(32)
     subject = Subject(new_resident_id(), hub.keyring.suite, data_key, {})

@@ -32,6 +32,10 @@ COPY_FROM = 8
 """Rows from which COPY beats an executed statement here (docs/decisions/0002-store.md)."""
 
 
+MOST_DRAFTS = 400
+"""Drafts of one transaction; a larger upload goes alone."""
+
+
 class Draft(msgspec.Struct):
     """A record on its way in. `resources` makes its FHIR face once the record id is known.
 
@@ -91,6 +95,11 @@ class Upload(msgspec.Struct):
     keys: list[tuple[object, ...]] = []
     pending: list[tuple[object, ...]] = []
     first: UUID | None = None
+
+
+def weight(upload: Upload) -> int:
+    """What an upload adds to a transaction: its drafts, and its receipt and audit entry."""
+    return 4 + len(upload.drafts)
 
 
 class _Batch(msgspec.Struct):
