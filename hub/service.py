@@ -9,6 +9,7 @@ from functools import partial
 import msgspec
 
 from hub.audit.trail import Trail
+from hub.defects import keep_silent
 from hub.intake import lookup
 from hub.intake.lookup import Question
 from hub.settings import Settings

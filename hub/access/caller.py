@@ -10,6 +10,7 @@ from fastapi import Request
 
 from hub.access import claims, known, scopes
 from hub.access.requests import PURPOSE_HEADER, hub_of
+from hub.store.parties import Party
 from schemas.errors import Refused, Unauthenticated
 
 __all__ = ["Caller", "bearer", "caller", "require", "require_upload"]
@@ -28,8 +29,13 @@ class Caller(msgspec.Struct, frozen=True):
     scopes: tuple[scopes.Scope, ...]
     purpose: str | None
     purposes: tuple[str, ...]
-    reference: str
-    """The party's FHIR Organization."""
+    registered: Party
+    """The party as it is registered; at most `known.RECHECK_S` seconds old."""
+
+    @property
+    def reference(self) -> str:
+        """The party's FHIR Organization."""
+        return self.registered.reference
 
     @property
     def actor(self) -> str:
@@ -82,13 +88,14 @@ async def _authenticated(request: Request) -> Caller:
     except Unauthenticated:
         raise _unauthenticated("The token is not valid, or not any more.") from None
     if held.face is None:
-        held.face = _caller(held.claims)
+        held.face = _caller(held)
     return cast(Caller, held.face)
 
 
-def _caller(content: claims.Claims) -> Caller:
+def _caller(held: known.Known) -> Caller:
+    content = held.claims
     purposes = tuple(content["purposes"])
     return Caller(
         party=content["party"], party_id=UUID(content["party_id"]), client_id=content["sub"], scopes=scopes.parse(content["scope"]),
-        purpose=purposes[0] if purposes else None, purposes=purposes, reference=f"Organization/{content['party_id']}",
+        purpose=purposes[0] if purposes else None, purposes=purposes, registered=held.party,
     )  # fmt: skip

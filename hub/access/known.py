@@ -14,6 +14,9 @@ import msgspec
 from joserfc.jwk import ECKey
 
 from hub.access import assertions, claims
+from hub.store import parties
+from hub.store.parties import Party
+from schemas.errors import NotFound
 
 if TYPE_CHECKING:
     from hub.service import Hub
@@ -26,14 +29,14 @@ RECHECK_S = 10
 _MOST = 4096
 _Key = tuple[str, str, bytes]
 
-_CHECK = """SELECT purposes, EXISTS (SELECT FROM assertions WHERE client_id = $3 AND jti = $4) AS revoked
-FROM parties WHERE number = $1 AND client_id = $2"""
+_REVOKED = "SELECT EXISTS (SELECT FROM assertions WHERE client_id = $1 AND jti = $2)"
 
 
 class Known(msgspec.Struct):
-    """A verified token's claims, its `purposes` cut to what the party is registered for; `face` is for whoever wants to keep what it made of them."""
+    """A verified token's claims, its `purposes` cut to what its party is registered for; `face` is for whoever wants to keep what it made of them."""
 
     claims: claims.Claims
+    party: Party
     checked: float
     face: Any = None
 
@@ -86,13 +89,16 @@ def _key(hub: Hub, access_token: str) -> _Key:
 async def _checked(hub: Hub, access_token: str, now: float) -> Known:
     content = verified(hub, access_token, now)
     async with hub.database.connection() as connection:
-        purposes = await _purposes(connection, content)
-    return Known(content | {"purposes": [purpose for purpose in content["purposes"] if purpose in purposes]}, now)
+        party = await _live_party(connection, content)
+    return Known(content | {"purposes": [purpose for purpose in content["purposes"] if purpose in party.purposes]}, party, now)
 
 
-async def _purposes(connection: Connection[Any], content: claims.Claims) -> frozenset[str]:
+async def _live_party(connection: Connection[Any], content: claims.Claims) -> Party:
     who = content["sub"]
-    row = await connection.fetchrow(_CHECK, content["party"], who, revoked(who), assertions.digest(content["jti"]))
-    if row is None or row["revoked"]:
+    try:
+        party = await parties.by_number(connection, content["party"])
+    except NotFound:
+        raise claims.refusal("The token was revoked.") from None
+    if party.client_id != who or await connection.fetchval(_REVOKED, revoked(who), assertions.digest(content["jti"])):
         raise claims.refusal("The token was revoked.")
-    return frozenset(row["purposes"])
+    return party

@@ -54,7 +54,7 @@ def entry_hash(algorithm: str, previous: bytes, chain: int, seq: int, entry: Ent
 
 
 _INSERT = """INSERT INTO audit (chain, seq, at, resident, party, actor, action, purpose, rule, outcome, detail, hash)
-SELECT $1, * FROM unnest($2::bigint[], $3::timestamptz[], $4::uuid[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+SELECT * FROM unnest($1::int[], $2::bigint[], $3::timestamptz[], $4::uuid[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
   $11::bytea[], $12::bytea[])"""
 
 
@@ -115,14 +115,16 @@ class Trail:
 
     async def append(self, connection: Connection[Any], entries: Sequence[Entry]) -> None:
         """Insert entries on `connection`, inside `held` and inside the caller's transaction."""
-        numbers, hashes = [], []
-        for entry in entries:
+        await connection.execute(_INSERT, *map(list, zip(*self.linked(entries), strict=True)))
+
+    def linked(self, entries: Sequence[Entry]) -> list[tuple[object, ...]]:
+        """The entries as rows of the table, put at the end of the chain; inside `held`, for a statement that inserts them."""
+        rows: list[tuple[object, ...]] = []
+        for e in entries:
             self._seq += 1
-            self._hash = entry_hash(self._algorithm, self._hash, self.chain, self._seq, entry)
-            numbers.append(self._seq)
-            hashes.append(self._hash)
-        columns = zip(*((e.at, e.resident, e.party, e.actor, e.action, e.purpose, e.rule, e.outcome, e.detail) for e in entries), strict=True)
-        await connection.execute(_INSERT, self.chain, numbers, *map(list, columns), hashes)
+            self._hash = entry_hash(self._algorithm, self._hash, self.chain, self._seq, e)
+            rows.append((self.chain, self._seq, e.at, e.resident, e.party, e.actor, e.action, e.purpose, e.rule, e.outcome, e.detail, self._hash))
+        return rows
 
     async def _flush_forever(self) -> None:
         while True:

@@ -16,8 +16,11 @@ from uuid import UUID
 import asyncpg
 import msgspec
 from asyncpg import Record as Row
+from sqlalchemy import ARRAY, Table
+from sqlalchemy.dialects.postgresql import dialect
 
 from hub.audit.trail import Entry, Trail
+from hub.store import tables
 from hub.store.body import Header, assemble
 from hub.store.chunks import chunks
 from hub.store.database import Connection, Database
@@ -108,20 +111,51 @@ class _Batch(msgspec.Struct):
     originals: list[tuple[object, ...]] = []
     superseded: list[tuple[UUID, int]] = []
     epochs: set[UUID] = set()
-    owed: list[tuple[UUID, UUID, int]] = []
 
 
-_RECORD_COLUMNS = (
-    "bucket", "id", "version", "resident", "kind", "labels", "restricted", "label_rules", "starts", "ends", "party", "natural_key", "content",
-    "original", "deleted", "recorded", "body",
-)  # fmt: skip
-_SERIES_COLUMNS = ("bucket", "record", "version", "channel", "chunk", "resident", "labels", "body")
-_ORIGINAL_COLUMNS = ("bucket", "id", "resident", "format", "received", "body")
 _EXISTING = """SELECT r.bucket, r.natural_key, r.id, r.version, r.content, r.body, r.resident, r.deleted FROM records r
 JOIN unnest($1::smallint[], $2::bytea[]) AS wanted(bucket, natural_key) ON r.bucket = wanted.bucket AND r.natural_key = wanted.natural_key"""
+
+
+_DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+
+
+def _columns(table: Table, *left_out: str) -> tuple[str, ...]:
+    return tuple(column.name for column in table.columns if column.name not in left_out)
+
+
+def _insertion(table: Table, columns: Sequence[str], first: int = 1) -> str:
+    """INSERT of one array per column, from parameter `first` on. An array column comes as its text, as arrays of arrays do not unnest."""
+    types = [table.c[name].type.compile(_DIALECT) for name in columns]
+    arrays = ", ".join(f"${number}::{'text' if type_.endswith('[]') else type_}[]" for number, type_ in enumerate(types, first))
+    values = ", ".join(f"{name}::{type_}" for name, type_ in zip(columns, types, strict=True))
+    names = ", ".join(columns)
+    return f"INSERT INTO {table.name} ({names}) SELECT {values} FROM unnest({arrays}) AS w({names})"  # noqa: S608 - names of our own tables
+
+
+_RECORD_COLUMNS = _columns(tables.records)
+_SERIES_COLUMNS = _columns(tables.series)
+_ORIGINAL_COLUMNS = _columns(tables.originals)
+_RECEIPT_COLUMNS = _columns(tables.receipts)
+_AUDIT_COLUMNS = _columns(tables.audit)
 _OWE = """INSERT INTO outbox (bucket, resident, receiver, record, version) SELECT o.bucket, o.resident, p.number, o.record, o.version
-FROM unnest($1::smallint[], $2::uuid[], $3::uuid[], $4::int[]) AS o(bucket, resident, record, version)
+FROM unnest(${}::smallint[], ${}::uuid[], ${}::uuid[], ${}::int[]) AS o(bucket, resident, record, version)
 CROSS JOIN (SELECT number FROM parties WHERE deliver_to IS NOT NULL) p ORDER BY o.record ON CONFLICT DO NOTHING"""
+
+
+def _at_once_statement() -> str:
+    """Everything that an ordinary upload writes, in one statement: no BEGIN, no COMMIT, one round trip."""
+    first, parts = 1, []
+    for table in (tables.records, tables.series, tables.originals, tables.receipts):
+        columns = _columns(table)
+        parts.append(f"new_{table.name} AS ({_insertion(table, columns, first)})")
+        first += len(columns)
+    place = {name: number for number, name in enumerate(_RECORD_COLUMNS, 1)}
+    parts.append(f"owed AS ({_OWE.format(place['bucket'], place['resident'], place['id'], place['version'])})")
+    return f"WITH {', '.join(parts)} {_insertion(tables.audit, _AUDIT_COLUMNS, first)}"
+
+
+_AT_ONCE = _at_once_statement()
 
 
 async def write(database: Database, vault: Vault, trail: Trail, uploads: Sequence[Upload]) -> None:
@@ -131,7 +165,7 @@ async def write(database: Database, vault: Vault, trail: Trail, uploads: Sequenc
     """
     for attempt in range(6):
         try:
-            await _transaction(database, vault, trail, uploads)
+            await _written(database, vault, trail, uploads, again=attempt > 0)
         except asyncpg.UniqueViolationError:
             if len(uploads) > 1:
                 for upload in uploads:
@@ -143,21 +177,34 @@ async def write(database: Database, vault: Vault, trail: Trail, uploads: Sequenc
     raise Conflict("Other writers kept changing the same records.", advice="Send the same request again.")
 
 
-async def _transaction(database: Database, vault: Vault, trail: Trail, uploads: Sequence[Upload]) -> None:
+async def _written(database: Database, vault: Vault, trail: Trail, uploads: Sequence[Upload], *, again: bool) -> None:
     now = datetime.now(UTC)
-    async with database.connection() as connection:
-        subjects = await vault.subjects(connection, list({draft.resident for upload in uploads for draft in upload.drafts}))
-    async with trail.held(), database.connection() as connection, connection.transaction():
-        live = await _claim_files(connection, uploads)
-        await _insert(connection, "data_keys", ("bucket", "subject", "kek", "erasure", "wrapped", "expires"), [key for upload in live for key in upload.keys])
-        vault.refuse_outdated((str(key[2]), str(key[3])) for upload in live for key in upload.keys)
-        for wave in _waves(subjects, [draft for upload in live for draft in upload.drafts]):
-            await _write_wave(connection, subjects, wave, now)
-        await _finish(connection, trail, live)
+    async with trail.held(), database.connection() as connection:
+        live = await _claim_files(connection, uploads, again=again)
+        drafts = [draft for upload in live for draft in upload.drafts]
+        subjects = await vault.subjects(connection, list({draft.resident for draft in drafts}))
+        *earlier, last = _waves(subjects, drafts) or [[]]
+        if earlier or any(upload.keys for upload in live):
+            async with connection.transaction():
+                await _insert(connection, tables.data_keys, [key for upload in live for key in upload.keys])
+                vault.refuse_outdated((str(key[2]), str(key[3])) for upload in live for key in upload.keys)
+                for wave in earlier:
+                    await _store(connection, await _prepared(connection, subjects, wave, now))
+                await _in_parts(connection, trail, live, await _prepared(connection, subjects, last, now))
+            return
+        batch = await _prepared(connection, subjects, last, now)
+        if len(batch.records) < COPY_FROM and not batch.superseded and not batch.epochs:
+            await _at_once(connection, trail, live, batch)
+        else:
+            async with connection.transaction():
+                await _in_parts(connection, trail, live, batch)
 
 
-async def _claim_files(connection: Connection[Any], uploads: Sequence[Upload]) -> list[Upload]:
-    """The uploads whose file is not stored yet; the others learn the first receipt."""
+async def _claim_files(connection: Connection[Any], uploads: Sequence[Upload], *, again: bool) -> list[Upload]:
+    """The uploads whose file is not stored yet; the others learn the first receipt.
+
+    The look-up has just said that none is. Asked `again` only after a unique index said otherwise.
+    """
     wanted = [(upload.receipt.party, upload.receipt.file) for upload in uploads if upload.receipt and upload.receipt.file]
     rows = (
         await connection.fetch(
@@ -165,7 +212,7 @@ async def _claim_files(connection: Connection[Any], uploads: Sequence[Upload]) -
             [party for party, _ in wanted],
             [file for _, file in wanted],
         )
-        if wanted
+        if wanted and again
         else []
     )
     known: dict[tuple[int, bytes], UUID] = {(row["party"], row["file"]): row["id"] for row in rows}
@@ -199,13 +246,16 @@ def _waves(subjects: dict[UUID, Subject], drafts: Iterable[Draft]) -> list[list[
     return waves
 
 
-async def _write_wave(connection: Connection[Any], subjects: dict[UUID, Subject], wave: list[tuple[Draft, bytes]], now: datetime) -> None:
+async def _prepared(connection: Connection[Any], subjects: dict[UUID, Subject], wave: list[tuple[Draft, bytes]], now: datetime) -> _Batch:
+    """A wave's rows, against what is stored under the same natural keys."""
+    batch = _Batch([], [], [], [], set())
+    if not wave:
+        return batch
     rows = await connection.fetch(_EXISTING, [bucket_of(draft.resident) for draft, _ in wave], [token for _, token in wave])
     existing = {row["natural_key"]: row for row in rows}
-    batch = _Batch([], [], [], [], set(), [])
     for draft, token in wave:
         _prepare(subjects[draft.resident], draft, token, existing.get(token), batch, now)
-    await _store(connection, batch)
+    return batch
 
 
 def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, batch: _Batch, now: datetime) -> None:
@@ -257,12 +307,34 @@ def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, ba
         batch.superseded.append((identity, bucket))
     if draft.raises_epoch:
         batch.epochs.add(draft.resident)
-    batch.owed.append((draft.resident, identity, version))
     draft.outcome = Outcome("updated" if old is not None else "new", identity, version, [f"{r.type}/{join(str(identity), r.slot)}" for r in resources])
 
 
 def _channel_class(channel: str) -> int:
     return int(DataClass.LOCATION if channel in ("latitude", "longitude") else DataClass.ACTIVITY)
+
+
+async def _at_once(connection: Connection[Any], trail: Trail, uploads: Sequence[Upload], batch: _Batch) -> None:
+    receipts = [_receipt_row(upload) for upload in uploads if upload.receipt is not None]
+    rows = (
+        (batch.records, _RECORD_COLUMNS), (batch.series, _SERIES_COLUMNS), (batch.originals, _ORIGINAL_COLUMNS), (receipts, _RECEIPT_COLUMNS),
+        (trail.linked([entry for upload in uploads for entry in upload.entries(upload)]), _AUDIT_COLUMNS),
+    )  # fmt: skip
+    await connection.execute(_AT_ONCE, *(column for part, columns in rows for column in _transposed(part, columns)))
+
+
+def _transposed(rows: Sequence[tuple[object, ...]], columns: Sequence[str]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in columns]
+
+
+async def _in_parts(connection: Connection[Any], trail: Trail, uploads: Sequence[Upload], batch: _Batch) -> None:
+    """Inside a transaction; the audit entries last."""
+    await _store(connection, batch)
+    await _insert(connection, tables.receipts, [_receipt_row(upload) for upload in uploads if upload.receipt is not None])
+    await _insert(connection, tables.pending, [row for upload in uploads for row in upload.pending])
+    entries = [entry for upload in uploads for entry in upload.entries(upload)]
+    if entries:
+        await trail.append(connection, entries)
 
 
 async def _store(connection: Connection[Any], batch: _Batch) -> None:
@@ -273,43 +345,24 @@ async def _store(connection: Connection[Any], batch: _Batch) -> None:
             f"INSERT INTO record_history ({', '.join(_RECORD_COLUMNS)}) SELECT * FROM old",
             [bucket for _, bucket in batch.superseded], [identity for identity, _ in batch.superseded],
         )  # fmt: skip
-    await _insert(connection, "records", _RECORD_COLUMNS, batch.records)
-    await _insert(connection, "series", _SERIES_COLUMNS, batch.series)
-    await _insert(connection, "originals", _ORIGINAL_COLUMNS, batch.originals)
+    await _insert(connection, tables.records, batch.records)
+    await _insert(connection, tables.series, batch.series)
+    await _insert(connection, tables.originals, batch.originals)
     if batch.epochs:
         await connection.executemany(
             "UPDATE residents SET epoch = epoch + 1 WHERE bucket = $1 AND id = $2", [(bucket_of(identity), identity) for identity in batch.epochs]
         )
-    if batch.owed:
-        residents, records, versions = zip(*batch.owed, strict=True)
-        await connection.execute(_OWE, [bucket_of(identity) for identity in residents], list(residents), list(records), list(versions))
+    if batch.records:
+        columns = dict(zip(_RECORD_COLUMNS, _transposed(batch.records, _RECORD_COLUMNS), strict=True))
+        await connection.execute(_OWE.format(1, 2, 3, 4), columns["bucket"], columns["resident"], columns["id"], columns["version"])
 
 
-async def _insert(connection: Connection[Any], table: str, columns: Sequence[str], rows: list[tuple[object, ...]]) -> None:
-    if len(rows) >= COPY_FROM:
-        await connection.copy_records_to_table(table, records=rows, columns=columns)
+async def _insert(connection: Connection[Any], table: Table, rows: list[tuple[object, ...]]) -> None:
+    columns = _columns(table)
+    if len(rows) >= COPY_FROM and not any(isinstance(column.type, ARRAY) for column in table.columns):
+        await connection.copy_records_to_table(table.name, records=rows, columns=columns)
     elif rows:
-        places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
-        await connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)  # noqa: S608 - constant names
-
-
-async def _finish(connection: Connection[Any], trail: Trail, uploads: Sequence[Upload]) -> None:
-    receipts = [_receipt_row(upload) for upload in uploads if upload.receipt is not None]
-    await _insert(
-        connection,
-        "receipts",
-        ("id", "party", "format", "status", "created", "file", "idempotency", "subject", "detail", "records", "versions", "rows", "fingerprint"),
-        receipts,
-    )
-    await _insert(
-        connection,
-        "pending",
-        ("id", "party", "receipt", "row", "reason", "subject", "expires", "body"),
-        [row for upload in uploads for row in upload.pending],
-    )
-    entries = [entry for upload in uploads for entry in upload.entries(upload)]
-    if entries:
-        await trail.append(connection, entries)
+        await connection.execute(_insertion(table, columns), *_transposed(rows, columns))
 
 
 def _receipt_row(upload: Upload) -> tuple[object, ...]:
@@ -321,6 +374,11 @@ def _receipt_row(upload: Upload) -> tuple[object, ...]:
     elif receipt.status == "stored" and outcomes and all(outcome.status == "duplicate" for outcome, _ in outcomes):
         receipt.status = "duplicate"
     return (
-        receipt.id, receipt.party, receipt.format, receipt.status, receipt.created, receipt.file, receipt.idempotency, receipt.subject, receipt.detail,
-        [outcome.record for outcome, _ in outcomes], [outcome.version for outcome, _ in outcomes], [row or 0 for _, row in outcomes], receipt.fingerprint,
+        receipt.id, receipt.party, receipt.format, receipt.status, receipt.file, receipt.idempotency, receipt.fingerprint, receipt.created,
+        _listed(outcome.record for outcome, _ in outcomes), _listed(outcome.version for outcome, _ in outcomes), _listed(row or 0 for _, row in outcomes),
+        receipt.subject, receipt.detail,
     )  # fmt: skip
+
+
+def _listed(values: Iterable[object]) -> str:
+    return "{" + ",".join(map(str, values)) + "}"
