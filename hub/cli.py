@@ -583,7 +583,7 @@ def delivery() -> None:
 @delivery.command("list")
 @click.pass_obj
 def delivery_list(options: Options) -> None:
-    """What is owed, acknowledged, suppressed and dead, and why."""
+    """What is owed, acknowledged, dead, and suppressed: held back because no consent reaches it, which is no failure."""
 
     async def work(hub: service.Hub) -> Any:
         async with hub.database.connection() as connection:

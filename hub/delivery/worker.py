@@ -114,13 +114,13 @@ def wait_s(attempts: int) -> float:
 
 async def _attempt(hub: Hub, connection: Any, http: httpx.AsyncClient, tokens: dict[int, tuple[str, float]], party: Party, row: Row) -> Answer:
     if party.deliver_to is None:
-        return Answer("suppressed", "the receiver takes no deliveries")
+        return Answer("suppressed", "not sent: the receiver takes no deliveries")
     try:
         bundle, rule = await _bundle(hub, connection, party, row)
     except (NotFound, SealError):
-        return Answer("suppressed", "the resident or the record does not exist any more")
+        return Answer("suppressed", "not sent: the resident or the record does not exist any more")
     if bundle is None:
-        return Answer("suppressed", "no consent at the moment of sending")
+        return Answer("suppressed", "held back: no consent reaches it; owed again when the resident's consents change")
     await hub.trail.note(Entry(
         actor=party.reference, action="deliver", outcome="sent", resident=row["resident"], party=party.number, purpose=purpose_of(party), rule=rule,
     ))  # fmt: skip
