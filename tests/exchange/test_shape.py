@@ -38,7 +38,7 @@ def test_what_a_summary_leaves_is_still_valid(summary):
     for content in RESOURCES:
         made = shape(content["resourceType"], content["id"], "_summary", summary)
         if content["resourceType"] != "Media":
-            get_fhir_model_class(content["resourceType"]).model_validate(made)
+            assert get_fhir_model_class(content["resourceType"]).model_validate(made).id == content["id"]
 
 
 def test_text_keeps_the_narrative_and_what_is_mandatory_and_data_drops_it():

@@ -41,7 +41,9 @@ def test_a_yaml_s_example_says_what_it_expects(example: Example) -> None:
 
 @pytest.mark.parametrize("example", examples(), ids=lambda example: example.says)
 def test_a_yaml_s_example_is_valid_r4(example: Example) -> None:
-    judge(face(example.record, SUBJECT))
+    made = face(example.record, SUBJECT)
+    assert made
+    judge(made)
 
 
 def test_every_kind_has_a_versioned_mapping() -> None:
