@@ -2,14 +2,14 @@
 
 Minutes are minutes of a session without its pauses; where the source states moderate and vigorous minutes, their sum (a
 vigorous minute is not doubled). The same workout from two sources counts once: sessions are linked when more than half of
-the shorter one lies inside the other. A day counts its sessions, or its day summary's moderate and vigorous minutes when
-those are more. Weeks begin on Monday, in the resident's zone.
+the shorter one lies inside the other; of a session whose time of day is not known nobody can say that. A day counts its
+sessions, or its day summary's moderate and vigorous minutes when those are more. Weeks begin on Monday, in the resident's zone.
 Guideline: 150 minutes and 2 strength days a week (WHO guidelines on physical activity and sedentary behaviour, 2020).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from statistics import fmean
 from zoneinfo import ZoneInfo
@@ -17,16 +17,21 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from schemas.records import DaySummary, Envelope, Moment, Session, VitalSign
+from schemas.rules import LONGEST_S
 
 GOAL_MIN = 150
 GOAL_STRENGTH_DAYS = 2
 STRENGTH = frozenset({"strength_training", "pilates"})
+LONGEST = timedelta(seconds=LONGEST_S)
 RECENT_WEEKS = 4
 """How many full weeks `recent` and the ends of a trend look at."""
 
 
 class Bout(msgspec.Struct, frozen=True):
-    """One session as it counts: local wall clock in the resident's zone, minutes, and where it came from."""
+    """One session as it counts: local wall clock in the resident's zone, minutes, and where it came from.
+
+    timed: whether its time of day is known; record: the id of what it was read from
+    """
 
     starts: datetime
     ends: datetime
@@ -35,6 +40,15 @@ class Bout(msgspec.Struct, frozen=True):
     sport: str | None = None
     sensed: bool = True
     samples: int = 0
+    timed: bool = True
+    record: str = ""
+
+
+class Workout(msgspec.Struct, frozen=True):
+    """One workout: the bout that counts, and those that tell of it once more."""
+
+    counts: Bout
+    again: list[Bout]
 
 
 class Week(msgspec.Struct, frozen=True):
@@ -86,17 +100,17 @@ def local(moment: Moment, zone: ZoneInfo) -> datetime:
     return moment.at.astimezone(zone).replace(tzinfo=None)
 
 
-def bout(session: Session, source: str, zone: ZoneInfo) -> Bout | None:
+def bout(session: Session, source: str, zone: ZoneInfo, record: str = "") -> Bout | None:
     """A session as it counts; None when its length is not known."""
     minutes = _minutes(session)
     if minutes is None:
         return None
     starts = local(session.start, zone)
     length = max((session.elapsed_s or session.timer_s or minutes * 60), 1)
-    ends = local(session.end, zone) if session.end else starts + timedelta(seconds=length)
+    ends = local(session.end, zone) if session.end and session.end.precision != "day" else starts + timedelta(seconds=length)
     return Bout(
-        starts=starts, ends=max(ends, starts + timedelta(seconds=1)), minutes=minutes, source=source, sport=session.sport,
-        sensed=session.modality != "self-reported", samples=session.samples or 0,
+        starts=starts, ends=min(max(ends, starts + timedelta(seconds=1)), starts + LONGEST), minutes=minutes, source=source, sport=session.sport,
+        sensed=session.modality != "self-reported", samples=session.samples or 0, timed=session.start.precision != "day", record=record,
     )  # fmt: skip
 
 
@@ -112,22 +126,43 @@ def _minutes(session: Session) -> float | None:
 
 def linked(one: Bout, other: Bout) -> bool:
     """Whether two bouts are the same workout: more than half of the shorter lies inside the other."""
-    shared = (min(one.ends, other.ends) - max(one.starts, other.starts)).total_seconds()
     shorter = min((one.ends - one.starts).total_seconds(), (other.ends - other.starts).total_seconds())
-    return shared * 2 > shorter
+    return one.timed and other.timed and _shared_s(one, other) * 2 > shorter
+
+
+def _shared_s(one: Bout, other: Bout) -> float:
+    return (min(one.ends, other.ends) - max(one.starts, other.starts)).total_seconds()
+
+
+def workouts(bouts: Iterable[Bout]) -> list[Workout]:
+    """Each workout once, in time order. Of linked bouts the measured one with most samples counts, then the longest.
+
+    A bout that is linked to several that count goes with the one it shares most time with. The order of `bouts` changes nothing.
+    """
+    kept: list[Workout] = []
+    by_day: dict[date, list[Workout]] = {}
+    for candidate in sorted(bouts, key=_worth):
+        known = [one for day in _days(candidate) for one in by_day.get(day, ()) if linked(candidate, one.counts)]
+        if known:
+            max(known, key=lambda one: _shared_s(candidate, one.counts)).again.append(candidate)
+            continue
+        kept.append(Workout(candidate, []))
+        for day in _days(candidate):
+            by_day.setdefault(day, []).append(kept[-1])
+    return sorted(kept, key=lambda one: (one.counts.starts, one.counts.ends, one.counts.source, one.counts.record))
+
+
+def _days(found: Bout) -> Iterator[date]:
+    return (found.starts.date() + timedelta(days=number) for number in range((found.ends.date() - found.starts.date()).days + 1))
 
 
 def counted(bouts: Iterable[Bout]) -> list[Bout]:
-    """Each workout once, in time order: of linked bouts the measured one with most samples, then the longest."""
-    kept: list[Bout] = []
-    for candidate in sorted(bouts, key=_worth):
-        if not any(linked(candidate, known) for known in kept):
-            kept.append(candidate)
-    return sorted(kept, key=lambda found: (found.starts, found.ends, found.source))
+    """Each workout once, in time order, as the bout that counts."""
+    return [one.counts for one in workouts(bouts)]
 
 
-def _worth(found: Bout) -> tuple[bool, int, float, datetime, datetime, str, str]:
-    return not found.sensed, -found.samples, -found.minutes, found.starts, found.ends, found.source, found.sport or ""
+def _worth(found: Bout) -> tuple[bool, int, float, datetime, datetime, str, str, str]:
+    return not found.sensed, -found.samples, -found.minutes, found.starts, found.ends, found.source, found.sport or "", found.record
 
 
 def weeks(bouts: Sequence[Bout], days: Sequence[DaySummary], today: date, count: int) -> tuple[Week, ...]:

@@ -159,7 +159,7 @@ ENGLISH: dict[str, str] = {
     "还没有记录。": "No records yet.",
     "没有更早的记录了。": "There are no earlier records.",
     "更早的记录": "Earlier records",
-    "同一次，只算一次": "same workout, counted once",
+    "与%(who)s的记录是同一次锻炼，只计一次": "the same workout as recorded by %(who)s; counted once",
     # a new grant
     "让谁看": "Who",
     "看什么": "What",

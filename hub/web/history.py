@@ -10,15 +10,14 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from consent.permit import Permit
 from hub.care import activity
 from hub.care.activity import Bout, Summary
+from hub.care.faces import person_of, record_seen
 from hub.store import parties
 from hub.store.ids import bucket_of
-from hub.store.vault import Asked, Disclosed
-from hub.web.faces import person_of, record_of
+from hub.store.vault import Asked
 from schemas.errors import NotFound
-from schemas.records import DaySummary, Envelope, Session, decode
+from schemas.records import DaySummary, Envelope, Session
 from schemas.resident import Resident
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 KINDS = ("session", "vital", "body-composition", "day-summary", "fitness-test", "check-in")
 PAGE, MOST = 500, 5_000
 ZONE = "Asia/Shanghai"
+DAY = timedelta(days=1)
 
 Place = tuple[datetime, UUID]
 
@@ -68,7 +68,7 @@ async def read(hub: Hub, asked: Asked, *, kinds: Sequence[str] = KINDS, since: d
             except NotFound:
                 return History([])
             for one in hub.vault.disclose(permit, rows):
-                if (record := _record(permit, one)) is not None:
+                if (record := record_seen(permit, one)) is not None:
                     found.append(Seen(one.id, record, names.get(one.party, ""), one.party, one.starts))
                     rules |= dict.fromkeys(one.rules)
             left -= len(rows)
@@ -76,27 +76,6 @@ async def read(hub: Hub, asked: Asked, *, kinds: Sequence[str] = KINDS, since: d
             if after is None:
                 break
     return History(found, tuple(rules), after)
-
-
-def _record(permit: Permit, one: Disclosed) -> Envelope | None:
-    """The record itself where all of it was let through; else what the resources that were let through tell of it."""
-    if one.record is not None and (permit.basis == "self" or permit.decision.exact):
-        whole: Envelope = decode(one.record)
-        return whole
-    return record_of(one.kind, [served for _, served in one.resources])
-
-
-async def resources(hub: Hub, asked: Asked, kinds: Sequence[str]) -> list[bytes]:
-    """Every FHIR resource that `asked` may have, newest record first."""
-    found: list[bytes] = []
-    after: Place | None = None
-    async with hub.database.connection() as connection:
-        while True:
-            permit, rows = await hub.vault.history(connection, asked, kinds=kinds, after=after, limit=PAGE)
-            found += [served for one in hub.vault.disclose(permit, rows) for _, served in one.resources]
-            if len(rows) < PAGE:
-                return found
-            after = rows[-1]["starts"], rows[-1]["id"]
 
 
 async def person(hub: Hub, asked: Asked) -> Resident | None:
@@ -132,23 +111,22 @@ def summary(seen: Sequence[Seen], zone: ZoneInfo, today: date, weeks: int) -> Su
 
 
 def _bouts(seen: Sequence[Seen], zone: ZoneInfo) -> list[Bout]:
-    found = (activity.bout(one.record, str(one.party), zone) for one in seen if isinstance(one.record, Session))
+    found = (activity.bout(one.record, str(one.party), zone, str(one.id)) for one in seen if isinstance(one.record, Session))
     return [one for one in found if one is not None]
 
 
-def doubles(seen: Sequence[Seen], zone: ZoneInfo) -> set[UUID]:
-    """Sessions that are the same workout as another one, and so are shown but not counted."""
-    sessions = [(one.id, activity.bout(one.record, str(one.party), zone)) for one in seen if isinstance(one.record, Session)]
-    counted = activity.counted([bout for _, bout in sessions if bout])
-    left: set[UUID] = set()
-    for identity, bout in sessions:
-        if bout is None:
-            continue
-        if bout in counted:
-            counted.remove(bout)
-        else:
-            left.add(identity)
-    return left
+def again(seen: Sequence[Seen], zone: ZoneInfo) -> dict[UUID, Seen]:
+    """Sessions that are shown and not counted, each with the one that counts for the same workout."""
+    by_id = {str(one.id): one for one in seen}
+    return {UUID(left.record): by_id[one.counts.record] for one in activity.workouts(_bouts(seen, zone)) for left in one.again}
+
+
+async def around(hub: Hub, asked: Asked, seen: Sequence[Seen]) -> list[Seen]:
+    """Sessions of the days of `seen` and a day on either side, so that a page of the list knows those beyond its edge."""
+    if not seen:
+        return []
+    newest, oldest = seen[0].starts + DAY, seen[-1].starts - DAY
+    return (await read(hub, asked, kinds=("session",), since=oldest, after=(newest, UUID(int=2**128 - 1)))).seen
 
 
 def local(record: Envelope, zone: ZoneInfo) -> datetime:

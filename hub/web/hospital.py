@@ -159,14 +159,14 @@ async def view(hub: Hub, resident: UUID, party: Party, purpose: str, weeks: int)
 
 
 def _rows(shown: Sequence[Seen], sessions: Sequence[Seen], zone: ZoneInfo) -> list[dict[str, Any]]:
-    doubles = history.doubles(sessions, zone)
+    again = history.again(sessions, zone)
     return [
         {
             "record": one.record,
             "source": one.source,
             "at": history.local(one.record, zone),
             "timed": history.timed(one.record),
-            "double": one.id in doubles,
+            "again": again.get(one.id),
         }
         for one in shown
     ]

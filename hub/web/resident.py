@@ -12,6 +12,7 @@ from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
 from hub.audit.trail import Entry
 from hub.care import activity
+from hub.exchange import reading
 from hub.store import grants as store
 from hub.web import history, looks, sharing
 from hub.web.history import Place
@@ -54,6 +55,7 @@ async def home(request: Request) -> Response:
         summary=history.summary(window.seen, zone, now.date(), HOME_WEEKS),
         goal=activity.GOAL_MIN,
         latest=[(one, history.local(one.record, zone)) for one in latest],
+        again=history.again(window.seen, zone),
         grants=[grant for grant in grants if grant.live],
         uploaders=await sharing.uploaders(hub, resident),
         looks=seen_by,
@@ -80,13 +82,14 @@ async def records(request: Request, before: Annotated[str, Query(max_length=100)
     person, resident = await resident_of(request)
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
-    found = await history.read(hub, history.own(resident), after=_place(before), most=RECORDS)
+    asked = history.own(resident)
+    found = await history.read(hub, asked, after=_place(before), most=RECORDS)
     return pages_of(request).render(
         request,
         "records.html",
         person=person,
         today=activity.today_in(zone).date(),
-        doubles=history.doubles(found.seen, zone),
+        again=history.again(await history.around(hub, asked, found.seen), zone),
         older=_text(found.next),
         first=not before,
         rows=[(one, history.local(one.record, zone), history.timed(one.record)) for one in found.seen],
@@ -167,11 +170,12 @@ async def everything(request: Request) -> Response:
     _, resident = await resident_of(request)
     hub = hub_of(request)
     asked = history.own(resident)
-    found = await history.resources(hub, asked, ("resident", "consent", *history.KINDS))
+    async with hub.database.connection() as connection:
+        found, _ = await reading.visible(hub, connection, asked, ["*"])
     if not found:
         raise NotFound("There is nothing to download.")
     await hub.trail.note(Entry(actor=asked.actor, action="download", outcome="success", resident=resident, purpose="PATRQT"))
-    entries = b",".join(b'{"resource":%b}' % resource for resource in found)
+    entries = b",".join(b'{"resource":%b}' % one.raw for one in found)
     bundle = b'{"resourceType":"Bundle","type":"collection","entry":[%b]}' % entries
     return download(bundle, f"kinehub-{datetime.now(await history.zone_of(hub, resident)):%Y-%m-%d}.json", "application/fhir+json")
 

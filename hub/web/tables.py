@@ -41,7 +41,7 @@ def encoded(rows: Iterable[Sequence[object]]) -> bytes:
 def sessions_csv(seen: Sequence[Seen], zone: ZoneInfo) -> Response:
     """Sessions, one a row."""
     head = [say(text) for text in ("开始", "项目", "来源", "时长（分钟）", "距离（米）", "平均心率", "最高心率", "热量（千卡）", "同一次运动")]
-    doubles = history.doubles(seen, zone)
+    again = history.again(seen, zone)
     rows = [
         (
             f"{history.local(one.record, zone):%Y-%m-%d %H:%M}",
@@ -52,7 +52,7 @@ def sessions_csv(seen: Sequence[Seen], zone: ZoneInfo) -> Response:
             _rounded(one.record.hr_avg),
             _rounded(one.record.hr_max),
             _rounded(one.record.energy_kcal),
-            say("是") if one.id in doubles else "",
+            say("是") if one.id in again else "",
         )
         for one in seen
         if isinstance(one.record, Session)

@@ -140,6 +140,11 @@ def line(record: Envelope) -> str:
     return ""
 
 
+def same_workout(source: str) -> str:
+    """What stands beside a session that is not counted; `source` is whose record of it is."""
+    return say("与%(who)s的记录是同一次锻炼，只计一次", who=source)
+
+
 def _vital(record: VitalSign) -> str:
     if record.measure == "blood-pressure":
         parts = {part.measure: number(part.value) for part in record.components}

@@ -38,6 +38,14 @@ def test_the_order_in_which_sources_arrive_changes_nothing(bouts: list[Bout], ch
     shuffled = list(bouts)
     chance.shuffle(shuffled)  # type: ignore[attr-defined]
     assert activity.counted(shuffled) == activity.counted(bouts)
+    assert activity.workouts(shuffled) == activity.workouts(bouts)
+
+
+@given(BOUTS)
+def test_each_bout_is_in_one_workout_and_linked_to_what_counts_there(bouts: list[Bout]) -> None:
+    found = activity.workouts(bouts)
+    assert sorted(map(repr, bouts)) == sorted(repr(bout) for one in found for bout in (one.counts, *one.again))
+    assert all(activity.linked(one.counts, bout) for one in found for bout in one.again)
 
 
 @given(BOUTS)
@@ -58,6 +66,25 @@ def test_half_or_less_in_common_is_two_workouts() -> None:
     assert not activity.linked(a_bout(0, 30), a_bout(15, 30))
     assert activity.linked(a_bout(0, 30), a_bout(14, 30))
     assert activity.linked(a_bout(0, 120), a_bout(50, 10))
+
+
+def test_a_long_one_over_two_workouts_goes_with_the_one_it_shares_most_with() -> None:
+    found = activity.workouts([a_bout(0, 180, "paper", sensed=False), a_bout(10, 30, "watch"), a_bout(90, 60, "watch")])
+    assert [(one.counts.minutes, [bout.source for bout in one.again]) for one in found] == [(30, []), (60, ["paper"])]
+
+
+def test_a_workout_over_midnight_is_one() -> None:
+    late = 11 * 60 + 30
+    assert [bout.minutes for bout in activity.counted([a_bout(late, 60), a_bout(late + 35, 24, "b")])] == [60]
+
+
+def test_of_sessions_known_by_their_day_only_none_is_called_the_same() -> None:
+    day = Moment(local=clock(2026, 5, 1), precision="day")
+    told = [activity.bout(Session(start=day, elapsed_s=1800), source, SHANGHAI) for source in "ab"]
+    assert len(activity.counted([one for one in told if one])) == 2
+    clock_known = activity.bout(Session(start=Moment(at=datetime(2026, 5, 1, tzinfo=UTC)), end=day, elapsed_s=1800), "a", SHANGHAI)
+    assert clock_known is not None
+    assert clock_known.ends - clock_known.starts == timedelta(minutes=30)
 
 
 def test_the_measured_one_counts_rather_than_the_written_down_one() -> None:

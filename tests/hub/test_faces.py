@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from hub.web.faces import record_of
+from hub.care.faces import record_of
 from mappings.face import Example, Subject, examples, face
 from schemas.records import BodyComposition, CheckIn, DaySummary, FitnessTest, Session, VitalSign
 

@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 import orjson
 
+from consent.permit import Permit
+from hub.store.vault import Disclosed
 from schemas.measures import LOCAL
-from schemas.records import BodyComposition, DaySummary, Envelope, FitnessTest, Moment, Quantity, Session, VitalSign
+from schemas.records import BodyComposition, DaySummary, Envelope, FitnessTest, Moment, Quantity, Session, VitalSign, decode
 from schemas.resident import HEALTH_CARD_SYSTEM, Resident
 from schemas.sports import SYSTEM as SPORTS
 
@@ -35,6 +37,14 @@ class _Seen(msgspec.Struct):
     measured: list[Quantity]
     panel: str
     sport: str | None
+
+
+def record_seen(permit: Permit, one: Disclosed) -> Envelope | None:
+    """The record itself where all of it was let through; else what the resources that were let through tell of it."""
+    if one.record is not None and (permit.basis == "self" or permit.decision.exact):
+        whole: Envelope = decode(one.record)
+        return whole
+    return record_of(one.kind, [served for _, served in one.resources])
 
 
 def record_of(kind: str, resources: Sequence[bytes]) -> Envelope | None:
