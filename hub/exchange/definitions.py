@@ -73,6 +73,8 @@ class _Definitions(msgspec.Struct):
 
 _ROOTS = ("Resource", "DomainResource")
 _WITHOUT_NARRATIVE = frozenset({"Bundle", "Binary", "Parameters"})
+_CORRECTED = {"Linkage-source": "Linkage.item.where(type = 'source').resource"}
+"""R4 describes this as items whose type is `source` and gives it the expression of any item."""
 _UNSUPPORTED = frozenset({"_text", "_content", "_query", "near"})
 
 
@@ -96,7 +98,7 @@ def resource_types() -> frozenset[str]:
 def _by_base() -> dict[str, dict[str, SearchParameter]]:
     found: dict[str, dict[str, SearchParameter]] = {}
     for name, one in _definitions().parameters.items():
-        made = SearchParameter(one.code, one.type, one.expression, frozenset(one.target), tuple(one.components), CANONICAL + name)
+        made = SearchParameter(one.code, one.type, _CORRECTED.get(name, one.expression), frozenset(one.target), tuple(one.components), CANONICAL + name)
         for base in one.base:
             found.setdefault(base, {})[one.code] = made
     return found

@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
+from consent.permit import Permit
 from hub.audit.trail import Entry
+from hub.exchange import linkage
 from hub.exchange.compartment import Resource
 from hub.store import parties
-from hub.store.ids import join
+from hub.store.ids import bucket_of, join
 from hub.store.vault import KIND_NUMBERS, Asked, Disclosed
 from mappings.resident import organization
 from schemas.errors import BadRequest, SealError
@@ -26,8 +29,9 @@ RECORD_KINDS = tuple(kind for kind in KIND_NUMBERS if kind not in ("resident", "
 KINDS_OF_TYPE: dict[str, tuple[str, ...]] = {
     "Patient": ("resident",), "Consent": ("consent",), "Encounter": ("check-in",), "DiagnosticReport": ("fitness-test",),
     "Observation": ("session", "vital", "body-composition", "day-summary", "fitness-test"), "Device": RECORD_KINDS, "Provenance": RECORD_KINDS,
+    "Linkage": ("session",),
 }  # fmt: skip
-"""Which record kinds can show resources of a type; the types the hub stores for residents."""
+"""Which record kinds can show resources of a type: the types the hub stores for residents, and Linkage, which it computes."""
 
 CHUNK = 500
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,22 +56,35 @@ async def visible(hub: Hub, connection: Any, asked: Asked, types: Iterable[str])
     wanted = set(types)
     kinds = [kind for kind in KIND_NUMBERS if "*" in wanted or any(kind in KINDS_OF_TYPE.get(type_, ()) for type_ in wanted)]
     found: list[Resource] = []
+    sessions: list[Disclosed] = []
     rules: dict[str, None] = {}
     after: tuple[datetime, UUID] | None = None
     permit = None
     while kinds:
         again, rows = await hub.vault.history(connection, asked, kinds=kinds, after=after, limit=CHUNK)
         if permit is not None and again is not permit:
-            found, rules, after, permit = [], {}, None, None
+            found, sessions, rules, after, permit = [], [], {}, None, None
             continue
         permit = again
         disclosed = list(hub.vault.disclose(permit, rows))
         found += resources(disclosed)
+        sessions += [one for one in disclosed if one.kind == "session"]
         rules |= dict.fromkeys(rule for one in disclosed for rule in one.rules)
         if len(rows) < CHUNK:
             break
         after = rows[-1]["starts"], rows[-1]["id"]
+    if permit is not None and wanted & {"*", "Linkage"}:
+        found += await _linkages(hub, connection, permit, sessions)
     return found, tuple(rules)
+
+
+async def _linkages(hub: Hub, connection: Any, permit: Permit, sessions: Sequence[Disclosed]) -> list[Resource]:
+    if len(sessions) < 2:
+        return []
+    resident = UUID(permit.resident)
+    zone = await connection.fetchval("SELECT zone FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident), resident)
+    made = linkage.linkages(permit, sessions, await hub.vault.references(connection), ZoneInfo(zone or "Asia/Shanghai"))
+    return [Resource(body, "Linkage", id_, _micros(counts.starts)) for id_, body, counts in made]
 
 
 Place = tuple[datetime, UUID, int]

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 from hub.access.caller import Caller, caller, require
 from hub.access.requests import hub_of
 from hub.access.sessions import session
-from hub.exchange import reading, sampled
+from hub.exchange import linkage, reading, sampled
 from hub.exchange.capability import capability_statement, smart_configuration
 from hub.exchange.compartment import Compartment, Resource
 from hub.exchange.definitions import resource_types, search_parameters
@@ -42,6 +42,7 @@ STATEMENT_DATE = "2026-11-22"
 READS = ("read", "vread", "history-instance", "search-type")
 TYPES: dict[str, tuple[str, ...]] = dict.fromkeys(reading.KINDS_OF_TYPE, READS) | {"Organization": ("read",), "OperationDefinition": ("read",)}
 TYPES["Consent"] = (*READS, "create", "update")
+TYPES["Linkage"] = ("read", "search-type")
 OPERATIONS = {
     "Patient": {"everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
     "Observation": {"sampled": sampled.OPERATION},
@@ -180,10 +181,8 @@ async def _one(hub: Hub, asked: Asked, type_: str, id_: str, window: sampled.Win
             may_ask = _may_ask(asked, about)
             one, rules = await sampled.newest(hub, connection, _about(asked, about), where, window or sampled.WHOLE) if may_ask else (None, ())
         else:
-            row = await _row_of(hub, connection, asked, about, record) if window is None else None
-            disclosed = list(hub.vault.disclose(*row)) if row else []
-            rules = tuple(rule for found in disclosed for rule in found.rules)
-            one = next((resource for resource in reading.resources(disclosed) if resource.type == type_ and resource.id == id_), None)
+            shown, rules = await _shown(hub, connection, asked, about, record, type_) if window is None else ([], ())
+            one = next((resource for resource in shown if resource.type == type_ and resource.id == id_), None)
     await reading.note(hub, asked, f"read {type_}", "shown" if one else "nothing", rules=rules if one else (), resident=about, shown=[one] if one else [])
     if one is None:
         raise _NotHere
@@ -195,6 +194,15 @@ def _may_ask(asked: Asked, about: UUID) -> bool:
     return bool(about.int) and not (asked.self_access and asked.resident != about)
 
 
+async def _shown(hub: Hub, connection: Any, asked: Asked, about: UUID, record: UUID, type_: str) -> tuple[list[Resource], tuple[str, ...]]:
+    """The resources of one record that the caller may see. For a Linkage all that there are: which session counts is for every session to say."""
+    if type_ == "Linkage":
+        return await reading.visible(hub, connection, _about(asked, about), [type_]) if _may_ask(asked, about) else ([], ())
+    row = await _row_of(hub, connection, asked, about, record)
+    disclosed = list(hub.vault.disclose(*row)) if row else []
+    return reading.resources(disclosed), tuple(rule for found in disclosed for rule in found.rules)
+
+
 async def _row_of(hub: Hub, connection: Any, asked: Asked, about: UUID, record: UUID) -> tuple[Any, list[Any]] | None:
     if not _may_ask(asked, about):
         return None
@@ -204,7 +212,7 @@ async def _row_of(hub: Hub, connection: Any, asked: Asked, about: UUID, record: 
 
 async def _whose(connection: Any, id_: str) -> tuple[UUID, UUID]:
     """(resident, record) of a resource id, or nobody's; the look-up costs the same either way."""
-    found = split(id_)
+    found = split(id_) or linkage.records_of(id_)
     record = found[0] if found else NOBODY
     resident = await connection.fetchval("SELECT resident FROM records WHERE bucket = $1 AND id = $2", bucket_of(record), record)
     return resident or NOBODY, record
@@ -371,16 +379,22 @@ async def _subject(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> 
     if (ids := query.ids or _referenced(query)) and not tokens:
         return await _resident_of_ids(hub, ids)
     if not tokens:
-        raise BadRequest(
-            f"A search over {query.resource_type} needs a patient.", field="patient", advice="Name it with patient=, or search Patient by identifier."
-        )
+        raise _unnamed(query.resource_type)
     return await _identified(hub, who, tokens)
+
+
+def _unnamed(type_: str) -> BadRequest:
+    if type_ == "Linkage":  # R4 gives it no parameter for a patient
+        advice = "Name an Observation with item= or source=, or ask for _revinclude=Linkage:item in a search over Observation."
+        return BadRequest("A search over Linkage needs an item.", field="item", advice=advice)
+    return BadRequest(f"A search over {type_} needs a patient.", field="patient", advice="Name it with patient=, or search Patient by identifier.")
 
 
 def _referenced(query: Query) -> list[str]:
     """Ids of resources that reference parameters name (`Provenance?target=Observation/…`): they too say whose compartment it is."""
     known = search_parameters(query.resource_type)
-    clauses = [clause for clause in query.clauses if clause.code in known and known[clause.code].type == "reference" and not clause.modifier]
+    codes = {code for code, one in known.items() if one.type == "reference" and (not one.targets or one.targets & reading.KINDS_OF_TYPE.keys())}
+    clauses = [clause for clause in query.clauses if clause.code in codes and not clause.modifier]
     return [text.rpartition("/")[2] for clause in clauses for text in clause.texts]
 
 
@@ -434,7 +448,9 @@ async def _page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> byt
 
 
 def _newest_first(query: Query) -> bool:
-    return not query.include and not query.revinclude and all(key.code == "date" and key.is_descending for key in query.sort)
+    """Whether the records' own order is the answer's; Linkages are in no record."""
+    plain = query.resource_type != "Linkage" and not query.include and not query.revinclude
+    return plain and all(key.code == "date" and key.is_descending for key in query.sort)
 
 
 # Consent, by the resident

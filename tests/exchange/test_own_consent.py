@@ -19,11 +19,17 @@ async def signed_in(city: City, resident: Any) -> tuple[httpx.AsyncClient, str]:
     """A browser's client of the resident, and its CSRF token."""
     async with city.hub.database.connection() as connection:
         await accounts.add(connection, city.hub.keyring, login="wang", name="王秀英", role="resident", resident=resident, password=PASSWORD)
+    browser = await browsing(city, "wang")
+    return browser, token_in((await browser.get("/resident")).text)
+
+
+async def browsing(city: City, login: str) -> httpx.AsyncClient:
+    """A browser's client that has signed in."""
     browser = httpx.AsyncClient(transport=city.http._transport, base_url=BASE)
-    form = {"login": "wang", "password": PASSWORD, "next": "/resident", "csrf": token_in((await browser.get("/sign-in")).text)}
+    form = {"login": login, "password": PASSWORD, "next": "", "csrf": token_in((await browser.get("/sign-in")).text)}
     answer = await browser.post("/sign-in", data=form, headers={"Origin": BASE})
     assert answer.status_code == 303, answer.text[:300]
-    return browser, token_in((await browser.get("/resident")).text)
+    return browser
 
 
 def token_in(page: str) -> str:
