@@ -137,3 +137,10 @@ def withdrawn(consent: dict[str, Any], at: datetime) -> dict[str, Any]:
     stamp = {"url": WITHDRAWN_AT, "valueDateTime": _text(at, "at")}
     others = [each for each in consent.get("extension") or [] if each.get("url") != WITHDRAWN_AT]
     return {**consent, "status": "inactive", "extension": [*others, stamp]}
+
+
+def renewed(consent: dict[str, Any], at: datetime, consent_id: str) -> dict[str, Any]:
+    """A new consent that says what a withdrawn one said, agreed to at `at`, until the same end. Its own numbers are not carried over."""
+    kept = {name: value for name, value in consent.items() if name not in ("meta", "identifier", "extension")}
+    others = [each for each in consent.get("extension") or [] if each.get("url") != WITHDRAWN_AT]
+    return {**kept, "id": consent_id, "status": "active", "dateTime": _text(at, "at")} | ({"extension": others} if others else {})

@@ -61,12 +61,13 @@ class Week(msgspec.Struct, frozen=True):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One measured value at a local time; `second` is the diastolic of a blood pressure."""
+    """One measured value at a local time; `second` is the diastolic of a blood pressure, `flags` the codes of its quality flags."""
 
     at: datetime
     value: float
     second: float | None = None
     source: str = ""
+    flags: tuple[str, ...] = ()
 
 
 class Trend(msgspec.Struct, frozen=True):
@@ -205,9 +206,9 @@ def resting_heart_rate(records: Iterable[tuple[Envelope, str]], zone: ZoneInfo) 
     found = []
     for record, source in records:
         if isinstance(record, VitalSign) and record.measure == "resting-heart-rate" and record.quantity:
-            found.append(Reading(local(record.start, zone), record.quantity.value, source=source))
+            found.append(Reading(local(record.start, zone), record.quantity.value, source=source, flags=_codes(record)))
         elif isinstance(record, DaySummary) and record.resting_hr is not None:
-            found.append(Reading(datetime.combine(record.date, datetime.min.time()), record.resting_hr, source=source))
+            found.append(Reading(datetime.combine(record.date, datetime.min.time()), record.resting_hr, source=source, flags=_codes(record)))
     return sorted(found, key=lambda reading: reading.at)
 
 
@@ -218,8 +219,12 @@ def blood_pressure(records: Iterable[tuple[Envelope, str]], zone: ZoneInfo) -> l
         if isinstance(record, VitalSign) and record.measure == "blood-pressure":
             parts = {part.measure: part.value for part in record.components}
             if "systolic" in parts:
-                found.append(Reading(local(record.start, zone), parts["systolic"], parts.get("diastolic"), source))
+                found.append(Reading(local(record.start, zone), parts["systolic"], parts.get("diastolic"), source, _codes(record)))
     return sorted(found, key=lambda reading: reading.at)
+
+
+def _codes(record: Envelope) -> tuple[str, ...]:
+    return tuple(flag.code for flag in record.flags)
 
 
 def trend(readings: Sequence[Reading], now: datetime, window: timedelta) -> Trend:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from consent.decision import Policy
 from consent.explain import explain
-from consent.grant import consent_for, withdrawn
+from consent.grant import consent_for, renewed, withdrawn
 from consent.request import Request
 from hub.audit.trail import Entry
 from hub.store.parties import Party, everyone
@@ -61,6 +61,17 @@ async def withdraw(hub: Hub, resident: UUID, consent_id: UUID, *, actor: str) ->
     stopped = withdrawn(found, datetime.now(UTC))
     stopped["meta"] = {key: value for key, value in stopped.get("meta", {}).items() if key not in ("versionId", "lastUpdated")}
     await save_consent(hub, resident, lambda _: stopped, actor=actor, consent_id=consent_id, action="consent-withdraw")
+
+
+async def renew(hub: Hub, resident: UUID, consent_id: UUID, *, actor: str) -> str:
+    """Give back a withdrawn consent: a new one that says the same until the same end; returns its id. Raises NotFound, Conflict."""
+    found = next((consent for consent in await listing(hub, resident) if consent["id"] == str(consent_id)), None)
+    if found is None:
+        raise NotFound("There is no such consent.")
+    if found["status"] != "inactive":
+        raise Conflict("This consent was not withdrawn.")
+    now = datetime.now(UTC)
+    return await save_consent(hub, resident, lambda identity: renewed(found, now, identity), actor=actor, action="consent-grant")
 
 
 async def listing(hub: Hub, resident: UUID) -> list[dict[str, Any]]:

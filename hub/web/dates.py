@@ -44,6 +44,11 @@ def near(day: date, today: date) -> str:
     return weekday(day) if day.year == today.year else plain(day)
 
 
+def told(day: date, today: date) -> str:
+    """今天, 昨天, or the date in full: for residents."""
+    return near(day, today) if 0 <= (today - day).days <= 1 else full(day)
+
+
 def clock(at: datetime) -> str:
     """上午 9:14."""
     if _english():

@@ -107,8 +107,30 @@ ENGLISH: dict[str, str] = {
     "记录有错？请记下日期，打 12345 或到健康小屋改正。": "Something wrong? Note the date, and call 12345 or visit a kiosk to correct it.",
     "全部停止了。从现在起，别人都看不到您的记录。": "Everything is stopped. From now on nobody sees your records.",
     "已经停止。从现在起，%(who)s看不到您的记录。": "Stopped. From now on %(who)s does not see your records.",
+    "这一项已经停止。您还有别的同意，%(who)s还能看：%(kinds)s。": "This one is stopped. By another agreement of yours %(who)s may still see: %(kinds)s.",
     "已经同意。%(who)s现在可以看：%(kinds)s。": "Agreed. %(who)s may now see: %(kinds)s.",
     "另一位接收方": "Another receiver",
+    "从这里开始": "Start here",
+    "想让医生看到您的运动？三步办好，随时能停。": "Should your doctor see your exercise? Three steps, and you can stop at any time.",
+    "还想让谁看到您的运动？三步办好，随时能停。": "Should someone else see your exercise? Three steps, and you can stop at any time.",
+    "同意过的都在这里": "Everything you agreed to",
+    "还有 %(n)d 家": "and %(n)d more",
+    "按错了？给%(who)s再打开": "Pressed by mistake? Open again for %(who)s",
+    "看回执，可以打印": "See the receipt, to print",
+    "同意过的": "What you agreed to",
+    "%(day)s停止了": "stopped on %(day)s",
+    "已经到期": "ended",
+    "细看、打印": "Details, print",
+    "您还没有同意过让谁看。": "You have not agreed to anything yet.",
+    "再打开": "Open again",
+    "同意回执": "Receipt of your agreement",
+    "现在": "Now",
+    "有效": "in force",
+    "谁同意的": "Who agreed",
+    "哪天同意的": "Agreed on",
+    "编号": "Number",
+    "怎么停止：在首页按“停止”，或打 12345，或到街道智慧健康小屋请人办。停止不影响您健身、看病。": "How to stop: press “Stop” on the start page, call 12345, or ask at the street health kiosk. It changes nothing about your training or your treatment.",
+    "我同意%(who)s为了%(why)s，从 %(start)s 起到 %(day)s，看我的%(kinds)s。我随时可以停止。": "I agree that %(who)s, for %(why)s, from %(start)s until %(day)s, may see my: %(kinds)s. I can stop this at any time.",
     # who looked
     "未成功": "Refused",
     "（%(party)s）": " (%(party)s)",
@@ -193,9 +215,17 @@ ENGLISH: dict[str, str] = {
     "号码不会出现在网址里。每次查看都有记录，居民可见。": ("The number never appears in the address. Every look is recorded, and the resident sees it."),
     "没有可以显示的": "Nothing to show",
     "没有可以显示给您的记录": "There is nothing that may be shown to you",
-    "只有居民同意给本院看的，才会显示。这里不说明有没有这个人、有没有记录。": (
-        "Only what a resident agreed to share with this hospital is shown. This page does not say whether there is such a person or any record."
+    "只有居民同意给本院看的，才会显示。下面哪一种，这里不说，也不说明有没有这个人、有没有记录：": (
+        "Only what a resident agreed to share with this hospital is shown. This page does not say which of these it is, nor whether there is such a "
+        "person or any record:"
     ),
+    "没有同意给本院，或只同意了别的种类": "no agreement for this hospital, or for other kinds only",
+    "同意到期了，或停止了": "the agreement ended, or was stopped",
+    "还没有记录": "no records yet",
+    "号码不对": "the number is not right",
+    "运动记录表": "Table of sessions",
+    "质量良好": "quality good",
+    "%(n)d 次要核对": "%(n)d to check",
     "如果患者在您面前，请他在手机或健康小屋里打开“让别人看”，选本院；同意后立刻可以看到。": (
         "If the patient is with you, ask them to open “Let someone see” on their phone or at a kiosk and choose this "
         "hospital; it shows at once after they agree."
@@ -209,7 +239,7 @@ ENGLISH: dict[str, str] = {
     "女": "female",
     "男": "male",
     "%(n)d 岁": "%(n)d years",
-    "只显示居民同意给您看的": "Only what the resident shares with you",
+    "只显示居民同意给您看的": "Only what the resident shares",
     "最近数据": "Newest data",
     "看多长时间": "Window",
     "%(n)d 周": "%(n)d weeks",
@@ -223,7 +253,7 @@ ENGLISH: dict[str, str] = {
     "力量日": "Strength days",
     "力量训练": "Strength",
     "指南 每周 2 天": "guideline 2 days",
-    "天 · 本周": "days this week",
+    "天 · 本周": "strength days this week",
     "%(weeks)d 周里有 %(n)d 周做到 2 天": "2 days in %(n)d of %(weeks)d weeks",
     "（%(ago)s）": " (%(ago)s)",
     "%(weeks)d 周": "%(weeks)d weeks",

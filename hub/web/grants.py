@@ -31,7 +31,8 @@ TERMS: dict[str, tuple[str, str]] = {
 }
 """How long a grant can last; a year unless chosen, five at most."""
 
-SHOWN = 6
+SHOWN = 5
+"""Receivers on a page; with the search there are seven things to choose from."""
 Kinds = Annotated[list[str] | None, Query(alias="kind", max_length=20)]
 
 
@@ -79,7 +80,7 @@ async def new(
             person=person,
             receiver=chosen,
             ordinary=sharing.ORDINARY,
-            apart=sharing.APART,
+            apart=[code for code in await sharing.stored(hub, resident) if code in sharing.APART],
             examples=sharing.EXAMPLES,
             missing=bool(asked),
         )
@@ -118,7 +119,7 @@ async def save(request: Request) -> Response:
     made = await store.grant(
         hub, resident, chosen.party, purpose=chosen.purpose, classes=bits, actor=f"Patient/{resident}", valid_from=today, valid_until=until
     )
-    return see(f"/resident?granted={made}#who")
+    return see(f"/resident?granted={made}#main")
 
 
 async def _receiver(hub: Hub, key: str) -> Receiver:

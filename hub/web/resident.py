@@ -13,17 +13,15 @@ from hub.access.sessions import Person, require_person
 from hub.audit.trail import Entry
 from hub.care import activity
 from hub.exchange import reading
-from hub.store import grants as store
 from hub.web import history, looks, sharing
 from hub.web.history import Place
-from hub.web.locales import say
-from hub.web.pages import Page, download, pages_of, see
-from schemas.errors import BadRequest, Conflict, NotFound
+from hub.web.pages import Page, download, pages_of
+from schemas.errors import BadRequest, NotFound
 
 router = APIRouter(prefix="/resident", route_class=Page)
 
 HOME_WEEKS = 5
-LATEST = 2
+LATEST, GRANTS = 2, 2
 RECORDS, LOOKS = 20, 30
 
 
@@ -35,8 +33,8 @@ async def resident_of(request: Request) -> tuple[Person, UUID]:
 
 
 @router.get("")
-async def home(request: Request) -> Response:
-    """The four questions on one page."""
+async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] = "", granted: Annotated[str, Query(max_length=40)] = "") -> Response:
+    """The four questions on one page, and what the last step did."""
     person, resident = await resident_of(request)
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
@@ -59,21 +57,9 @@ async def home(request: Request) -> Response:
         grants=[grant for grant in grants if grant.live],
         uploaders=await sharing.uploaders(hub, resident),
         looks=seen_by,
-        notice=await _notice(request, grants),
+        shown=GRANTS,
+        notice=sharing.notice(stopped, granted, grants, datetime.now(zone)),
     )
-
-
-async def _notice(request: Request, grants: list[sharing.Grant]) -> str:
-    """What the last step did, told once on the page it leads to."""
-    done = {name: request.query_params.get(name, "") for name in ("stopped", "granted")}
-    if done["stopped"] == "all":
-        return say("全部停止了。从现在起，别人都看不到您的记录。")
-    names = {str(grant.id): grant for grant in grants}
-    if (grant := names.get(done["stopped"])) is not None:
-        return say("已经停止。从现在起，%(who)s看不到您的记录。", who=grant.name)
-    if (grant := names.get(done["granted"])) is not None:
-        return say("已经同意。%(who)s现在可以看：%(kinds)s。", who=grant.name, kinds=grant.kinds_text)
-    return ""
 
 
 @router.get("/records")
@@ -138,32 +124,6 @@ async def log(request: Request, before: Annotated[str, Query(max_length=40)] = "
     )
 
 
-@router.post("/stop-all")
-async def stop_all(request: Request) -> Response:
-    """Withdraw every consent in force."""
-    _, resident = await resident_of(request)
-    hub = hub_of(request)
-    for grant in await sharing.grants_of(hub, resident):
-        if grant.live:
-            await _stop(request, resident, grant.id)
-    return see("/resident?stopped=all#who")
-
-
-@router.post("/grants/{grant}/stop")
-async def stop(request: Request, grant: UUID) -> Response:
-    """Withdraw one consent; effective on the next request anyone makes."""
-    _, resident = await resident_of(request)
-    await _stop(request, resident, grant)
-    return see(f"/resident?stopped={grant}#who")
-
-
-async def _stop(request: Request, resident: UUID, grant: UUID) -> None:
-    try:
-        await store.withdraw(hub_of(request), resident, grant, actor=f"Patient/{resident}")
-    except Conflict:  # tapped twice: it is stopped, which is what was wanted
-        return
-
-
 @router.get("/download")
 async def everything(request: Request) -> Response:
     """All of one's records as one FHIR Bundle."""
@@ -178,17 +138,3 @@ async def everything(request: Request) -> Response:
     entries = b",".join(b'{"resource":%b}' % one.raw for one in found)
     bundle = b'{"resourceType":"Bundle","type":"collection","entry":[%b]}' % entries
     return download(bundle, f"kinehub-{datetime.now(await history.zone_of(hub, resident)):%Y-%m-%d}.json", "application/fhir+json")
-
-
-@router.get("/grants/{grant}/preview")
-async def preview(request: Request, grant: UUID) -> Response:
-    """What this receiver would see right now, decided by the same engine on the same path as their own page."""
-    from hub.web.hospital import view
-
-    person, resident = await resident_of(request)
-    hub = hub_of(request)
-    found = next((one for one in await sharing.grants_of(hub, resident) if one.id == grant), None)
-    if found is None or found.party is None:
-        raise NotFound("There is no such consent.")
-    shown, _ = await view(hub, resident, found.party, found.purpose, 12)
-    return pages_of(request).render(request, "patient.html", person=person, preview=found, resident=resident, **shown)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
+from consent.grant import WITHDRAWN_AT
 from hub.store import grants, parties
 from hub.store.ids import bucket_of
 from hub.store.parties import Party
+from hub.web import dates, history
 from hub.web.locales import LANGUAGE, pick, say
 from hub.web.looks import PURPOSES
-from schemas.classes import CODES, NAMES, SYSTEM, DataClass
+from schemas.classes import CODES, NAMES, SYSTEM, DataClass, codes_of
 
 if TYPE_CHECKING:
     from hub.service import Hub
@@ -39,7 +42,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """One Consent, in words. `until` is its last day; `live` says it is in force now."""
+    """One Consent, in words, its times on the resident's clock. `until` is its last day; `live` says it is in force now.
+
+    `again`: it was stopped before its end, and the receiver is still there, so that it can be given back as it was.
+    """
 
     id: UUID
     party: Party | None
@@ -49,7 +55,8 @@ class Grant(msgspec.Struct, frozen=True):
     until: date | None
     given: datetime | None
     live: bool
-    withdrawn: bool
+    stopped: datetime | None
+    again: bool
 
     @property
     def kinds_text(self) -> str:
@@ -61,27 +68,35 @@ async def grants_of(hub: Hub, resident: UUID) -> list[Grant]:
     consents = await grants.listing(hub, resident)
     async with hub.database.connection() as connection:
         by_reference = {party.reference: party for party in await parties.everyone(connection)}
-    made = [_grant(consent, by_reference) for consent in consents]
+    zone = await history.zone_of(hub, resident)
+    made = [_grant(consent, by_reference, zone) for consent in reversed(consents)]
     return sorted(made, key=lambda grant: (not grant.live, -(grant.given.timestamp() if grant.given else 0)))
 
 
-def _grant(consent: dict[str, Any], by_reference: dict[str, Party]) -> Grant:
+def _grant(consent: dict[str, Any], by_reference: dict[str, Party], zone: ZoneInfo) -> Grant:
     provision = consent.get("provision") or {}
     references = [actor["reference"]["reference"] for actor in provision.get("actor", []) if "reference" in actor.get("reference", {})]
     party = next((by_reference[reference] for reference in references if reference in by_reference), None)
     until = _day((provision.get("period") or {}).get("end"))
-    active = consent.get("status") == "active"
+    purpose = next((code["code"] for code in provision.get("purpose", [])), "")
+    lasts = until is None or until >= datetime.now(zone).date()
     return Grant(
         id=UUID(consent["id"]),
         party=party,
         name=party.name if party else say("另一位接收方"),
-        purpose=next((code["code"] for code in provision.get("purpose", [])), ""),
+        purpose=purpose,
         kinds=list(dict.fromkeys(_classes(provision))),
         until=until,
-        given=_instant(consent.get("dateTime")),
-        withdrawn=not active,
-        live=active and (until is None or until >= datetime.now(UTC).date()),
+        given=_instant(consent.get("dateTime"), zone),
+        live=consent.get("status") == "active" and lasts,
+        stopped=_stopped(consent, zone),
+        again=consent.get("status") == "inactive" and lasts and party is not None and purpose in party.purposes,
     )
+
+
+def _stopped(consent: dict[str, Any], zone: ZoneInfo) -> datetime | None:
+    stamps = (each.get("valueDateTime") for each in consent.get("extension") or [] if each.get("url") == WITHDRAWN_AT)
+    return _instant(next(stamps, None), zone) if consent.get("status") == "inactive" else None
 
 
 def _classes(provision: dict[str, Any]) -> Iterator[str]:
@@ -99,9 +114,9 @@ def _day(text: str | None) -> date | None:
         return None
 
 
-def _instant(text: str | None) -> datetime | None:
+def _instant(text: str | None, zone: ZoneInfo) -> datetime | None:
     try:
-        return datetime.fromisoformat(text) if text else None
+        return datetime.fromisoformat(text).astimezone(zone) if text else None
     except ValueError:
         return None
 
@@ -109,6 +124,50 @@ def _instant(text: str | None) -> datetime | None:
 def listed(codes: Sequence[str]) -> str:
     """运动、健康检测."""
     return (", " if LANGUAGE.get() == "en" else "、").join(pick(NAMES[code]) for code in codes)
+
+
+def sentence_of(grant: Grant) -> str:
+    """What was agreed, as it was read back."""
+    return say(
+        "我同意%(who)s为了%(why)s，从 %(start)s 起到 %(day)s，看我的%(kinds)s。我随时可以停止。",
+        who=grant.name,
+        why=purpose_text(grant.purpose),
+        start=dates.full(grant.given.date()) if grant.given else "–",
+        day=dates.full(grant.until) if grant.until else "–",
+        kinds=grant.kinds_text,
+    )
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """What the last step did, told once; the grants that one tap gives back, or the receipt of a new one."""
+
+    text: str
+    again: list[Grant] = []
+    receipt: UUID | None = None
+
+
+JUST_NOW = timedelta(minutes=10)
+
+
+def notice(stopped: str, granted: str, grants: Sequence[Grant], now: datetime) -> Notice | None:
+    """The notice on the page that a stop or a grant leads to. `now` is on the clock of the grants."""
+    if stopped == "all":
+        just = [grant for grant in grants if grant.again and grant.stopped and now - grant.stopped < JUST_NOW]
+        return Notice(say("全部停止了。从现在起，别人都看不到您的记录。"), just[:2])
+    known = {str(grant.id): grant for grant in grants}
+    if (grant := known.get(stopped)) is not None:
+        left = [code for one in grants if one.live and one.party == grant.party for code in one.kinds]
+        return Notice(_stopped_text(grant.name, list(dict.fromkeys(left))), [grant] if grant.again else [])
+    if (grant := known.get(granted)) is not None:
+        return Notice(say("已经同意。%(who)s现在可以看：%(kinds)s。", who=grant.name, kinds=grant.kinds_text), receipt=grant.id)
+    return None
+
+
+def _stopped_text(who: str, left: Sequence[str]) -> str:
+    """What a stop did. A receiver that has another consent still sees what that one says."""
+    if left:
+        return say("这一项已经停止。您还有别的同意，%(who)s还能看：%(kinds)s。", who=who, kinds=listed(left))
+    return say("已经停止。从现在起，%(who)s看不到您的记录。", who=who)
 
 
 def purpose_text(code: str) -> str:
@@ -141,6 +200,15 @@ async def uploaders(hub: Hub, resident: UUID) -> list[Party]:
         rows = await connection.fetch("SELECT DISTINCT party FROM records WHERE bucket = $1 AND resident = $2 AND kind < 20", bucket_of(resident), resident)
         known = {party.number: party for party in await parties.everyone(connection)}
     return [known[row["party"]] for row in rows if row["party"] in known]
+
+
+async def stored(hub: Hub, resident: UUID) -> list[str]:
+    """Codes of the classes of which something is stored, for the resident."""
+    async with hub.database.connection() as connection:
+        labels = await connection.fetchval(
+            "SELECT bit_or(labels) FROM records WHERE bucket = $1 AND resident = $2 AND NOT deleted", bucket_of(resident), resident
+        )
+    return codes_of(labels or 0)
 
 
 def bits(codes: Sequence[str]) -> DataClass:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from hub.care.activity import Reading
 from hub.web.locales import pick, say
 from schemas.flags import FLAGS
 from schemas.measures import MEASURES
@@ -171,6 +174,11 @@ def field(name: str) -> str:
     if stem in FIELDS:
         return pick(FIELDS[stem])
     return pick((MEASURES[stem].zh, MEASURES[stem].en)) if stem in MEASURES else name
+
+
+def doubtful(readings: Iterable[Reading]) -> int:
+    """How many readings carry a flag that says more than how the value came about."""
+    return sum(not ROUTINE.issuperset(reading.flags) for reading in readings)
 
 
 def flag(code: str) -> str:

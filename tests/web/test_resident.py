@@ -6,6 +6,7 @@ import re
 
 import orjson
 
+from schemas.classes import CODES
 from tests.web.town import Place, Visitor
 
 
@@ -26,7 +27,7 @@ def granted(visitor: Visitor, place: Place, kinds: str = "activity", party: str 
 def test_the_home_page_answers_the_four_questions(place: Place) -> None:
     with place.browse("wang") as visitor:
         page = visitor.show("/resident")
-    for said in ("存了我的什么", "谁能看", "谁看过", "我要停止", "市第二医院", "殷行社区运动健康中心", "自己上传", "12345", "还差 65 分钟"):
+    for said in ("存了我的什么", "谁能看", "谁看过", "我要停止", "市第二医院", "殷行社区运动健康中心", "自己上传", "12345", "还差 65 分钟", "从这里开始"):
         assert said in page
 
 
@@ -78,6 +79,78 @@ def test_a_grant_is_read_back_and_one_tap_stops_it(place: Place) -> None:
         looks = visitor.show("/resident/looks")
     assert "李医生" in looks
     assert "已挡住" in looks
+
+
+def test_what_was_stopped_is_given_back_as_it_was_with_one_tap(place: Place) -> None:
+    with place.browse("li") as visitor, place.browse("doctor") as doctor:
+        patient = f"/hospital/patients/{place.town.neighbour}"
+        granted(visitor, place, term="month")
+        first = _live(visitor)
+        stopped = visitor.show(visitor.send_form(f"/resident/grants/{first}/stop").headers["location"])
+        assert f'action="/resident/grants/{first}/again"' in stopped
+        assert "没有可以显示给您的记录" in doctor.show(patient)
+        assert "现在可以看：运动" in visitor.show(visitor.send_form(f"/resident/grants/{first}/again").headers["location"])
+        assert "羽毛球" in doctor.show(patient)
+        second = _live(visitor)
+        old, new = (re.search("起到 [^，]+，看我的[^。]+", visitor.show(f"/resident/grants/{one}")) for one in (first, second))
+        assert second != first
+        assert old
+        assert new
+        assert old[0] == new[0]
+        visitor.send_form("/resident/stop-all")
+        assert "按错了？" in visitor.show("/resident?stopped=all")
+
+
+def test_what_has_ended_or_was_never_given_is_not_given_back(place: Place) -> None:
+    with place.browse("li") as neighbour, place.browse("wang") as visitor:
+        assert neighbour.send_form(f"/resident/grants/{place.town.consent}/again").status_code == 404
+        assert visitor.send_form(f"/resident/grants/{place.town.consent}/again").status_code == 303
+        assert visitor.show("/resident").count('/stop"') == 1
+
+
+def test_a_stop_says_what_another_consent_still_shows(place: Place) -> None:
+    with place.browse("li") as visitor:
+        granted(visitor, place, "activity")
+        granted(visitor, place, "health-check")
+        page = visitor.show(visitor.send_form(f"/resident/grants/{_live(visitor)}/stop").headers["location"])
+        visitor.send_form("/resident/stop-all")
+    assert "还能看：运动" in page
+    assert "看不到您的记录" not in page
+
+
+def test_a_receipt_says_what_was_agreed_when_and_how_to_stop(place: Place) -> None:
+    with place.browse("li") as visitor, place.browse("wang") as stranger:
+        home = visitor.show(granted(visitor, place, "activity,health-check"))
+        link = re.search(r'href="(/resident/grants/[0-9a-f-]{36})"', home)
+        assert link
+        page = visitor.show(link[1])
+        visitor.send_form("/resident/stop-all")
+        after = visitor.show(link[1])
+        assert stranger.get(link[1]).status_code == 404
+    for said in ("同意回执", "我同意市第二医院为了看病和健康指导", "运动、健康检测", "李建国", "有效", "打 12345", link[1].rpartition("/")[2]):
+        assert said in page, said
+    assert "停止了" in after
+
+
+def test_only_private_kinds_of_which_something_is_stored_are_asked_for(place: Place) -> None:
+    with place.browse("wang") as visitor:
+        who = re.search(r'class="choice" href="([^"]+)"', visitor.show("/resident/grants/new"))
+        assert who
+        before = visitor.show(who[1].replace("&amp;", "&"))
+        (row,) = place.rows("SELECT id, labels FROM records WHERE resident = $1 AND kind = 1 LIMIT 1", place.town.resident)
+        place.rows("UPDATE records SET labels = labels | $2 WHERE id = $1", row["id"], int(CODES["location"]))
+        after = visitor.show(who[1].replace("&amp;", "&"))
+        place.rows("UPDATE records SET labels = $2 WHERE id = $1", row["id"], row["labels"])
+    assert 'value="location"' not in before
+    assert 'value="location"' in after
+    assert 'value="laboratory"' not in after
+
+
+def _live(visitor: Visitor) -> str:
+    """The newest grant in force."""
+    found = re.search(r'action="/resident/grants/([^"]+)/stop"', visitor.show("/resident"))
+    assert found
+    return found[1]
 
 
 def test_the_sentence_names_receiver_purpose_kinds_and_last_day(place: Place) -> None:

@@ -1,0 +1,99 @@
+"""What a resident has agreed to: the list, each grant's receipt, stopping, giving back what was stopped, and what a receiver sees now."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from hub.access.requests import hub_of
+from hub.service import Hub
+from hub.store import grants as store
+from hub.web import sharing
+from hub.web.pages import Page, pages_of, see
+from hub.web.resident import resident_of
+from hub.web.sharing import Grant
+from schemas.errors import Conflict, NotFound
+
+router = APIRouter(prefix="/resident", route_class=Page)
+
+SHOWN = 3
+"""Grants on a page: each has two things to press, and a page asks for seven choices at most."""
+
+
+@router.get("/grants")
+async def given(request: Request, skip: Annotated[int, Query(ge=0, le=10_000)] = 0) -> Response:
+    """Every grant, those in force first."""
+    person, resident = await resident_of(request)
+    grants = await sharing.grants_of(hub_of(request), resident)
+    older = skip + SHOWN if len(grants) > skip + SHOWN else 0
+    return pages_of(request).render(request, "given.html", person=person, grants=grants[skip : skip + SHOWN], first=not skip, older=older)
+
+
+async def _one(hub: Hub, resident: UUID, grant: UUID) -> Grant:
+    found = next((one for one in await sharing.grants_of(hub, resident) if one.id == grant), None)
+    if found is None:
+        raise NotFound("There is no such consent.")
+    return found
+
+
+@router.get("/grants/{grant}")
+async def receipt(request: Request, grant: UUID) -> Response:
+    """One grant to keep on paper: what was agreed, when, and how to stop it. Raises NotFound."""
+    person, resident = await resident_of(request)
+    found = await _one(hub_of(request), resident, grant)
+    return pages_of(request).render(request, "grant.html", person=person, grant=found, sentence=sharing.sentence_of(found))
+
+
+@router.post("/stop-all")
+async def stop_all(request: Request) -> Response:
+    """Withdraw every consent in force."""
+    _, resident = await resident_of(request)
+    for grant in await sharing.grants_of(hub_of(request), resident):
+        if grant.live:
+            await _stop(request, resident, grant.id)
+    return see("/resident?stopped=all#main")
+
+
+@router.post("/grants/{grant}/stop")
+async def stop(request: Request, grant: UUID) -> Response:
+    """Withdraw one consent; effective on the next request anyone makes."""
+    _, resident = await resident_of(request)
+    await _stop(request, resident, grant)
+    return see(f"/resident?stopped={grant}#main")
+
+
+async def _stop(request: Request, resident: UUID, grant: UUID) -> None:
+    try:
+        await store.withdraw(hub_of(request), resident, grant, actor=f"Patient/{resident}")
+    except Conflict:  # tapped twice: it is stopped, which is what was wanted
+        return
+
+
+@router.post("/grants/{grant}/again")
+async def again(request: Request, grant: UUID) -> Response:
+    """Give back what was stopped: a new Consent that says the same until the same day. Raises NotFound, Conflict."""
+    _, resident = await resident_of(request)
+    hub = hub_of(request)
+    found = await _one(hub, resident, grant)
+    if found.live:  # tapped twice, or never stopped
+        return see(f"/resident?granted={grant}#main")
+    if not found.again:
+        raise Conflict("This consent has ended, or its receiver is gone.", advice="Make a new one.")
+    made = await store.renew(hub, resident, grant, actor=f"Patient/{resident}")
+    return see(f"/resident?granted={made}#main")
+
+
+@router.get("/grants/{grant}/preview")
+async def preview(request: Request, grant: UUID) -> Response:
+    """What this receiver would see right now, decided by the same engine on the same path as their own page."""
+    from hub.web.hospital import view
+
+    person, resident = await resident_of(request)
+    hub = hub_of(request)
+    found = await _one(hub, resident, grant)
+    if found.party is None:
+        raise NotFound("There is no such consent.")
+    shown, _ = await view(hub, resident, found.party, found.purpose, 12)
+    return pages_of(request).render(request, "patient.html", person=person, preview=found, resident=resident, **shown)
