@@ -25,7 +25,7 @@ from adapters.base import AdapterError, Context, Decoded, Limits, Rejected, TooL
 from adapters.elements import read
 from mappings import sources
 from mappings.cells import Cell, is_blank
-from mappings.sources import Fault, Placed
+from mappings.sources import Placed
 
 id = "table"
 title = ("表格（CSV、Excel）", "Tables (CSV, Excel)")
@@ -38,7 +38,7 @@ HEADER_ROWS: Final = 10
 LEAST_COLUMNS: Final = 2
 """So many headers must be known before a row is taken for a header row."""
 _DELIMITERS: Final = ",;\t|"
-_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _ENTRIES: Final = 2_000
 _RATIO: Final = 100
 _SMALL: Final = 1024 * 1024
@@ -61,11 +61,14 @@ class Sheet(NamedTuple):
     rows: Iterator[Sequence[Cell]]
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
+    """A sheet whose headers stand in `row`, under what stands `before` them."""
+
     sheet: Sheet
     placed: Placed
     headers: Sequence[Cell]
     row: int
+    before: Sequence[Sequence[Cell]]
 
 
 def __getattr__(name: str) -> bytes:
@@ -94,7 +97,7 @@ def _sample() -> bytes:
 
 def recognises(head: bytes, filename: str | None) -> bool:
     ending = (filename or "").lower().rpartition(".")[2]
-    if head.startswith(_ZIP):
+    if head.startswith(ZIP):
         return ending == "xlsx" or b"[Content_Types].xml" in head or b"xl/" in head
     if head.startswith(_OLE):
         return True
@@ -117,7 +120,7 @@ def decode(stream: BinaryIO, context: Context) -> Iterator[Decoded | Rejected]:
     content = read(stream, context.limits.bytes)
     if content.startswith(_OLE):
         raise AdapterError("The file is an old .xls or a workbook with a password.", code="workbook", advice="Save it as .xlsx without a password.")
-    if content.startswith(_ZIP):
+    if content.startswith(ZIP):
         return _workbook(content, context.limits)
     return _csv(content, context.limits)
 
@@ -126,6 +129,11 @@ def decode(stream: BinaryIO, context: Context) -> Iterator[Decoded | Rejected]:
 
 
 def _csv(content: bytes, limits: Limits) -> Iterator[Decoded | Rejected]:
+    return _rows([csv_sheet(content)], limits)
+
+
+def csv_sheet(content: bytes) -> Found:
+    """The one sheet of a CSV file, its rows those after the header row. Raises AdapterError."""
     charset = _charset(content)
     attempts = [_best(_split_stream(content, charset, mark), "") for mark in _DELIMITERS]
     place, row = max(attempts, key=lambda found: _rank(found[0]))
@@ -133,8 +141,8 @@ def _csv(content: bytes, limits: Limits) -> Iterator[Decoded | Rejected]:
     if place is None or place.missing:
         raise _fits_none([found for found, _ in attempts])
     rows = _split_stream(content, charset, mark)
-    headers = next(islice(rows, row - 1, None))
-    return _rows([_Found(Sheet("", rows), place, headers, row)], limits)
+    before = list(islice(rows, row - 1))
+    return Found(Sheet("", rows), place, next(rows), row, before)
 
 
 def _charset(content: bytes) -> str:
@@ -186,6 +194,11 @@ def _short(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _workbook(content: bytes, limits: Limits) -> Iterator[Decoded | Rejected]:
+    return _rows(workbook_sheets(content, limits), limits)
+
+
+def workbook_sheets(content: bytes, limits: Limits) -> list[Found]:
+    """The sheets of a workbook that fit a layout. Raises AdapterError, TooLarge."""
     _guard(content, limits)
     try:
         from openpyxl import load_workbook
@@ -195,24 +208,24 @@ def _workbook(content: bytes, limits: Limits) -> Iterator[Decoded | Rejected]:
     except Exception:
         raise _unreadable() from None
     found = [_located(book, name, limits) for name in names[:50]]
-    fitting = [each for each in found if isinstance(each, _Found)]
+    fitting = [each for each in found if isinstance(each, Found)]
     if not fitting:
-        raise _fits_none([each for each in found if not isinstance(each, _Found)])
-    return _rows(fitting, limits)
+        raise _fits_none([each for each in found if not isinstance(each, Found)])
+    return fitting
 
 
 def _unreadable() -> AdapterError:
     return AdapterError("The workbook cannot be read.", code="workbook", advice="Open it, save it again as .xlsx, and send that.")
 
 
-def _located(book: Any, name: str, limits: Limits) -> _Found | Placed | None:
+def _located(book: Any, name: str, limits: Limits) -> Found | Placed | None:
     placed, row = _best(_sheet_rows(book, name, limits.columns), name)
     if placed is None or placed.missing:
         return placed
     width = max(position for position, header in enumerate(next(islice(_sheet_rows(book, name, limits.columns), row - 1, None))) if header) + 1
     rows = _sheet_rows(book, name, width)
-    headers = next(islice(rows, row - 1, None))
-    return _Found(Sheet(name, rows), placed, headers, row)
+    before = list(islice(rows, row - 1))
+    return Found(Sheet(name, rows), placed, next(rows), row, before)
 
 
 def _sheet_rows(book: Any, name: str, width: int) -> Iterator[Sequence[Cell]]:
@@ -309,7 +322,7 @@ def _fits_none(attempts: Iterable[Placed | None]) -> AdapterError:
 # --- rows ----------------------------------------------------------------------------------------------------------------
 
 
-def _rows(found: list[_Found], limits: Limits) -> Iterator[Decoded | Rejected]:
+def _rows(found: list[Found], limits: Limits) -> Iterator[Decoded | Rejected]:
     taken = 0
     for each in found:
         blank: Sequence[Cell] = ()
@@ -325,20 +338,23 @@ def _rows(found: list[_Found], limits: Limits) -> Iterator[Decoded | Rejected]:
         raise AdapterError("The table has headers and no rows.", code="empty-file", advice="Fill in at least one row.")
 
 
-def _row(found: _Found, number: int, cells: Sequence[Cell], *, several: bool) -> Iterator[Decoded | Rejected]:
+def _row(found: Found, number: int, cells: Sequence[Cell], *, several: bool) -> Iterator[Decoded | Rejected]:
     filled = sources.fill(found.placed, cells)
-    original = _original(found.headers, cells)
+    row, sheet = original(found.headers, cells), found.sheet.name if several else ""
     for record in filled.records:
-        yield Decoded(record, filled.who, number, original=original)
+        yield Decoded(record, filled.who, number, original=row, cell=_address(min(_naming(found.placed), default=None), number, sheet))
     for fault in filled.faults:
-        cell = _cell(fault, number, found.sheet.name if several else "")
-        yield Rejected(number, fault.field, fault.code, fault.message, fault.advice, cell, filled.who, original)
+        yield Rejected(number, fault.field, fault.code, fault.message, fault.advice, _address(fault.position, number, sheet), filled.who, row)
 
 
-def _cell(fault: Fault, number: int, sheet: str) -> str | None:
-    if fault.position is None:
+def _naming(placed: Placed) -> Iterator[int]:
+    return (position for position, column in placed.at.items() if column.part == "who")
+
+
+def _address(position: int | None, number: int, sheet: str) -> str | None:
+    if position is None:
         return None
-    name = f"{_letters(fault.position)}{number}"
+    name = f"{_letters(position)}{number}"
     return f"{sheet}!{name}" if sheet else name
 
 
@@ -352,7 +368,7 @@ def _letters(position: int) -> str:
     return letters
 
 
-def _original(headers: Sequence[Cell], cells: Sequence[Cell]) -> bytes:
+def original(headers: Sequence[Cell], cells: Sequence[Cell]) -> bytes:
     """The row's own cells, each by its header, or by its letters where the header is blank or stands twice."""
     row: dict[str, Cell] = {}
     for position, cell in enumerate(cells):

@@ -237,6 +237,7 @@ class Decoded(msgspec.Struct):
 
     row: 1-based row, element or message number, as a person would find it; cell names live in flags' `field`
     original: the bytes of this row alone, in a many-person file; None = the whole file is this person's
+    cell: where a table says whose it is (`A5`)
     """
 
     record: Record
@@ -244,6 +245,7 @@ class Decoded(msgspec.Struct):
     row: int | None = None
     series: list[Series] = []
     original: bytes | None = None
+    cell: str | None = None
 
 
 class Rejected(msgspec.Struct):

@@ -32,7 +32,10 @@ _REASON = "preview"
 
 
 class Row(msgspec.Struct):
-    """One row of a preview. `becomes` is `new`, `known` (stored already), `changed`, `pending` or `rejected`."""
+    """One row of a preview. `becomes` is `new`, `known` (stored already), `changed`, `pending` or `rejected`.
+
+    `cell` is where a table says whose it is.
+    """
 
     row: int
     becomes: str
@@ -41,6 +44,8 @@ class Row(msgspec.Struct):
     reason: str = ""
     rejected: RejectedRow | None = None
     original: bytes | None = None
+    resident: UUID | None = None
+    cell: str | None = None
 
 
 class Preview(msgspec.Struct):
@@ -49,6 +54,10 @@ class Preview(msgspec.Struct):
     format: str
     title: tuple[str, str]
     rows: list[Row]
+
+    def members(self) -> dict[UUID, Who | None]:
+        """Everyone whose rows can be taken, as the file names them."""
+        return {row.resident: row.who for row in self.rows if row.resident is not None}
 
     def count(self, *becomes: str) -> int:
         return sum(row.becomes in becomes for row in self.rows)
@@ -68,6 +77,7 @@ class Waiting(msgspec.Struct, frozen=True):
     reason: str
     who: Who | None
     record: Envelope
+    cell: str | None = None
 
 
 async def preview(hub: Hub, delivery: Delivery) -> Preview:
@@ -79,7 +89,7 @@ async def preview(hub: Hub, delivery: Delivery) -> Preview:
     records = {id(row.record): row for row in given if isinstance(row, Decoded)}
     found = await sort_rows(hub, delivery, source, known, given)
     rows = [_draft_row(draft, became, records) for draft, became in zip(found.drafts, await _becomes(hub, found.drafts), strict=True)]
-    rows += [Row(row.row or 1, "pending", row.who, row.record, reason, original=row.original) for row, reason in found.pending]
+    rows += [Row(row.row or 1, "pending", row.who, row.record, reason, original=row.original, cell=row.cell) for row, reason in found.pending]
     whose = {row.row: row for row in given}
     rows += [_rejected_row(row, whose.get(row.row)) for row in found.rejected]
     return Preview(source.id, source.title, sorted(rows, key=lambda row: row.row))
@@ -87,7 +97,7 @@ async def preview(hub: Hub, delivery: Delivery) -> Preview:
 
 def _draft_row(draft: Draft, becomes: str, records: dict[int, Decoded]) -> Row:
     row = records.get(id(draft.shown))
-    return Row(draft.row or 1, becomes, row.who if row else None, draft.shown)
+    return Row(draft.row or 1, becomes, row.who if row else None, draft.shown, resident=draft.resident)
 
 
 def _rejected_row(rejected: RejectedRow, row: Decoded | Rejected | None) -> Row:
@@ -200,5 +210,5 @@ async def waiting(hub: Hub, party: Party, receipt: UUID) -> list[Waiting]:
     for row in rows:
         if row["subject"] in subjects:
             decoded = msgspec.msgpack.decode(open_waiting(subjects[row["subject"]], "pending", row["body"], row["id"].bytes), type=Decoded)
-            found.append(Waiting(row["row"], row["reason"], decoded.who, decoded.record))
+            found.append(Waiting(row["row"], row["reason"], decoded.who, decoded.record, decoded.cell))
     return found

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from consent.decision import Policy
+from consent.decision import Policy, decide
 from consent.explain import explain
 from consent.grant import consent_for, renewed, withdrawn
 from consent.request import Request
 from hub.audit.trail import Entry
-from hub.store.parties import Party, everyone
+from hub.store.parties import DEFAULT_PURPOSES, Party, everyone
 from hub.store.residents import save_consent
 from hub.store.vault import SystemPermit
 from schemas.classes import DataClass
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from hub.service import Hub
 
 
-SHOW, EXPLAIN = SystemPermit("show-consents"), SystemPermit("explain-consents")
+SHOW, EXPLAIN, AGREED = SystemPermit("show-consents"), SystemPermit("explain-consents"), SystemPermit("agreed-with-party")
 
 
 async def grant(
@@ -87,12 +88,33 @@ async def explained(hub: Hub, resident: UUID, to: Party, purpose: str, language:
     return explain(policy, request, language)
 
 
-async def _policy(hub: Hub, resident: UUID, permit: SystemPermit) -> tuple[Policy, list[dict[str, Any]]]:
-    """The resident's policy and Consents, with its audit entry written before anything of them is shown."""
+async def _policy(hub: Hub, resident: UUID, permit: SystemPermit, party: Party | None = None) -> tuple[Policy, list[dict[str, Any]]]:
+    """The resident's policy and Consents, with its audit entry written before anything of them is shown. `party`: for whom."""
     async with hub.database.connection() as connection:
         found = await hub.vault.policy(connection, resident, permit)
-    await hub.trail.note(Entry(actor="system", action="policy", outcome="opened", resident=resident, rule=f"system:{permit.job}"))
+    await hub.trail.note(
+        Entry(actor="system", action="policy", outcome="opened", resident=resident, party=party.number if party else None, rule=f"system:{permit.job}")
+    )
     return found
+
+
+async def agreed(hub: Hub, residents: Iterable[UUID], to: Party) -> set[UUID]:
+    """Of these residents, those who have a consent in force under which `to` may collect or see anything.
+
+    Decided as for `to` itself, so that nothing is told of what anyone agreed to with others. See docs/decisions/0009.
+    """
+    asked = [(purpose, action) for purpose in (None, *_PURPOSES, *to.purposes) for action in ("collect", "access")]
+    found = set()
+    for resident in residents:
+        with suppress(NotFound):  # erased meanwhile
+            policy, _ = await _policy(hub, resident, AGREED, to)
+            now = datetime.now(UTC)
+            if any(decide(policy, Request(to.reference, now, to.reference, purpose=purpose, action=action)).classes for purpose, action in asked):
+                found.add(resident)
+    return found
+
+
+_PURPOSES = sorted({purpose for purposes in DEFAULT_PURPOSES.values() for purpose in purposes})
 
 
 async def looks(hub: Hub, resident: UUID, limit: int = 500) -> list[dict[str, Any]]:

@@ -6,18 +6,21 @@ read into memory and never touches a disk.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime, time
-from typing import Any
+from typing import Annotated, Any
+from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from adapters.base import Limits
+from adapters import marked
+from adapters.base import Limits, adapter
 from hub.access import requests, sessions
 from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
@@ -28,7 +31,7 @@ from hub.intake.preview import File, Preview, Row, discard, park, parked, previe
 from hub.intake.receipts import RejectedRow, read_receipt
 from hub.intake.upload import Delivery, take
 from hub.service import Hub
-from hub.store import parties
+from hub.store import grants, parties
 from hub.store.parties import Party
 from hub.web import faults, tables, words
 from hub.web.history import ZONE
@@ -71,7 +74,7 @@ async def _home(request: Request, person: Person, party: Party, error: str = "",
         today = await connection.fetchval(
             "SELECT count(*) FROM receipts WHERE party = $1 AND created >= $2", party.number, datetime.combine(now.date(), time(), tzinfo=zone)
         )
-    receipts = [dict(row) | {"created": row["created"].astimezone(zone).replace(tzinfo=None)} for row in rows]
+    receipts = [dict(row) | {"title": adapter(row["format"]).title, "created": row["created"].astimezone(zone).replace(tzinfo=None)} for row in rows]
     return pages_of(request).render(request, "center.html", status, person=person, party=party, now=now, today=today, receipts=receipts, error=error)
 
 
@@ -145,22 +148,21 @@ async def look(request: Request, file_id: UUID) -> Response:
     zone = ZoneInfo(party.zone or ZONE)
     rows = sorted((row for row in found.rows if row.becomes in _ORDER or _notable(row)), key=lambda row: _ORDER.get(row.becomes, len(_ORDER)))
     plain = [row for row in found.rows if row.becomes not in _ORDER and not _notable(row)]
+    members = found.members()
+    agreed = await grants.agreed(hub, members, party)
     return pages_of(request).render(
         request, "preview.html", person=person, party=party, file=file, file_id=file_id, preview=found, zone=party.zone or ZONE, now=today_in(zone),
         rows=[_shown(row, zone) for row in rows[:SHOWN]], more=max(len(rows) - SHOWN, 0), accepted=[_shown(row, zone) for row in plain[:SHOWN]],
         taken=found.count("new", "changed"), pending=found.count("pending"), rejected=found.count("rejected"), known=found.count("known"),
+        members=len(members), disagreed=[_member(who) for resident, who in members.items() if resident not in agreed][:SHOWN], agreed=len(agreed),
     )  # fmt: skip
 
 
 def _shown(row: Row, zone: ZoneInfo) -> dict[str, Any]:
     """One row of the preview's table."""
-    shown = {"cell": str(row.row), "who": _member(row.who), "what": "", "line": "", "advice": "", "state": row.becomes}
-    if row.rejected:
-        said = faults.row(row.rejected, row.original, row.record)
-        return shown | {"cell": row.rejected.cell or str(row.row), "what": said.wrong, "advice": said.advice}
-    if row.becomes == "pending":
-        said = faults.waiting(row.reason)
-        return shown | {"what": said.wrong, "advice": said.advice, "line": _line(row, zone)}
+    shown = {"cell": _place(row), "who": _member(row.who), "what": "", "line": "", "advice": "", "state": row.becomes}
+    if said := _fault(row):
+        return shown | {"what": said.wrong, "advice": said.advice, "line": _line(row, zone) if row.becomes == "pending" else ""}
     flags = _notable(row)
     return shown | {"what": _line(row, zone), "advice": "；".join(flags), "state": "warned" if flags and row.becomes != "known" else row.becomes}
 
@@ -196,38 +198,71 @@ async def accept(request: Request, file_id: UUID) -> Response:
     person, party = await staff_of(request)
     hub = hub_of(request)
     file = await parked(hub, party, person.account, file_id)
+    known = (await preview(hub, _delivery(party, file))).count("known")
     _, receipt = await take(hub, _delivery(party, file))
-    if not receipt["rejected"]:
+    told: dict[str, object] = {"again": known} if known else {}
+    if receipt["rejected"] or receipt["pending"]:
+        told |= {"file": file_id}
+    else:
         await discard(hub, party, person.account)
-        return see(f"/center/receipts/{receipt['receipt_id']}")
-    return see(f"/center/receipts/{receipt['receipt_id']}?file={file_id}")
+    return see(f"/center/receipts/{receipt['receipt_id']}?{urlencode(told)}".rstrip("?"))
 
 
-@router.get("/preview/{file_id}/rejected.csv")
-async def rejected(request: Request, file_id: UUID) -> Response:
-    """The rows that were not taken, as they came, with what is wrong and what to do."""
+@router.get("/preview/{file_id}/marked")
+async def marked_file(request: Request, file_id: UUID) -> Response:
+    """The file as it came, with what is wrong beside each row that was not taken; for other formats than tables, the list of those rows."""
     person, party = await staff_of(request)
     hub = hub_of(request)
     file = await parked(hub, party, person.account, file_id)
     found = await preview(hub, _delivery(party, file))
-    return download(tables.encoded(_with_errors(found)), f"{file.name.rpartition('.')[0] or file.name}-{say('要改的行')}.csv", "text/csv; charset=utf-8")
+    name = f"{file.name.rpartition('.')[0] or file.name}-{say('带错误列')}"
+    if found.format != "table":
+        return download(tables.encoded(_errors(found)), f"{name}.csv", "text/csv; charset=utf-8")
+    sheets = await asyncio.to_thread(marked.sheets, file.body, (say("错误"), say("怎么办")), _notes(found))
+    if sheets[0][0]:
+        return download(await asyncio.to_thread(tables.workbook, sheets), f"{name}.xlsx", _XLSX)
+    return download(tables.encoded(sheets[0][1]), f"{name}.csv", "text/csv; charset=utf-8")
 
 
-def _with_errors(found: Preview) -> Sequence[Sequence[object]]:
-    rows = [row for row in found.rows if row.rejected or row.becomes == "pending"]
-    originals = [faults.cells(row.original) for row in rows]
-    heads = list(dict.fromkeys(head for cells in originals for head in cells))
-    said = [faults.row(row.rejected, row.original, row.record) if row.rejected else faults.waiting(row.reason) for row in rows]
-    places = [(row.rejected.cell if row.rejected else None) or row.row for row in rows]
-    table = [
-        [*(cells.get(head, "") for head in heads), place, words_.wrong, words_.advice] for cells, place, words_ in zip(originals, places, said, strict=True)
-    ]
-    return [[*heads, say("单元格"), say("错误"), say("怎么办")], *table]
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+def _notes(found: Preview) -> marked.Note:
+    """What to write beside a row: every fault of it, with its cell."""
+    notes: dict[tuple[int, bytes | None], list[tuple[str, faults.Words]]] = {}
+    for row in found.rows:
+        if words_ := _fault(row):
+            notes.setdefault((row.row, row.original), []).append((_place(row), words_))
+
+    def note(number: int, original: bytes) -> Sequence[str]:
+        said = notes.get((number, original), [])
+        return ("；".join(f"{place} {words_.wrong}" for place, words_ in said), " ".join(words_.advice for _, words_ in said)) if said else ()
+
+    return note
+
+
+def _fault(row: Row) -> faults.Words | None:
+    """Why a row is not taken as it is; None for one that is."""
+    if row.rejected:
+        return faults.row(row.rejected, row.original, row.record)
+    return faults.waiting(row.reason) if row.becomes == "pending" else None
+
+
+def _place(row: Row) -> str:
+    """The cell to look at, else the row."""
+    return (row.rejected.cell if row.rejected else row.cell) or say("第 %(n)d 行", n=row.row)
+
+
+def _errors(found: Preview) -> Sequence[Sequence[object]]:
+    said = [(row, words_) for row in found.rows if (words_ := _fault(row))]
+    return [[say("行"), say("错误"), say("怎么办")], *([_place(row), words_.wrong, words_.advice] for row, words_ in said)]
 
 
 @router.get("/receipts/{receipt}")
-async def receipt_page(request: Request, receipt: UUID, file: UUID | None = None, error: str = "") -> Response:
-    """A receipt, with the rows that still wait."""
+async def receipt_page(
+    request: Request, receipt: UUID, file: UUID | None = None, error: str = "", again: Annotated[int, Query(ge=0, le=50_000)] = 0
+) -> Response:
+    """A receipt, with the rows that still wait. `again` rows had been taken before, and are not doubled."""
     person, party = await staff_of(request)
     hub = hub_of(request)
     found = await read_receipt(hub, party, receipt)
@@ -242,6 +277,8 @@ async def receipt_page(request: Request, receipt: UUID, file: UUID | None = None
         receipt=found,
         created=datetime.fromisoformat(found["created"]).astimezone(zone),
         file=file,
+        again=again,
+        title=adapter(found["format"]).title,
         rejected=said,
         waits=[(wait, _member(wait.who), _at(wait.record, zone), faults.waiting(wait.reason)) for wait in waits],
         error=faults.FILES["no-such-member"] if error == "member" else "",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import Response
@@ -13,21 +15,18 @@ from hub.web import history, words
 from hub.web.history import Seen
 from hub.web.locales import say
 from hub.web.pages import download
+from mappings.cells import Cell
 from schemas.records import Session
 
+_HARMLESS = re.compile(r"[-+]?[\d\s.,:/()-]*")
+"""Numbers, phone numbers and dashes: without a letter there is no function and no command to run."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def neutral(cell: object) -> str:
-    """A cell that no spreadsheet takes for a formula (OWASP, CSV injection); plain numbers stay numbers."""
+    """A cell that no spreadsheet takes for a formula (OWASP, CSV injection); numbers and phone numbers stay as they are."""
     text = "" if cell is None else str(cell)
-    if not text.startswith(_FORMULA):
-        return text
-    try:
-        float(text)
-    except ValueError:
-        return "'" + text
-    return text
+    return "'" + text if text.startswith(_FORMULA) and not _HARMLESS.fullmatch(text) else text
 
 
 def encoded(rows: Iterable[Sequence[object]]) -> bytes:
@@ -36,6 +35,25 @@ def encoded(rows: Iterable[Sequence[object]]) -> bytes:
     writer = csv.writer(out)
     writer.writerows([neutral(cell) for cell in row] for row in rows)
     return out.getvalue().encode("utf-8-sig")
+
+
+def workbook(sheets: Iterable[tuple[str, Iterable[Sequence[Cell]]]]) -> bytes:
+    """Sheets as an .xlsx file. What looks like a formula stays text, which no spreadsheet runs."""
+    from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+
+    book, out = Workbook(write_only=True), io.BytesIO()
+    for name, rows in sheets:
+        sheet = book.create_sheet(name)
+        for row in rows:
+            values: list[Any] = [ILLEGAL_CHARACTERS_RE.sub("", cell) if isinstance(cell, str) else cell for cell in row]
+            cells = [WriteOnlyCell(sheet, value) for value in values]
+            for cell in cells:
+                cell.data_type = "s" if cell.data_type == "f" else cell.data_type
+            sheet.append(cells)
+    book.save(out)
+    return out.getvalue()
 
 
 def sessions_csv(seen: Sequence[Seen], zone: ZoneInfo) -> Response:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 
+import orjson
+from openpyxl import Workbook, load_workbook
+
+from tests.builders import a_session
+from tests.web.test_resident import granted
 from tests.web.town import CSV, Place, Visitor, today
 
 
@@ -22,8 +27,8 @@ def records(place: Place) -> int:
     return int(place.rows("SELECT count(*) AS n FROM records WHERE kind < 20")[0]["n"])
 
 
-def previewed(visitor: Visitor, content: bytes) -> str:
-    answer = visitor.upload(content)
+def previewed(visitor: Visitor, content: bytes, name: str = "sessions.csv") -> str:
+    answer = visitor.upload(content, name)
     assert answer.status_code == 303, answer.text
     return str(answer.headers["location"])
 
@@ -67,15 +72,83 @@ def test_a_waiting_row_is_settled_by_a_member_number(place: Place) -> None:
     assert counts(page) == [3, 0, 3]
 
 
-def test_the_rejected_rows_come_back_with_their_errors_and_without_formulas(place: Place) -> None:
+def test_the_file_comes_back_with_its_errors_and_can_be_sent_again(place: Place) -> None:
+    content = "殷行社区,五月\n".encode() + dated(100) + b",,,,,,,\n"
     with place.browse("staff") as staff:
-        answer = staff.get(f"{previewed(staff, dated(100))}/rejected.csv")
-    rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
-    assert rows[0][-3:] == ["单元格", "错误", "怎么办"]
-    assert len(rows) == 5
-    assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
-    assert any(cell.startswith("'=cmd") for row in rows for cell in row)
+        answer = staff.get(f"{previewed(staff, content)}/marked")
+        rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+        again = previewed(staff, answer.content)
+        assert counts(staff.show(again)) == [2, 1, 3, 0]
+        twice = list(csv.reader(io.StringIO(staff.get(f"{again}/marked").content.decode("utf-8-sig"))))
+    assert "filename*=UTF-8''sessions-" in answer.headers["content-disposition"]
+    assert rows[0] == ["殷行社区", "五月"]
+    assert rows[1][-2:] == twice[1][-2:] == ["错误", "怎么办"]
+    assert [len(rows), len(twice[1])] == [8, len(rows[1])]
+    assert rows[2] == ["YH-4417", "王秀英", "康复操课", rows[2][3], rows[2][4], "45", "104", ""]
+    assert rows[4][-2:] == ["G5 平均心率 1045：数值不可能", "平均心率应在 20 到 260 之间。 是不是 104.5？"]
+    assert rows[5][-2].startswith("A6 号码没有登记")
+    assert rows[7][1].startswith("'=cmd")
     assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_workbook_comes_back_as_a_workbook_whose_formulas_are_text(place: Place) -> None:
+    book = Workbook()
+    sheet = book.worksheets[0]
+    for row in csv.reader(io.StringIO(dated(180).decode())):
+        sheet.append(row)
+    sheet["B2"].value, sheet["B2"].data_type = "=1+1", "s"
+    sheet["D2"].value = datetime.combine(today() - timedelta(days=180), time(9))
+    out = io.BytesIO()
+    book.save(out)
+    with place.browse("staff") as staff:
+        answer = staff.upload(out.getvalue(), "五月.xlsx")
+        answer = staff.get(f"{answer.headers['location']}/marked")
+        assert counts(staff.show(previewed(staff, answer.content, "again.xlsx"))) == [2, 1, 3, 0]
+    found = load_workbook(io.BytesIO(answer.content)).worksheets[0]
+    assert [cell.value for cell in found[1]][-2:] == ["错误", "怎么办"]
+    assert (found["B2"].value, found["B2"].data_type) == ("=1+1", "s")
+    assert found["D2"].is_date
+    assert found["I3"].value.startswith("E3 结束时间")
+    assert answer.headers["content-disposition"].endswith(".xlsx")
+
+
+def test_another_formats_faults_come_back_as_a_list(place: Place) -> None:
+    records = [a_session(f"{today() - timedelta(days=200)}T07:00:00+08:00", 30) | {"who": {"member_number": number}} for number in ("YH-4417", "YH-9999")]
+    with place.browse("staff") as staff:
+        answer = staff.get(f"{previewed(staff, orjson.dumps({'records': records}), 'records.json')}/marked")
+    rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    assert rows[0] == ["行", "错误", "怎么办"]
+    assert rows[1][:2] == ["第 2 行", "号码没有登记"]
+
+
+def test_a_file_sent_again_doubles_nothing_and_says_so(place: Place) -> None:
+    with place.browse("staff") as staff:
+        staff.send_form(f"{previewed(staff, dated(220))}/accept")
+        before = records(place)
+        path = previewed(staff, dated(220))
+        assert "这里的 2 行以前都收过了" in staff.show(path)
+        page = staff.show(staff.send_form(f"{path}/accept").headers["location"])
+    assert "其中 2 行以前收过，没有重复记" in page
+    assert records(place) == before
+
+
+def test_the_preview_says_who_has_not_agreed_with_this_centre_and_nothing_else(place: Place) -> None:
+    content = dated(240) + f"YH-0002,李建国,快走,{today() - timedelta(days=240)} 10:00,{today() - timedelta(days=240)} 10:30,30,110,2500\n".encode()
+    with place.browse("staff") as staff, place.browse("li") as neighbour:
+        path = previewed(staff, content)
+        before = staff.show(path)
+        assert "2 位会员里 2 位还没有同意本中心" in before
+        assert ">王・・ …4417</li>" in before
+        granted(neighbour, place, "activity,health-check", "clinic", "five")
+        assert staff.show(path) == before
+        place.rows("UPDATE parties SET purposes = '{TREAT}' WHERE number = $1", place.town.center.number)
+        granted(neighbour, place, "activity", "center")
+        place.rows("UPDATE parties SET purposes = '{}' WHERE number = $1", place.town.center.number)
+        after = staff.show(path)
+        assert "2 位会员里 1 位还没有同意本中心" in after
+        assert ">李・・ …0002</li>" not in after
+        neighbour.send_form("/resident/stop-all")
+        assert staff.show(path) == before
 
 
 def test_a_parked_file_is_sealed_expires_and_belongs_to_one_account(place: Place) -> None:
@@ -85,7 +158,7 @@ def test_a_parked_file_is_sealed_expires_and_belongs_to_one_account(place: Place
         assert len(parked) == 1
         assert "王秀英".encode() not in parked[0]["body"]
         assert parked[0]["left"] <= timedelta(hours=1)
-        assert other.get(path).status_code == other.get(f"{path}/rejected.csv").status_code == 404
+        assert other.get(path).status_code == other.get(f"{path}/marked").status_code == 404
         place.rows("UPDATE pending SET expires = now() - interval '1 second' WHERE reason = 'preview'")
         gone = staff.get(path)
         assert gone.status_code == 404

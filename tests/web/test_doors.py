@@ -26,7 +26,7 @@ FORMS = {
     "staff": ["/center/preview", f"/center/preview/{ID}/accept", f"/center/receipts/{ID}/pending/1"],
 }
 DOWNLOADS = ["/resident/download", f"/resident/grants/{ID}", f"/resident/grants/{ID}/preview", f"/hospital/patients/{ID}/sessions.csv", f"/center/preview/{ID}",
-             f"/center/preview/{ID}/rejected.csv", f"/center/receipts/{ID}"]  # fmt: skip
+             f"/center/preview/{ID}/marked", f"/center/receipts/{ID}"]  # fmt: skip
 
 
 def routes(router: APIRouter) -> list[tuple[str, str]]:

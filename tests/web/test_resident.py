@@ -12,7 +12,7 @@ from tests.web.town import Place, Visitor
 
 def granted(visitor: Visitor, place: Place, kinds: str = "activity", party: str = "hospital", term: str = "year") -> str:
     """Grant in the three screens; the last page's address."""
-    who = visitor.show("/resident/grants/new?find=" + {"hospital": "市第二医院", "clinic": "社区卫生"}[party])
+    who = visitor.show("/resident/grants/new?find=" + {"hospital": "市第二医院", "clinic": "社区卫生", "center": "殷行社区"}[party])
     first = re.search(r'class="choice" href="([^"]+)"', who)
     assert first
     link = first[1].replace("&amp;", "&")
