@@ -110,7 +110,7 @@ def build(city: City, receiver: str) -> None:
     """Two hospitals, two centres, a kiosk, a wearable cloud, the city health cloud and three residents."""
     city.add_party("hospital", "市第二医院", "hospital")
     city.add_party("hospital2", "市中医医院", "hospital")
-    city.add_party("center", "殷行社区运动健康中心", "fitness-center", "--may-register")
+    city.add_party("center", "殷行社区运动健康中心", "fitness-center", "--may-register", "--purpose", "TREAT")
     city.add_party("center2", "滨江健身馆", "fitness-center")
     city.add_party("kiosk", "殷行街道智慧健康小屋", "kiosk")
     city.add_party("wearable", "手环云", "wearable-cloud")
@@ -251,18 +251,9 @@ def serve(folder: Path, port: int) -> None:
                 "--password-file",
                 str(secret),
             )
-            city.cli(
-                "consent",
-                "grant",
-                "--resident",
-                resident,
-                "--to",
-                city.parties["hospital"]["party_id"],
-                "--purpose",
-                "TREAT",
-                "--data",
-                "activity,health-check,identity",
-            )
+            for receiver, classes in (("hospital", "activity,health-check,identity"), ("center", "activity")):
+                named = ("--resident", resident, "--to", city.parties[receiver]["party_id"], "--purpose", "TREAT", "--data", classes)
+                city.cli("consent", "grant", *named)
         say(f"\n{url}/sign-in   resident: wang   doctor: doctor   centre: center   password: {PASSWORD}\nStop with Ctrl-C.")
         try:
             while True:

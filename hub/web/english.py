@@ -338,7 +338,7 @@ ENGLISH: dict[str, str] = {
     "%(day)s %(clock)s · 格式 %(format)s · 编号 %(id)s": "%(day)s %(clock)s · format %(format)s · number %(id)s",
     "再传一个文件": "Send another file",
     "第 %(n)d 行": "row %(n)d",
-    "这里的 %(n)d 行以前都收过了。再收一次也不会重复记。": "The %(n)d rows here were all taken before. Taking them again doubles nothing.",
+    "能收的 %(n)d 行以前都收过了。再收一次也不会重复记。": "The %(n)d rows that can be taken all were, before. Taking them again doubles nothing.",
     "其中 %(n)d 行以前收过，没有重复记。": "%(n)d of these rows had been taken before, and are not doubled.",
     "本人同意": "Members’ consent",
     "%(n)d 位会员里 %(no)d 位还没有同意本中心。": "%(no)d of %(n)d members have not agreed with this centre.",

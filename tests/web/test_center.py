@@ -126,7 +126,7 @@ def test_a_file_sent_again_doubles_nothing_and_says_so(place: Place) -> None:
         staff.send_form(f"{previewed(staff, dated(220))}/accept")
         before = records(place)
         path = previewed(staff, dated(220))
-        assert "这里的 2 行以前都收过了" in staff.show(path)
+        assert "能收的 2 行以前都收过了" in staff.show(path)
         page = staff.show(staff.send_form(f"{path}/accept").headers["location"])
     assert "其中 2 行以前收过，没有重复记" in page
     assert records(place) == before
