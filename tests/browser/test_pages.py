@@ -157,7 +157,8 @@ AXE = """(residents) => axe.run(document, {
 }).then((found) => found.violations.map((one) => [one.id, ...one.nodes.map((node) => node.target.join(" "))].join(": ")))"""
 
 CHOICES = """() => [...document.querySelectorAll("main :is(a, button, input, select, summary)")]
-  .filter((e) => e.type !== "hidden" && e.checkVisibility() && !e.disabled && !e.closest(".back"))"""
+  .filter((e) => e.type !== "hidden" && e.checkVisibility() && !e.disabled && !e.closest(".back, .days"))"""
+"""What a page asks one to choose from: not the way back, and not the lines of the list of records."""
 SMALL = """() => [...document.querySelectorAll("a, button, label.choice, summary")].filter((e) => e.checkVisibility() && !e.matches(".skip"))
   .filter((e) => { const box = e.getBoundingClientRect(); return box.height < 60 || box.width < 60; }).map((e) => e.outerHTML)"""
 
@@ -180,11 +181,13 @@ def addresses(place: Place, login: str | None) -> Iterator[str]:
     if login == "wang":
         with place.browse("wang") as visitor:
             who = re.search(r'class="choice" href="([^"]+)"', visitor.show("/resident/grants/new"))
+            session = re.search(r'href="(/resident/records/[^"]+)"', visitor.show("/resident/records"))
         assert who
+        assert session
         step = who[1].replace("&amp;", "&")
         grant = f"/resident/grants/{town.consent}"
         yield from ("/resident", f"/resident?granted={town.consent}", "/resident/records", "/resident/looks", "/resident/grants", grant, f"{grant}/preview")
-        yield from ("/resident/grants/new", step, f"{step}&kind=activity&kind=identity", "/account", f"/resident/grants/{uuid4()}")
+        yield from ("/resident/grants/new", step, f"{step}&kind=activity&kind=identity", "/account", session[1], f"/resident/grants/{uuid4()}")
     if login == "staff":
         with place.browse("staff") as visitor:
             visitor.send_form(f"{visitor.upload(dated(300)).headers['location']}/accept")

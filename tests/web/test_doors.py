@@ -9,7 +9,7 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from hub.web import account, center, given, grants, hospital, resident
+from hub.web import account, center, curves, given, grants, hospital, resident
 from tests.web.town import Place
 
 ID = str(uuid4())
@@ -25,8 +25,10 @@ FORMS = {
     "doctor": ["/hospital"],
     "staff": ["/center/preview", f"/center/preview/{ID}/accept", f"/center/receipts/{ID}/pending/1"],
 }
-DOWNLOADS = ["/resident/download", f"/resident/grants/{ID}", f"/resident/grants/{ID}/preview", f"/hospital/patients/{ID}/sessions.csv", f"/center/preview/{ID}",
-             f"/center/preview/{ID}/marked", f"/center/receipts/{ID}"]  # fmt: skip
+DOWNLOADS = [
+    "/resident/download", f"/resident/records/{ID}", f"/resident/grants/{ID}", f"/resident/grants/{ID}/preview",
+    f"/hospital/patients/{ID}/sessions.csv", f"/center/preview/{ID}", f"/center/preview/{ID}/marked", f"/center/receipts/{ID}",
+]  # fmt: skip
 
 
 def routes(router: APIRouter) -> list[tuple[str, str]]:
@@ -36,9 +38,9 @@ def routes(router: APIRouter) -> list[tuple[str, str]]:
 def test_every_route_of_the_portals_is_tried_below() -> None:
     tried = {("GET", path) for listed in PAGES.values() for path in listed} | {("GET", path) for path in DOWNLOADS}
     tried |= {("POST", path) for listed in FORMS.values() for path in listed}
-    known = [route for module in (account, center, given, grants, hospital, resident) for route in routes(module.router)]
+    known = [route for module in (account, center, curves, given, grants, hospital, resident) for route in routes(module.router)]
     shapes = {(method, re.compile(re.sub(r"{[a-z_]+}", "[^/]+", path))) for method, path in known}
-    assert len(known) == 26
+    assert len(known) == 27
     assert not [shape for method, shape in shapes if not any(method == how and shape.fullmatch(path) for how, path in tried)]
 
 
