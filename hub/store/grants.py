@@ -101,7 +101,7 @@ async def _policy(hub: Hub, resident: UUID, permit: SystemPermit, party: Party |
 async def agreed(hub: Hub, residents: Iterable[UUID], to: Party) -> set[UUID]:
     """Of these residents, those who have a consent in force under which `to` may collect or see anything.
 
-    Decided as for `to` itself, so that nothing is told of what anyone agreed to with others. See docs/decisions/0009.
+    Decided as for `to` itself, so that nothing is told of what anyone agreed to with others. See docs/decisions/0010.
     """
     asked = [(purpose, action) for purpose in (None, *_PURPOSES, *to.purposes) for action in ("collect", "access")]
     found = set()
