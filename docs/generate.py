@@ -266,12 +266,12 @@ def flags() -> str:
 # FHIR
 
 
-APART = {"Organization": "the directory of parties", "OperationDefinition": "this hub's own operation"}
+APART = {"OperationDefinition": "this hub's own operation"}
 
 
 def fhir_types() -> str:
     rows = [
-        (f"`{name}`", code(interactions), code(KINDS_OF_TYPE.get(name, ())) or APART[name], code(f"${op}" for op in OPERATIONS.get(name, {})))
+        (f"`{name}`", code(interactions), code(KINDS_OF_TYPE.get(name, ())) or APART.get(name, "the directory"), code(f"${op}" for op in OPERATIONS.get(name, {})))
         for name, interactions in sorted(TYPES.items())
     ]
     return table(("type", "interactions", "comes from", "operations"), rows)

@@ -14,6 +14,7 @@ from hub.intake import lookup
 from hub.intake.lookup import Question
 from hub.settings import Settings
 from hub.store.database import Database, claim
+from hub.store.directory import Directory
 from hub.store.grouped import Grouped
 from hub.store.keyring import Keyring
 from hub.store.vault import Vault
@@ -21,7 +22,7 @@ from hub.store.writer import MOST_DRAFTS, Upload, weight, write
 
 
 class Hub(msgspec.Struct, frozen=True):
-    """Settings, pool, keyring, vault and audit trail of one process; the uploads' shared look-ups and transactions."""
+    """Settings, pool, keyring, vault, audit trail and directory of one process; the uploads' shared look-ups and transactions."""
 
     settings: Settings
     database: Database
@@ -30,6 +31,7 @@ class Hub(msgspec.Struct, frozen=True):
     trail: Trail
     looking: Grouped[Question]
     writing: Grouped[Upload]
+    directory: Directory
 
 
 @asynccontextmanager
@@ -45,7 +47,7 @@ async def opened(settings: Settings, dsn: str) -> AsyncIterator[Hub]:
         looking = Grouped(partial(lookup.answer, database), most=lookup.MOST_HINTS, weight=lookup.weight)
         writing = Grouped(partial(write, database, vault, trail), most=MOST_DRAFTS, weight=weight)
         try:
-            yield Hub(settings, database, keyring, vault, trail, looking, writing)
+            yield Hub(settings, database, keyring, vault, trail, looking, writing, Directory(database, keyring))
         finally:
             await writing.stop()
             await trail.stop()

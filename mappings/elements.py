@@ -193,7 +193,7 @@ def _flags(shared: Shared) -> Part:
 
 
 def _extension(name: str, url: str, function: Callable[..., bytes], getter: Callable[[Any], Any]) -> Part:
-    opening = b'{"url":%b,"%b":' % (dumps(url), name.encode())
+    opening = b'{"url":%b,%b' % (dumps(url), b'"%b":' % name.encode() if name else b"")
 
     def write(context: Context, item: Any) -> bytes:
         found = getter(item)

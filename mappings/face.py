@@ -6,6 +6,7 @@ Every resource begins `{"resourceType":"T","id":"...","meta":{` and has no versi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
@@ -34,6 +35,7 @@ class Subject(msgspec.Struct, frozen=True):
     """Whom a record is about and where it came from: what a face needs beside the record.
 
     patient, party: FHIR references; original_hash: sha256 hex of the original; recorded: FHIR instant; zone: the resident's
+    named: (type, exact text) to (reference, display) of the party's directory entries that a record may name
     """
 
     record_id: str
@@ -45,6 +47,7 @@ class Subject(msgspec.Struct, frozen=True):
     original_hash: str | None
     recorded: str
     zone: str | None = None
+    named: Mapping[tuple[str, str], tuple[str, str]] = {}
 
 
 class Resource(NamedTuple):
@@ -124,7 +127,7 @@ _by_slot = itemgetter(0)
 def _context(record: Record, subject: Subject, compiled: Face) -> Context:
     identity = subject.record_id.encode()
     name = b',"display":%b' % dumps(subject.party_name) if subject.party_name and not subject.party_name.isspace() else b""
-    context = Context(record, identity, subject.zone, b'{"reference":%b%b}' % (dumps(subject.party), name))
+    context = Context(record, identity, subject.zone, b'{"reference":%b%b}' % (dumps(subject.party), name), subject.named)
     context.subject = b',"subject":{"reference":%b}' % dumps(subject.patient)
     context.effective = compiled.effective(context, record)
     if known_device(record.device):

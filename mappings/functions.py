@@ -5,7 +5,7 @@ Everything here returns JSON bytes; `b""` means absent. No function reads the cl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any, Final
@@ -33,12 +33,14 @@ class Context(msgspec.Struct):
     """What is the same for every resource of one face, as fragments. `about` is subject, effective time and device.
 
     id: the record's id; zone: IANA zone of the resident, for dates of instants without an offset
+    named: (type, exact text) to (reference, display) of directory entries
     """
 
     record: Record
     id: bytes
     zone: str | None
     party: bytes
+    named: Mapping[tuple[str, str], tuple[str, str]] = {}
     subject: bytes = b""
     effective: bytes = b""
     device: bytes = b""
@@ -273,10 +275,19 @@ def known_device(device: Device | None) -> bool:
     return any(value and not value.isspace() for value in said)
 
 
+def _entry(context: Context, type_: str, said: str | None) -> bytes:
+    """The inside of a Reference: to the one directory entry that has exactly this name or identifier, else by its text alone."""
+    known = context.named.get((type_, said or ""))
+    if known:
+        return b'"reference":%b,"display":%b' % (dumps(known[0]), dumps(known[1]))
+    inner = text(context, said)
+    return b'"display":%b' % inner if inner else b""
+
+
 def tester(context: Context, name: str | None) -> bytes:
-    """DiagnosticReport.performer: the party, and the tester by name when the source says."""
-    inner = text(context, name)
-    return b"[%b%b]" % (context.party, b',{"type":"Practitioner","display":%b}' % inner if inner else b"")
+    """DiagnosticReport.performer: the party, and the tester when the source says."""
+    inner = _entry(context, "Practitioner", name)
+    return b"[%b%b]" % (context.party, b',{"type":"Practitioner",%b}' % inner if inner else b"")
 
 
 def party(context: Context) -> bytes:
@@ -290,9 +301,19 @@ def encounter_status(_: Context, end: Moment | None) -> bytes:
 
 
 def location(context: Context, venue: str | None) -> bytes:
-    """Encounter.location by the venue's name."""
-    inner = text(context, venue)
-    return b'[{"location":{"display":%b}}]' % inner if inner else b""
+    """Encounter.location: the venue's directory entry, or its name."""
+    inner = _entry(context, "Location", venue)
+    return b'[{"location":{%b}}]' % inner if inner else b""
+
+
+def _entry_extension(type_: str) -> Callable[[Context, str | None], bytes]:
+    """valueReference to a directory entry, else valueString with the name as the source gave it."""
+
+    def write(context: Context, said: str | None) -> bytes:
+        inner = _entry(context, type_, said)
+        return b'"valueReference":{%b}' % inner if inner.startswith(b'"reference"') else b'"valueString":%b' % dumps(said) if inner else b""
+
+    return write
 
 
 FUNCTIONS: Final[dict[str, Callable[..., bytes]]] = {
@@ -309,5 +330,7 @@ EXTENSION_TYPES: Final[dict[str, tuple[str, Callable[..., bytes]]]] = {
     "boolean": ("valueBoolean", boolean),
     "decimal": ("valueDecimal", decimal),
     "concept": ("valueCodeableConcept", concept),
+    "location": ("", _entry_extension("Location")),
+    "practitioner": ("", _entry_extension("Practitioner")),
 }
-"""What a YAML may write under `extension`: the value[x] and the function that writes it."""
+"""What a YAML may write under `extension`: the value[x] and the function that writes it; no name where the function writes that too."""

@@ -6,7 +6,6 @@ Identifiers follow the national arc 2.16.156.10011; member numbers and party kin
 from __future__ import annotations
 
 from typing import Any, Final, Protocol
-from uuid import UUID
 
 from mappings.compiler import security
 from mappings.face import Resource
@@ -21,9 +20,6 @@ PARTY_KIND_SYSTEM: Final = "https://kinehub.org/fhir/CodeSystem/party-kind"
 
 class Party(Protocol):
     """What an Organization needs of a party."""
-
-    @property
-    def id(self) -> UUID | str: ...
 
     @property
     def name(self) -> str: ...
@@ -84,10 +80,8 @@ def _gender_code(resident: Resident) -> dict[str, object] | None:
     return {"extension": [{"url": EXTENSIONS + "gender-code", "valueCoding": value}]}
 
 
-def organization(party: Party) -> bytes:
-    """The directory's Organization of a party: who it is and of what kind, nothing else."""
+def organization(party: Party) -> dict[str, Any]:
+    """The directory's Organization of a party: who it is and of what kind, nothing else. The directory gives it id and version."""
     kind = {"coding": [{"system": PARTY_KIND_SYSTEM, "code": party.kind}]}
     meta = {"profile": [EXTENSIONS + "kinehub-organization"]}
-    return dumps(
-        {"resourceType": "Organization", "id": str(party.id), "meta": meta, "active": True, "type": [kind], "name": party.name},
-    )
+    return {"resourceType": "Organization", "meta": meta, "active": True, "type": [kind], "name": party.name}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -16,10 +16,8 @@ from consent.permit import Permit
 from hub.audit.trail import Entry
 from hub.exchange import linkage
 from hub.exchange.compartment import Resource
-from hub.store import parties
 from hub.store.ids import bucket_of, join
 from hub.store.vault import KIND_NUMBERS, Asked, Disclosed
-from mappings.resident import organization
 from schemas.errors import BadRequest, SealError
 
 if TYPE_CHECKING:
@@ -37,7 +35,7 @@ CHUNK = 500
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _micros(moment: datetime) -> int:
+def micros(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
@@ -47,7 +45,7 @@ def resources(disclosed: Iterable[Disclosed]) -> list[Resource]:
 
 
 def _resources(one: Disclosed) -> list[tuple[int, Resource]]:
-    record, at = str(one.id), _micros(one.starts)
+    record, at = str(one.id), micros(one.starts)
     return [(slot.slot, Resource(body, slot.type, join(record, slot.slot), at)) for slot, body in one.resources]
 
 
@@ -134,16 +132,6 @@ def _next_limit(missing: int, found: int, read: int) -> int:
 def _next_id(identity: UUID) -> UUID:
     """Just past an id, so that a page that ended inside a record meets that record again."""
     return UUID(int=min(identity.int + 1, 2**128 - 1))
-
-
-async def directory(hub: Hub, connection: Any) -> Callable[[str, str], Resource | None]:
-    """Look-up of directory entries; they are about no resident."""
-    entries = {str(party.id): Resource(_stamped(organization(party)), "Organization", str(party.id)) for party in await parties.everyone(connection)}
-    return lambda type_, id_: entries.get(id_) if type_ == "Organization" else None
-
-
-def _stamped(body: bytes) -> bytes:
-    return body.replace(b'"meta":{', b'"meta":{"versionId":"1",', 1)
 
 
 async def note(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from email.utils import format_datetime
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -18,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from hub.access.caller import Caller, caller, require
 from hub.access.requests import hub_of
 from hub.access.sessions import session
-from hub.exchange import linkage, reading, sampled
+from hub.exchange import directory, linkage, reading, sampled
 from hub.exchange.capability import capability_statement, smart_configuration
 from hub.exchange.compartment import Compartment, Resource
 from hub.exchange.definitions import resource_types, search_parameters
@@ -40,7 +41,7 @@ FHIR_JSON = "application/fhir+json"
 NOBODY = UUID(int=0)
 STATEMENT_DATE = "2026-11-22"
 READS = ("read", "vread", "history-instance", "search-type")
-TYPES: dict[str, tuple[str, ...]] = dict.fromkeys(reading.KINDS_OF_TYPE, READS) | {"Organization": ("read",), "OperationDefinition": ("read",)}
+TYPES: dict[str, tuple[str, ...]] = dict.fromkeys((*reading.KINDS_OF_TYPE, *directory.TYPES), READS) | {"OperationDefinition": ("read",)}
 TYPES["Consent"] = (*READS, "create", "update")
 TYPES["Linkage"] = ("read", "search-type")
 OPERATIONS = {
@@ -171,11 +172,11 @@ async def history(request: Request, type_: str, id_: str) -> Response:
 
 async def _one(hub: Hub, asked: Asked, type_: str, id_: str, window: sampled.Window | None = None) -> Resource:
     async with hub.database.connection() as connection:
-        if type_ == "Organization":
-            found = (await reading.directory(hub, connection))(type_, id_)
-            if found is None:
+        if type_ in directory.TYPES:
+            entry = (await directory.lookup(hub, connection, asked.party, _any_type))(type_, id_)
+            if entry is None:
                 raise _NotHere
-            return found
+            return entry
         about, record = await _whose(connection, id_)
         if where := sampled.place(type_, id_):
             may_ask = _may_ask(asked, about)
@@ -221,6 +222,8 @@ async def _whose(connection: Any, id_: str) -> tuple[UUID, UUID]:
 async def _versions(hub: Hub, asked: Asked, type_: str, id_: str) -> list[Resource]:
     """The distinct versions of one resource, newest first, as far as visible; noted in the audit."""
     async with hub.database.connection() as connection:
+        if type_ in directory.TYPES:
+            return await directory.versions(hub, connection, asked.party, type_, id_)
         about, record = await _whose(connection, id_)
         found: list[Resource] = []
         if _may_ask(asked, about) and (where := sampled.place(type_, id_)):
@@ -308,12 +311,16 @@ def _everything_parameters(pairs: Sequence[tuple[str, str]]) -> _Everything:
                 wanted.since = datetime.fromisoformat(text).isoformat()
             elif name in ("start", "end"):
                 moment = datetime.fromisoformat(text if "T" in text else f"{text}T{'00:00:00' if name == 'start' else '23:59:59.999'}+08:00")
-                setattr(wanted, name, reading._micros(moment))
+                setattr(wanted, name, reading.micros(moment))
             else:
                 raise BadRequest(f"Unknown parameter {name[:40]}.", field=name[:40])
         except ValueError:
             raise BadRequest(f"{name} cannot be understood.", field=name) from None
     return wanted
+
+
+def _any_type(_: str) -> bool:
+    return True
 
 
 def _covered(who: Caller | None, type_: str) -> bool:
@@ -350,6 +357,8 @@ async def _search(request: Request, type_: str, pairs: list[tuple[str, str]], *,
         raise BadRequest("ID and card numbers never go into a URL.", field="identifier", advice=f"Use POST /fhir/{type_}/_search.")
     lenient = "handling=lenient" in request.headers.get("prefer", "").replace(" ", "").lower()
     query = parse(type_, pairs, lenient=lenient, base_url=f"{hub.settings.base_url}/fhir")
+    if type_ in directory.TYPES:
+        return _fhir(await _directory_page(hub, who, asked, query))
     resident = await _subject(hub, who, asked, query)
     if resident is None:
         return _fhir(await _nothing(hub, asked, query))
@@ -435,7 +444,7 @@ async def _page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> byt
                 found, rules = await reading.visible(hub, connection, asked, {query.resource_type, *query.reaches})
                 samples, more_rules = await sampled.named(hub, connection, asked, query)
                 found = [one for one in (*found, *samples) if one.type == query.resource_type or _covered(who, one.type)]
-                compartment = Compartment(found, await reading.directory(hub, connection))
+                compartment = Compartment(found, await directory.lookup(hub, connection, asked.party, partial(_covered, who)))
                 page = run(query, compartment.of_type(query.resource_type), compartment, position or None)
                 page, include_rules = await sampled.included(hub, connection, asked, query, page)
                 rules = tuple(dict.fromkeys((*rules, *more_rules, *include_rules)))
@@ -445,6 +454,15 @@ async def _page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> byt
     seen = [*page.matches, *page.included]
     await reading.note(hub, asked, f"search {query.resource_type}", "shown" if seen else "nothing", rules=rules if seen else (), shown=seen)
     return bundle(query, page, search_url(query, withheld=WITHHELD), search_url(query, cursor, WITHHELD) if cursor else None)
+
+
+async def _directory_page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> bytes:
+    bound = reading.binding(asked, who.client_id if who else "self", [(query.resource_type, ""), *query.pairs])
+    _, position = reading.open_cursor(hub, bound, query.cursor) if query.cursor else (None, b"")
+    async with hub.database.connection() as connection:
+        page = await directory.page(hub, connection, asked.party, partial(_covered, who), query, position)
+    cursor = reading.seal_cursor(hub, bound, position=page.position) if page.position else ""
+    return bundle(query, page, search_url(query), search_url(query, cursor) if cursor else None)
 
 
 def _newest_first(query: Query) -> bool:

@@ -38,7 +38,8 @@ async def settle_row(hub: Hub, party: Party, receipt: UUID, row: int, resident: 
     if found["subject"] not in subjects:
         raise NotFound("There is no such row waiting, or no such resident.")
     decoded = msgspec.msgpack.decode(open_waiting(subjects[found["subject"]], "pending", found["body"], found["id"].bytes), type=Decoded)
-    made = draft(decoded, resident, party, adapter(found["format"]), zone["zone"], original=decoded.original)
+    named = await hub.directory.named(party.number, [decoded.record])
+    made = draft(decoded, resident, party, adapter(found["format"]), zone["zone"], original=decoded.original, named=named)
     await hub.writing.put(Upload([made], partial(_entries, party, receipt, resident)))
     async with hub.database.connection() as connection, connection.transaction():
         await connection.execute("DELETE FROM pending WHERE id = $1", found["id"])

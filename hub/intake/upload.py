@@ -25,6 +25,7 @@ from hub.intake.facts import entry
 from hub.intake.lookup import Question
 from hub.intake.receipts import Detail, PendingRow, RejectedRow, read_receipt, receipt_of, seal_detail
 from hub.service import Hub
+from hub.store.directory import Named
 from hub.store.ids import bucket_of, new_resident_id
 from hub.store.parties import Party
 from hub.store.vault import Subject
@@ -175,12 +176,13 @@ async def sort_rows(hub: Hub, delivery: Delivery, source: Adapter, known: Questi
     good = [(row, identity.judged(hints, known.holders)) for row, hints in zip(rows, known.hints, strict=True) if _usable(row, delivery, found)]
     if resident is not None:
         await _refuse_another_person(hub, resident, good)
+    named = await hub.directory.named(delivery.party.number, [row.record for row, _ in good])
     for row, match in good:
         whose = resident or match.resident
         if whose is None:
             found.pending.append((row, match.reason))
         else:
-            found.drafts.append(draft(row, whose, delivery.party, source, known.zones.get(whose), original=row.original))
+            found.drafts.append(draft(row, whose, delivery.party, source, known.zones.get(whose), original=row.original, named=named))
     if found.drafts and found.drafts[0].original is None and all(row.original is None for row, _ in good):
         found.drafts[0].original = delivery.body
     found.rejected.sort(key=lambda row: row.row)
@@ -213,24 +215,24 @@ async def _refuse_another_person(hub: Hub, resident: UUID, rows: Sequence[tuple[
         raise Refused("The file names another person than the request.", code="other-person", advice="Check whose file it is.")
 
 
-def draft(row: Decoded, resident: UUID, party: Party, source: Adapter, zone: str | None, *, original: bytes | None) -> Draft:
+def draft(row: Decoded, resident: UUID, party: Party, source: Adapter, zone: str | None, *, original: bytes | None, named: Named) -> Draft:
     """A decoded row as a draft of the store."""
     record = row.record
     starts, ends = time_range(record, zone or party.zone)
     digest = hashlib.sha256(original).hexdigest() if original is not None else None
     return Draft(
         resident=resident, kind=str(record.__struct_config__.tag), natural=(str(party.number), *natural_key(record)), record=encode(record),
-        resources=partial(_face, record, resident, party, source, digest, zone), starts=starts, ends=ends, party=party.number, adapter=source.id,
+        resources=partial(_face, record, resident, party, source, digest, zone, named), starts=starts, ends=ends, party=party.number, adapter=source.id,
         adapter_version=source.version, series=row.series, original=original, row=row.row, shown=record,
     )  # fmt: skip
 
 
 def _face(
-    record: Envelope, resident: UUID, party: Party, source: Adapter, digest: str | None, zone: str | None, record_id: str, updated: str
+    record: Envelope, resident: UUID, party: Party, source: Adapter, digest: str | None, zone: str | None, named: Named, record_id: str, updated: str
 ) -> Sequence[Resource]:
     return face(record, FaceSubject(  # type: ignore[arg-type]  # adapters yield members of the Record union
         record_id=record_id, patient=f"Patient/{resident}", party=party.reference, party_name=party.name, adapter=source.id,
-        adapter_version=source.version, original_hash=digest, recorded=updated, zone=zone,
+        adapter_version=source.version, original_hash=digest, recorded=updated, zone=zone, named=named,
     ))  # fmt: skip
 
 

@@ -9,7 +9,9 @@ from uuid import UUID, uuid4
 import msgspec
 from asyncpg import Record as Row
 
+from hub.store import directory
 from hub.store.database import Connection
+from mappings.resident import organization
 from schemas.errors import BadRequest, NotFound
 
 KINDS = (
@@ -71,14 +73,17 @@ async def add(
     if kind not in KINDS:
         raise BadRequest(f"Unknown kind of party {kind!r}; known: {', '.join(KINDS)}.", field="kind")
     identity = uuid4()
-    row = await connection.fetchrow(
-        f"INSERT INTO parties (id, name, kind, area, zone, client_id, jwks, purposes, may_register, deliver_to) "  # noqa: S608 - constant columns
-        f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING {_COLUMNS}",
-        identity, name, kind, area, zone, f"{kind}-{secrets.token_hex(6)}", msgspec.json.encode(jwks).decode(),
-        list(purposes or DEFAULT_PURPOSES.get(kind, ())), may_register, deliver_to,
-    )  # fmt: skip
-    assert row is not None
-    return _party(row)
+    async with connection.transaction():
+        row = await connection.fetchrow(
+            f"INSERT INTO parties (id, name, kind, area, zone, client_id, jwks, purposes, may_register, deliver_to) "  # noqa: S608 - constant columns
+            f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING {_COLUMNS}",
+            identity, name, kind, area, zone, f"{kind}-{secrets.token_hex(6)}", msgspec.json.encode(jwks).decode(),
+            list(purposes or DEFAULT_PURPOSES.get(kind, ())), may_register, deliver_to,
+        )  # fmt: skip
+        assert row is not None
+        made = _party(row)
+        await directory.add_organization(connection, made.number, str(made.id), organization(made))
+    return made
 
 
 async def _one(connection: Connection[Any], where: str, value: object) -> Party:

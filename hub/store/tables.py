@@ -66,10 +66,16 @@ directory = Table(
     "directory", metadata,
     Column("type", Text, primary_key=True),
     Column("id", Text, primary_key=True),
-    Column("version", Integer, nullable=False, server_default=text("1")),
-    Column("updated", INSTANT, nullable=False, server_default=NOW),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("party", Integer, nullable=False, comment="whose entry it is"),
+    Column("current", Boolean, nullable=False, server_default=text("true")),
+    Column("updated", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    Column("change", BigInteger, Identity(), nullable=False, unique=True, comment="grows in the order of commits"),
     Column("body", JSONB, nullable=False),
-    comment="FHIR resources about no resident.",
+    Column("contacts", LargeBinary, comment="private contacts, sealed under the hub's key; the newest version's only"),
+    Index("directory_current_idx", "type", "id", unique=True, postgresql_where=text("current")),
+    Index("directory_party_idx", "party", "type", postgresql_where=text("current")),
+    comment="FHIR resources about no resident, every version. A reference table on Citus.",
 )  # fmt: skip
 
 residents = Table(
