@@ -62,6 +62,11 @@ class City:
             "key": str(keys),
         }
 
+    def add_entry(self, key: str, body: dict[str, Any]) -> str:
+        """A directory entry of a party; its reference."""
+        made = self.cli("directory", "add", "--party", self.parties[key]["party_id"], "--from", "-", stdin=json.dumps(body))
+        return str(made["reference"])
+
     def token(self, key: str, scope: str) -> dict[str, str]:
         """An access token by private_key_jwt, as any Backend Services client gets it."""
 
@@ -107,7 +112,7 @@ def receiving() -> Iterator[str]:
 
 
 def build(city: City, receiver: str) -> None:
-    """Two hospitals, two centres, a kiosk, a wearable cloud, the city health cloud and three residents."""
+    """Two hospitals, two centres, a kiosk, a wearable cloud, the city health cloud, three residents, a venue and a coach."""
     city.add_party("hospital", "市第二医院", "hospital")
     city.add_party("hospital2", "市中医医院", "hospital")
     city.add_party("center", "殷行社区运动健康中心", "fitness-center", "--may-register", "--purpose", "TREAT")
@@ -122,6 +127,21 @@ def build(city: City, receiver: str) -> None:
             "phone": f"1990000{order:04d}", "zone": "Asia/Shanghai", "member_numbers": [{"party": city.parties["center"]["party_id"], "number": number}],
         }  # fmt: skip
         city.residents[name] = city.cli("resident", "add", "--from", "-", stdin=json.dumps(person))["resident_id"]
+    furnish(city)
+
+
+def furnish(city: City) -> None:
+    """The first centre's venue, which its lists name, and a coach."""
+    venue = {"resourceType": "Location", "identifier": [{"system": "https://yinhang.example/sites", "value": "YH-2F"}], "status": "active", "name": "二楼"}
+    coach = {
+        "resourceType": "Practitioner", "identifier": [{"system": "https://yinhang.example/staff", "value": "Z-07"}], "name": [{"text": "周敏"}],
+        "telecom": [{"system": "phone", "value": "19900000007"}],
+    }  # fmt: skip
+    place, person = city.add_entry("center", venue), city.add_entry("center", coach)
+    city.add_entry("center", {
+        "resourceType": "PractitionerRole", "identifier": [{"system": "https://yinhang.example/staff", "value": "Z-07-coach"}],
+        "practitioner": {"reference": person}, "location": [{"reference": place}], "code": [{"text": "运动指导员"}],
+    })  # fmt: skip
 
 
 def upload_samples(city: City, resident: str) -> tuple[int, int]:
@@ -166,7 +186,8 @@ def demo(folder: Path, port: int) -> None:
         say(f"The hub answers at {url} after {time.perf_counter() - began:.1f} s (embedded PostgreSQL made and migrated).")
         city = City(folder, url)
         build(city, receiver)
-        say(f"A small city: {len(city.parties)} parties, {len(city.residents)} residents.\n\nReal files through the intake:")
+        say(f"A small city: {len(city.parties)} parties, {len(city.residents)} residents; a venue and a coach of {city.parties['center']['name']}.")
+        say("\nReal files through the intake:")
         resident = city.residents[PEOPLE[0][0]]
         files, records = upload_samples(city, resident)
         say(f"  {files} files, {records} records.\n\nWhat the hospital sees of {PEOPLE[0][0]} (invented):")

@@ -80,7 +80,7 @@ def _resources(hub: Hub, permit: Permit, rows: Sequence[Row], window: Window) ->
             method = CHANNELS[channel.slot].method
             grid = on_grid(channel.series, period_ms=window.period_ms, since=window.since, until=window.until, method=method)
             body = observation(channel.slot, channel.face, grid, one.version, updated, part=window != WHOLE)
-            found.append(Resource(body, "Observation", join(str(one.id), channel.slot), reading._micros(one.starts)))
+            found.append(Resource(body, "Observation", join(str(one.id), channel.slot), reading.micros(one.starts)))
             rules |= dict.fromkeys(channel.rules)
     return found, tuple(rules)
 

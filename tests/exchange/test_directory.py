@@ -311,6 +311,12 @@ def test_a_record_that_names_an_entry_exactly_refers_to_it(in_town: InTown) -> N
         reports = await town.got("DiagnosticReport", town.center, patient=str(resident), _include="DiagnosticReport:performer:Practitioner")
         (included,) = [entry["resource"] for entry in reports["entry"] if entry["search"]["mode"] == "include"]
         assert (included["id"], included["telecom"][0]["value"]) == (coach["id"], PHONE)
+        await town.city.grant(resident, town.hospital, "all")
+        seen = await town.got("Encounter", town.hospital, patient=str(resident), _include="Encounter:location")
+        assert {entry["resource"]["id"] for entry in seen["entry"] if entry["search"]["mode"] == "include"} == {venue["id"]}
+        reports = await town.got("DiagnosticReport", town.hospital, patient=str(resident), _include="DiagnosticReport:performer:Practitioner")
+        (included,) = [entry["resource"] for entry in reports["entry"] if entry["search"]["mode"] == "include"]
+        assert (included["id"], "telecom" in included) == (coach["id"], False)
 
     in_town(work)
 

@@ -27,4 +27,12 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
             ]
             city.upload("center", {"records": records}, person)
         city.grant(resident, "hospital")
+        coach = {"resourceType": "Practitioner", "identifier": [{"system": "https://gym.example/staff", "value": "7"}], "name": [{"text": "周敏"}]}
+        venue = {"resourceType": "Location", "identifier": [{"system": "https://gym.example/sites", "value": "1"}], "name": "二楼"}
+        person, place = city.add_entry("center", coach), city.add_entry("center", venue)
+        role = {
+            "resourceType": "PractitionerRole", "identifier": [{"system": "https://gym.example/staff", "value": "7-coach"}],
+            "practitioner": {"reference": person}, "location": [{"reference": place}],
+        }  # fmt: skip
+        city.add_entry("center", role)
         yield History(city, f"{city.url}/fhir", resident, stranger, city.bearer("hospital", "system/*.rs"), frozenset(city.shown("hospital", resident)))

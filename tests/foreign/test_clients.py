@@ -14,7 +14,7 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhirclient.client import FHIRClient
-from fhirclient.models import observation, patient
+from fhirclient.models import location, observation, patient, practitionerrole
 from fhirpy import AsyncFHIRClient
 from fhirpy.base.exceptions import ResourceNotFound
 
@@ -52,6 +52,15 @@ def test_fhirclient_reads_the_patient_and_every_page(history: History) -> None:
     assert set(later) | set(found(date="lt2026-05-03")) == history.observations
     one = observation.Observation.read(ids[0], smart.server)
     assert one.subject.reference == f"Patient/{history.resident}"
+    smart.server.session.close()
+
+
+def test_fhirclient_reads_a_venue_and_a_role_of_the_directory(history: History) -> None:
+    smart = authorized(history)
+    (role,) = practitionerrole.PractitionerRole.where({"practitioner.name": "周敏"}).perform_resources_iter(smart.server)
+    (found,) = location.Location.where({"name": "二楼"}).perform_resources_iter(smart.server)
+    assert role.location[0].reference == found.relativePath()
+    assert location.Location.read(found.id, smart.server).managingOrganization.reference == role.organization.reference
     smart.server.session.close()
 
 
