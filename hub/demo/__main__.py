@@ -137,11 +137,8 @@ def furnish(city: City) -> None:
         "resourceType": "Practitioner", "identifier": [{"system": "https://yinhang.example/staff", "value": "Z-07"}], "name": [{"text": "周敏"}],
         "telecom": [{"system": "phone", "value": "19900000007"}],
     }  # fmt: skip
-    place, person = city.add_entry("center", venue), city.add_entry("center", coach)
-    city.add_entry("center", {
-        "resourceType": "PractitionerRole", "identifier": [{"system": "https://yinhang.example/staff", "value": "Z-07-coach"}],
-        "practitioner": {"reference": person}, "location": [{"reference": place}], "code": [{"text": "运动指导员"}],
-    })  # fmt: skip
+    city.add_entry("center", venue)
+    city.add_entry("center", coach)
 
 
 def upload_samples(city: City, resident: str) -> tuple[int, int]:
