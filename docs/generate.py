@@ -269,9 +269,13 @@ def flags() -> str:
 APART = {"OperationDefinition": "this hub's own operation"}
 
 
+def operations(type_: str) -> Iterable[str]:
+    return OPERATIONS.get(type_, {})
+
+
 def fhir_types() -> str:
     rows = [
-        (f"`{name}`", code(interactions), code(KINDS_OF_TYPE.get(name, ())) or APART.get(name, "the directory"), code(f"${op}" for op in OPERATIONS.get(name, {})))
+        (f"`{name}`", code(interactions), code(KINDS_OF_TYPE.get(name, ())) or APART.get(name, "the directory"), code(f"${op}" for op in operations(name)))
         for name, interactions in sorted(TYPES.items())
     ]
     return table(("type", "interactions", "comes from", "operations"), rows)

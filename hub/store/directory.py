@@ -7,7 +7,7 @@ A practitioner's private contacts are sealed under the hub's key and opened for 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
@@ -18,7 +18,6 @@ from asyncpg import Record as Row
 
 from hub.store.database import Connection, Database
 from hub.store.keyring import Keyring
-from hub.store.seal import Sealer, pack, unpack
 from schemas.errors import Conflict, InvalidRecord, Refused
 
 Body = dict[str, Any]
@@ -30,6 +29,9 @@ PRIVATE: Final[dict[str, tuple[str, ...]]] = {
     "PractitionerRole": ("telecom",),
 }
 """Elements that are sealed: nobody but the entry's own party reads them or finds by them."""
+
+Sealing = Callable[..., bytes]
+"""`seal` or `open` of the hub's sealer: a value, then where it stands."""
 
 Named = Mapping[tuple[str, str], tuple[str, str]]
 """(type, exact text) to (reference, display) of the one entry that the text names."""
@@ -54,23 +56,18 @@ class Entry(msgspec.Struct, frozen=True):
     def reference(self) -> str:
         return f"{self.type}/{self.id}"
 
-    def shown(self, sealer: Sealer | None) -> Body:
-        """The resource as it is served; with its private contacts only where the sealer is given."""
-        body = self.body | (self._private(sealer) if sealer else {})
+    def shown(self, opener: Sealing | None) -> Body:
+        """The resource as it is served; with its private contacts only where what opens them is given."""
+        body = self.body | (self._private(opener) if opener else {})
         meta = {"versionId": str(self.version), "lastUpdated": self.updated.isoformat(timespec="milliseconds"), **body.pop("meta", {})}
         return {"resourceType": self.type, "id": self.id, "meta": meta} | body
 
-    def _private(self, sealer: Sealer) -> Body:
-        return orjson.loads(unpack(sealer.open(self.contacts, *_place(self.type, self.id, self.version)))) if self.contacts else {}
+    def _private(self, opener: Sealing) -> Body:
+        return orjson.loads(opener(self.contacts, *_place(self.type, self.id, self.version))) if self.contacts else {}
 
 
 def _place(type_: str, id_: str, version: int) -> tuple[bytes, ...]:
     return b"contacts", type_.encode(), id_.encode(), str(version).encode()
-
-
-def sealer_of(keyring: Keyring) -> Sealer:
-    """What seals the private contacts."""
-    return keyring.hub_sealer("directory")
 
 
 def _entry(row: Row) -> Entry:
@@ -85,7 +82,7 @@ class Directory:
 
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
-        self._sealer = sealer_of(keyring)
+        self._opener: Sealing = keyring.hub_sealer("directory").open
         self._entries: dict[tuple[str, str], Entry] = {}
         self._named: dict[int, Named] = {}
         self._seen = 0
@@ -111,7 +108,7 @@ class Directory:
 
     def shown(self, entry: Entry, party: int | None) -> Body:
         """An entry as a party (None: a person) sees it: private contacts are for its own party."""
-        return entry.shown(self._sealer if entry.party == party else None)
+        return entry.shown(self._opener if entry.party == party else None)
 
     async def named(self, party: int, records: Iterable[object]) -> Named:
         """Whom and what the records of a party may name. Asks the database only where a record names somebody or a place."""
@@ -174,24 +171,24 @@ async def put(connection: Connection[Any], keyring: Keyring, party: int, body: B
     Raises InvalidRecord for a reference to nothing, Refused for one to another party's practitioner, Conflict when its identifiers
     belong to several entries.
     """
-    sealer = sealer_of(keyring)
+    sealer = keyring.hub_sealer("directory")
     async with connection.transaction():
         await _locked(connection)
         await _check_references(connection, party, body)
         known = await _same(connection, party, body)
         if known is None:
-            return await _write(connection, sealer, (body["resourceType"], str(uuid4()), 1), party, body), "created"
-        if known.shown(sealer) | {"id": None, "meta": None} == body | {"id": None, "meta": None}:
+            return await _write(connection, sealer.seal, (body["resourceType"], str(uuid4()), 1), party, body), "created"
+        if known.shown(sealer.open) | {"id": None, "meta": None} == body | {"id": None, "meta": None}:
             return known, "unchanged"
         # What a person takes back is gone: an older version is kept without the private contacts.
         await connection.execute("UPDATE directory SET current = false, contacts = NULL WHERE type = $1 AND id = $2 AND current", known.type, known.id)
-        return await _write(connection, sealer, (known.type, known.id, known.version + 1), party, body), "updated"
+        return await _write(connection, sealer.seal, (known.type, known.id, known.version + 1), party, body), "updated"
 
 
-async def _write(connection: Connection[Any], sealer: Sealer | None, place: tuple[str, str, int], party: int, body: Body) -> Entry:
+async def _write(connection: Connection[Any], seal: Sealing | None, place: tuple[str, str, int], party: int, body: Body) -> Entry:
     hidden = PRIVATE.get(place[0], ())
     private = {name: value for name, value in body.items() if name in hidden}
-    sealed = sealer.seal(pack(orjson.dumps(private)), *_place(*place)) if private and sealer else None
+    sealed = seal(_padded(orjson.dumps(private)), *_place(*place)) if private and seal else None
     public = {name: value for name, value in body.items() if name not in hidden}
     row = await connection.fetchrow(
         f"INSERT INTO directory (type, id, version, party, body, contacts) VALUES ($1, $2, $3, $4, $5, $6) RETURNING {_COLUMNS}",  # noqa: S608 - constant columns
@@ -199,6 +196,11 @@ async def _write(connection: Connection[Any], sealer: Sealer | None, place: tupl
     )  # fmt: skip
     assert row is not None
     return _entry(row)
+
+
+def _padded(plain: bytes) -> bytes:
+    """With spaces up to a multiple of 256 bytes, so that lengths tell little."""
+    return plain + b" " * (-len(plain) % 256)
 
 
 async def _same(connection: Connection[Any], party: int, body: Body) -> Entry | None:

@@ -23,7 +23,7 @@ ATTRIBUTES = {
     "sealers": {VAULT},
     "data_key": {VAULT},
     "unwrap": {VAULT, "hub/store/residents.py", "hub/store/rotation.py"},  # survivors and rotation wrap a key again
-    "hub_sealer": {"hub/access/accounts.py", "hub/exchange/reading.py"},  # names of accounts, cursors: the hub's own
+    "hub_sealer": {"hub/access/accounts.py", "hub/exchange/reading.py", "hub/store/directory.py"},  # names of accounts, cursors, contacts: the hub's own
 }
 
 
