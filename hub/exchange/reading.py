@@ -82,7 +82,7 @@ async def _linkages(hub: Hub, connection: Any, permit: Permit, sessions: Sequenc
     resident = UUID(permit.resident)
     zone = await connection.fetchval("SELECT zone FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident), resident)
     made = linkage.linkages(permit, sessions, await hub.vault.references(connection), ZoneInfo(zone or "Asia/Shanghai"))
-    return [Resource(body, "Linkage", id_, _micros(counts.starts)) for id_, body, counts in made]
+    return [Resource(body, "Linkage", id_, micros(counts.starts)) for id_, body, counts in made]
 
 
 Place = tuple[datetime, UUID, int]
