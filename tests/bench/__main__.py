@@ -75,11 +75,15 @@ class Bench:
                 async with hub.database.connection() as connection:
                     center = await parties.add(connection, name="Bench centre", kind="fitness-center", jwks=center_jwks, zone="Asia/Shanghai")
                     hospital = await parties.add(connection, name="Bench hospital", kind="hospital", jwks=hospital_jwks)
-                for number in range(count):
+
+                async def one(number: int) -> UUID:
                     person = Resident(name=f"Bench {number}", zone="Asia/Shanghai", member_numbers=[MemberNumber(party=str(center.id), number=f"M{number}")])
                     identity, _ = await residents.register(hub, person, actor="bench")
-                    self.residents.append(identity)
                     await grants.grant(hub, identity, hospital, purpose="TREAT", classes=parse_classes("all"), actor="bench")
+                    return identity
+
+                for first in range(0, count, 6):
+                    self.residents += await asyncio.gather(*map(one, range(first, min(first + 6, count))))
         self.center, self.hospital = (center.client_id, center_key), (hospital.client_id, hospital_key)
 
     async def headers(self, who: tuple[str, Any], scope: str) -> dict[str, str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
+from hub.store.residents import save_consent
+from hub.store.vault import SystemPermit
 from tests.builders import City, a_city, a_pressure, a_session
 
 
@@ -101,5 +104,27 @@ def test_a_connection_that_the_server_closed_is_replaced(hub_url: str, tmp_path:
             await other.execute(ended)
             await other.close()
             assert await city.shown(hospital, resident) == before
+
+    asyncio.run(work())
+
+
+def test_what_is_denied_is_not_even_referred_to(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center, hospital, resident = await city.party("Center", "fitness-center"), await city.party("Hospital", "hospital"), await city.resident()
+            await city.upload(center, a_session(steps=5200, energy_kcal=240), resident=resident)
+            consent = await city.grant(resident, hospital, "all")
+            before = (await city.get(hospital, f"Patient/{resident}/$everything")).json()["entry"]
+            (steps,) = [entry["resource"]["id"] for entry in before if '"55423-8"' in json.dumps(entry["resource"].get("code"))]
+            async with city.hub.database.connection() as connection:
+                _, (granted,) = await city.hub.vault.policy(connection, resident, SystemPermit("test"))
+            body = {key: value for key, value in granted.items() if key != "meta"}
+            body["provision"] = body["provision"] | {"provision": [{"type": "deny", "code": [{"coding": [{"system": "http://loinc.org", "code": "55423-8"}]}]}]}
+            assert sum(steps in json.dumps(entry["resource"]) for entry in before) > 1
+            await save_consent(city.hub, resident, lambda _: body, actor="test", consent_id=consent, action="consent-change")
+            for path in (f"Patient/{resident}/$everything", f"Observation?patient={resident}"):
+                answer = await city.get(hospital, path)
+                assert answer.json()["entry"]
+                assert steps.encode() not in answer.content
 
     asyncio.run(work())
