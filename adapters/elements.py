@@ -95,9 +95,14 @@ def _is_json(line: bytes) -> bool:
 
 def fault(raw: bytes, limits: Limits) -> str | None:
     """Why an element is refused before its fields are read: `too-deep` or `duplicate-key`; None when it is fine."""
-    if raw.count(b"{") + raw.count(b"[") > limits.depth and _depth(_QUOTED.split(raw)) > limits.depth:
+    if too_deep(raw, limits):
         return "too-deep"
     return "duplicate-key" if _repeats(raw) else None
+
+
+def too_deep(raw: bytes, limits: Limits) -> bool:
+    """Whether JSON, well-formed or not, is nested deeper than the limit."""
+    return raw.count(b"{") + raw.count(b"[") > limits.depth and _depth(_QUOTED.split(raw)) > limits.depth
 
 
 def _depth(outside: list[bytes]) -> int:

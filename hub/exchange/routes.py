@@ -17,7 +17,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.routing import BaseRoute, Route
 
 from hub.access.caller import Caller, caller, require
-from hub.access.requests import hub_of
+from hub.access.requests import body, hub_of
 from hub.access.sessions import session
 from hub.exchange import directory, linkage, reading, sampled
 from hub.exchange.capability import capability_statement, smart_configuration
@@ -26,12 +26,13 @@ from hub.exchange.definitions import resource_types, search_parameters
 from hub.exchange.parameters import Query, parse
 from hub.exchange.search import Page, bundle, run, search_url
 from hub.exchange.shape import is_shaped, shaped
+from hub.exchange.written import check, written
 from hub.intake import identity
 from hub.service import Hub
 from hub.store.ids import bucket_of, split
 from hub.store.residents import save_consent
 from hub.store.vault import KIND_NUMBERS, Asked
-from schemas.errors import BadRequest, InvalidRecord, NotFound, Refused
+from schemas.errors import BadRequest, NotFound, Refused
 from schemas.records import Who
 from schemas.resident import HEALTH_CARD_SYSTEM, ID_NUMBER_SYSTEM, MEMBER_SYSTEM
 
@@ -39,6 +40,8 @@ router = APIRouter(prefix="/fhir", tags=["fhir"])
 
 FHIR_JSON = "application/fhir+json"
 NOBODY = UUID(int=0)
+MOST_FIELDS = 200
+"""Parameters of a search by POST."""
 STATEMENT_DATE = "2026-11-22"
 READS = ("read", "vread", "history-instance", "search-type")
 TYPES: dict[str, tuple[str, ...]] = dict.fromkeys((*reading.KINDS_OF_TYPE, *directory.TYPES), READS) | {"OperationDefinition": ("read",)}
@@ -342,10 +345,11 @@ async def search(request: Request, type_: str) -> Response:
 @router.post("/{type_}/_search")
 async def search_by_post(request: Request, type_: str) -> Response:
     """Search by POST: the way for identifiers of people."""
-    body = await request.body()
-    if len(body) > 64 * 1024:
-        raise BadRequest("The search is too long.")
-    pairs = [*request.query_params.multi_items(), *parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=200)]
+    try:
+        fields = parse_qsl((await body(request)).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise BadRequest(f"A search has at most {MOST_FIELDS} parameters.") from None
+    pairs = [*request.query_params.multi_items(), *fields]
     return await _search(request, type_, pairs, by_get=False)
 
 
@@ -477,19 +481,19 @@ def _newest_first(query: Query) -> bool:
 @router.post("/Consent", status_code=201)
 async def create_consent(request: Request) -> Response:
     """A resident's own Consent, in their own sign-in."""
-    hub, resident, body = await _own_consent(request)
-    identity_ = await save_consent(hub, resident, lambda id_: body | {"id": id_}, actor=f"Patient/{resident}", action="consent-grant")
+    hub, resident, consent = await _own_consent(request)
+    identity_ = await save_consent(hub, resident, lambda id_: consent | {"id": id_}, actor=f"Patient/{resident}", action="consent-grant")
     return await _consent_answer(request, resident, identity_, 201)
 
 
 @router.put("/Consent/{id_}")
 async def update_consent(request: Request, id_: str) -> Response:
     """A new version of one's own Consent, for example with status `inactive`."""
-    hub, resident, body = await _own_consent(request)
+    hub, resident, consent = await _own_consent(request)
     found = split(id_)
     if found is None or not await _is_own(hub, resident, found[0]):
         raise _NotHere
-    await save_consent(hub, resident, lambda _: body | {"id": id_}, actor=f"Patient/{resident}", consent_id=found[0], action="consent-change")
+    await save_consent(hub, resident, lambda _: consent | {"id": id_}, actor=f"Patient/{resident}", consent_id=found[0], action="consent-change")
     return await _consent_answer(request, resident, id_, 200)
 
 
@@ -499,27 +503,13 @@ async def _own_consent(request: Request) -> tuple[Hub, UUID, dict[str, Any]]:
         raise Refused("A Consent is given by the resident, signed in as themselves.")
     if request.headers.get("x-csrf-token") != signed_in.csrf:
         raise Refused("The request does not come from the resident's own page.", code="csrf")
-    try:
-        body = orjson.loads(await request.body())
-    except orjson.JSONDecodeError:
-        raise BadRequest("The body is not JSON.") from None
+    resource = await written(request, "Consent")
     resident = signed_in.person.resident
-    patient = body.get("patient") if isinstance(body, dict) and body.get("resourceType") == "Consent" else None
+    patient = resource.get("patient")
     if not isinstance(patient, dict) or patient.get("reference") != f"Patient/{resident}":
-        raise BadRequest("The body must be a Consent whose patient is the signed-in resident.", field="patient")
-    _check_consent(body)
-    return hub_of(request), resident, {key: value for key, value in body.items() if key not in ("id", "meta")}
-
-
-def _check_consent(body: dict[str, Any]) -> None:
-    from fhir.resources.R4B.consent import Consent
-    from pydantic import ValidationError
-
-    try:
-        Consent.model_validate(body)
-    except ValidationError as error:
-        places = ", ".join(sorted({".".join(str(part) for part in problem["loc"]) for problem in error.errors()})[:5])
-        raise InvalidRecord(f"The Consent is not valid: {places}.", field=places) from None
+        raise BadRequest("The patient of the Consent must be the signed-in resident.", field="Consent.patient")
+    check(resource)
+    return hub_of(request), resident, {key: value for key, value in resource.items() if key not in ("id", "meta")}
 
 
 async def _is_own(hub: Hub, resident: UUID, consent: UUID) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 
 from hub.access import accounts
 from tests.builders import BASE, City, a_city, a_session
@@ -55,6 +56,37 @@ def a_consent(resident: Any, receiver: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def wrongs(consent: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Element to a Consent that is wrong there, by R4's required bindings and cardinalities."""
+    provision = consent["provision"]
+    inner = provision | {"provision": [{"type": "deny"}, {"type": "maybe"}]}
+    named = {"reference": {"reference": "Observation/1"}}
+    return {
+        "Consent.status": consent | {"status": "activ"},
+        "Consent.scope": {key: value for key, value in consent.items() if key != "scope"},
+        "Consent.category": consent | {"category": []},
+        "Consent.provision.type": consent | {"provision": provision | {"type": "perhaps"}},
+        "Consent.provision.provision[1].type": consent | {"provision": inner},
+        "Consent.provision.data[0].meaning": consent | {"provision": provision | {"data": [named | {"meaning": "all"}]}},
+        "Consent.provision.actor[0].role": consent | {"provision": provision | {"actor": [{"reference": {"reference": "Organization/1"}}]}},
+        "Consent.verification[0].verified": consent | {"verification": [{"verificationDate": "2026-01-01"}]},
+        "Consent.identifier[0].use": consent | {"identifier": [{"value": "1", "use": "best"}]},
+        "Consent.contained[0].gender": consent | {"contained": [{"resourceType": "Patient", "id": "p", "gender": "f"}]},
+    }
+
+
+def without_value(consent: dict[str, Any], element: str) -> dict[str, Any]:
+    """The Consent with an extension where the element's value was."""
+    extension = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]}
+    return {key: value for key, value in consent.items() if key != element} | {f"_{element}": extension}
+
+
+def nested(consent: dict[str, Any], levels: int) -> bytes:
+    """The Consent with provisions inside provisions, as JSON."""
+    opened, closed = b'{"type":"permit","provision":[' * levels, b"]}" * levels
+    return orjson.dumps(consent | {"provision": {"type": "deny"}}).replace(b'{"type":"deny"}', opened + b'{"type":"deny"}' + closed)
+
+
 def test_a_resident_gives_and_stops_a_consent_over_fhir(hub_url: str, tmp_path: Path) -> None:
     async def work() -> None:
         async with a_city(hub_url, tmp_path) as city:
@@ -94,6 +126,52 @@ def test_a_consent_for_another_person_by_a_party_or_against_fhir_is_refused(hub_
             assert party.status_code == 403
             async with city.hub.database.connection() as connection:
                 assert await connection.fetchval("SELECT count(*) FROM records WHERE kind = 21") == 0
+            await browser.aclose()
+
+    asyncio.run(work())
+
+
+def test_a_consent_with_a_code_that_r4_does_not_know_is_refused_at_its_element(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            hospital, resident = await city.party("Hospital", "hospital"), await city.resident()
+            browser, csrf = await signed_in(city, resident)
+            headers = {"X-CSRF-Token": csrf, "Origin": BASE}
+            consent = a_consent(resident, hospital.reference)
+            kept = (await browser.post("/fhir/Consent", json=consent, headers=headers)).json()
+            for element, broken in [*wrongs(consent).items(), ("Consent.status", without_value(consent, "status"))]:
+                for answer in (
+                    await browser.post("/fhir/Consent", json=broken, headers=headers),
+                    await browser.put(f"/fhir/Consent/{kept['id']}", json=broken, headers=headers),
+                ):
+                    outcome = answer.json()
+                    assert (answer.status_code, outcome["resourceType"], outcome["issue"][0]["expression"]) == (422, "OperationOutcome", [element])
+            own = (await browser.get("/fhir/Consent", params={"patient": str(resident)})).json()
+            assert [entry["resource"]["meta"]["versionId"] for entry in own["entry"]] == ["1"]
+            await browser.aclose()
+
+    asyncio.run(work())
+
+
+def test_a_body_that_is_huge_deep_or_no_consent_is_refused_before_it_is_read(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            hospital, resident = await city.party("Hospital", "hospital"), await city.resident()
+            browser, csrf = await signed_in(city, resident)
+            headers = {"X-CSRF-Token": csrf, "Origin": BASE}
+            consent = a_consent(resident, hospital.reference)
+            twice = orjson.dumps(consent).replace(b'"status":"active"', b'"status":"active","status":"inactive"')
+            for body, status in (
+                (orjson.dumps(consent | {"language": "x" * 2**20}), 413), (nested(consent, 40), 413), (nested(consent, 50_000 // 15), 413),
+                (b"[" * 100_000, 413), (twice, 400), (b"{", 400), (b"", 400), (b"[]", 400), (b'"x"', 400), (b'{"resourceType":"Patient"}', 400),
+                (nested(consent, 10), 201),
+            ):  # fmt: skip
+                answer = await browser.post("/fhir/Consent", content=body, headers=headers | {"Content-Type": "application/fhir+json"})
+                assert (answer.status_code, status == 201 or answer.json()["resourceType"]) == (status, status == 201 or "OperationOutcome")
+            asked = await city.http.post("/fhir/Observation/_search", content=b"code=" + b"1," * 2**16, headers=await city.bearer(hospital))
+            assert (asked.status_code, asked.json()["resourceType"]) == (413, "OperationOutcome")
+            many = await city.http.post("/fhir/Observation/_search", content=b"code=1&" * 300, headers=await city.bearer(hospital))
+            assert many.status_code == 400
             await browser.aclose()
 
     asyncio.run(work())
