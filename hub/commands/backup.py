@@ -1,0 +1,58 @@
+"""`kinehub backup`, `restore` and `keys`: what an operator keeps safe."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hub import service
+from hub.audit.trail import Entry
+from hub.commands.options import Options, database, echo, run
+from hub.settings import Settings
+from hub.store import backup as backups
+from hub.store import residents, rotation
+
+
+@click.group()
+def keys() -> None:
+    """The keyring."""
+
+
+@keys.command("rotate")
+@click.pass_obj
+def keys_rotate(options: Options) -> None:
+    """A new key-encryption key; every data key is wrapped again under it. Resumable, and safe while serving."""
+    echo(options, run(options, rotation.rotate))
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--keys-only", is_flag=True, help="Write FILE.keys alone, afresh; after an erasure the old one opens nobody of that month.")
+@click.pass_obj
+def backup_command(options: Options, file: Path, keys_only: bool) -> None:
+    """Back the database up to FILE; the wrapped keys go to FILE.keys."""
+    with database(options) as (_, dsn):
+        echo(options, (backups.backup_keys if keys_only else backups.backup)(dsn, file))
+
+
+@click.command("restore")
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
+@click.pass_obj
+def restore_command(options: Options, file: Path) -> None:
+    """Restore FILE into an empty database, FILE.keys beside it; who was erased since stays erased."""
+    with database(options) as (settings, dsn):
+        result = backups.restore(dsn, file)
+        result |= asyncio.run(_reapply(settings, dsn))
+    echo(options, result)
+
+
+async def _reapply(settings: Settings, dsn: str) -> dict[str, Any]:
+    async with service.opened(settings, dsn) as hub, hub.database.connection() as connection:
+        erased = residents.tombstones(hub)
+        for identity in erased:
+            await residents.forget_everything(connection, identity)
+        await hub.trail.note(Entry(actor="operator", action="restore", outcome=f"{len(erased)} erased again"))
+    return {"erased_again": len(erased)}

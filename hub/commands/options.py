@@ -1,0 +1,81 @@
+"""What every command takes, opens and answers with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import orjson
+
+from hub import service
+from hub.settings import Settings, load
+from hub.store import keyring, migrate, postgres
+from schemas.errors import Unavailable
+
+
+class Options(msgspec.Struct):
+    """What every command takes."""
+
+    data_dir: Path
+    database_url: str | None
+    json: bool
+
+
+def echo(options: Options, result: object, line: str | None = None) -> None:
+    """The result, as JSON when asked, else as one line (or indented JSON when there is no line)."""
+    if options.json:
+        click.echo(orjson.dumps(result, default=str).decode())
+    else:
+        click.echo(line if line is not None else orjson.dumps(result, default=str, option=orjson.OPT_INDENT_2).decode())
+
+
+@contextmanager
+def database(options: Options) -> Iterator[tuple[Settings, str]]:
+    """Settings and a migrated database: the external one, the running hub's, or the embedded one for the length of the command."""
+    settings = load(options.data_dir, options.database_url)
+    if settings.database_url:
+        ensure_keyring(settings, settings.database_url)
+        yield settings, settings.database_url
+        return
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with postgres.connect(settings.data_dir) as dsn:
+        ensure_keyring(settings, dsn)
+        yield settings, dsn
+
+
+def ensure_keyring(settings: Settings, dsn: str) -> None:
+    """Migrate; make a keyring only for a database that knows none yet."""
+    migrate.upgrade(dsn)
+    if settings.keyring.exists():
+        return
+    if asyncio.run(_knows_keyring(dsn)):
+        raise Unavailable(
+            f"There is no keyring at {settings.keyring}, and this database was sealed with one.", advice="Restore the keyring from its own backup."
+        )
+    keyring.create(settings.keyring, settings.crypto)
+
+
+async def _knows_keyring(dsn: str) -> bool:
+    import asyncpg
+
+    connection = await asyncpg.connect(dsn)
+    try:
+        return bool(await connection.fetchval("SELECT count(*) FROM meta WHERE key = 'keyring'"))
+    finally:
+        await connection.close()
+
+
+def run(options: Options, work: Callable[[service.Hub], Awaitable[Any]]) -> Any:
+    """Run `work` with an open hub."""
+
+    async def inside(settings: Settings, dsn: str) -> Any:
+        async with service.opened(settings, dsn) as hub:
+            return await work(hub)
+
+    with database(options) as (settings, dsn):
+        return asyncio.run(inside(settings, dsn))

@@ -1,0 +1,99 @@
+"""`kinehub party`: organizations that send or receive."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from hub import service
+from hub.access.keys import new_client_key, registrable
+from hub.commands.options import Options, echo, run
+from hub.store import parties
+
+
+@click.group()
+def party() -> None:
+    """Organizations that send or receive."""
+
+
+@party.command("add")
+@click.argument("name")
+@click.option("--kind", required=True, type=click.Choice(parties.KINDS))
+@click.option("--area")
+@click.option("--zone")
+@click.option("--may-register", is_flag=True)
+@click.option("--purpose", default="", help="Purposes of use it is registered for, comma-separated.")
+@click.option("--deliver-to", help="FHIR base URL that receives what it is owed.")
+@click.option("--jwks", type=click.Path(exists=True, path_type=Path), help="Its public keys; without it a pair is made.")
+@click.option("--key-out", type=click.Path(path_type=Path), help="Where the private key made for it is written (0600).")
+@click.pass_obj
+def party_add(
+    options: Options,
+    name: str,
+    kind: str,
+    area: str | None,
+    zone: str | None,
+    may_register: bool,
+    purpose: str,
+    deliver_to: str | None,
+    jwks: Path | None,
+    key_out: Path | None,
+) -> None:
+    """Register a party."""
+    if jwks is None and key_out is None:
+        raise click.UsageError("Name --jwks with its public keys, or --key-out for the private key to be made.")
+    if zone:
+        _check_zone(zone)
+    public = registrable(orjson.loads(jwks.read_bytes())) if jwks else None
+    if public is None:
+        private, public = new_client_key()
+        assert key_out is not None
+        _write_secret(key_out, orjson.dumps(private))
+
+    async def work(hub: service.Hub) -> parties.Party:
+        async with hub.database.connection() as connection:
+            return await parties.add(
+                connection, name=name, kind=kind, jwks=public, area=area, zone=zone, purposes=tuple(filter(None, purpose.split(","))),
+                may_register=may_register, deliver_to=deliver_to,
+            )  # fmt: skip
+
+    made = run(options, work)
+    echo(
+        options,
+        {"party_id": str(made.id), "client_id": made.client_id, "organization": made.reference},
+        f"{made.name}: client {made.client_id}, party {made.id}",
+    )
+
+
+def _check_zone(zone: str) -> None:
+    from zoneinfo import available_timezones
+
+    if zone not in available_timezones():
+        raise click.UsageError(f"--zone must be an IANA time zone such as Asia/Shanghai, not {zone!r}.")
+
+
+def _write_secret(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    path.chmod(0o600)
+
+
+@party.command("list")
+@click.pass_obj
+def party_list(options: Options) -> None:
+    """Every party."""
+
+    async def work(hub: service.Hub) -> list[dict[str, Any]]:
+        async with hub.database.connection() as connection:
+            found = await parties.everyone(connection)
+        return [
+            {"party_id": str(p.id), "name": p.name, "kind": p.kind, "client_id": p.client_id, "purposes": p.purposes, "deliver_to": p.deliver_to}
+            for p in found
+        ]
+
+    echo(options, run(options, work))

@@ -1,0 +1,90 @@
+"""`kinehub resident`: registration and erasure."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import click
+import msgspec
+import orjson
+
+from hub import service
+from hub.commands.options import Options, echo, run
+from hub.store import parties, residents
+from schemas.errors import BadRequest
+from schemas.resident import MemberNumber, Resident
+
+
+@click.group()
+def resident() -> None:
+    """Residents."""
+
+
+@resident.command("add")
+@click.option("--from", "source", help="A JSON file, or - for standard input.")
+@click.option("--name")
+@click.option("--id-number")
+@click.option("--birth-date")
+@click.option("--gender", type=click.Choice(["male", "female", "unknown", "other"]))
+@click.option("--phone")
+@click.option("--area")
+@click.option("--zone", default=None)
+@click.option("--member-number", multiple=True, help="PARTY_ID|NUMBER, repeatable.")
+@click.pass_obj
+def resident_add(options: Options, /, source: str | None, **given: Any) -> None:
+    """Register a resident; the same ID number again gives the same resident."""
+    if source:
+        text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        try:
+            fields = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            raise click.UsageError("--from must hold one JSON object.") from None
+    else:
+        click.echo("Shells remember what is typed: use --from for real people.", err=True)
+        numbers = [{"party": text.partition("|")[0], "number": text.partition("|")[2]} for text in given.pop("member_number")]
+        fields = {key: value for key, value in given.items() if value is not None} | ({"member_numbers": numbers} if numbers else {})
+    if not isinstance(fields, dict) or not fields.get("name"):
+        raise click.UsageError("A resident needs at least a name.")
+
+    async def work(hub: service.Hub) -> tuple[UUID, bool]:
+        async with hub.database.connection() as connection:
+            known = {str(found.id) for found in await parties.everyone(connection)}
+        return await residents.register(hub, _resident(fields, known), actor="operator")
+
+    identity, created = run(options, work)
+    echo(
+        options,
+        {"resident_id": str(identity), "patient": f"Patient/{identity}", "created": created},
+        f"Patient/{identity}{'' if created else ' (known already)'}",
+    )
+
+
+def _resident(fields: dict[str, Any], known: set[str]) -> Resident:
+    numbers = [_member(entry, known) for entry in fields.pop("member_numbers", [])]
+    try:
+        made = msgspec.convert({"zone": "Asia/Shanghai", **fields}, Resident)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"The resident cannot be understood: {error}.", field="resident") from None
+    return msgspec.structs.replace(made, member_numbers=numbers)
+
+
+def _member(entry: Any, known: set[str]) -> MemberNumber:
+    """`{"party": ID, "number": N}` or `"ID|N"`."""
+    party_id, number = entry.partition("|")[::2] if isinstance(entry, str) else (str(entry.get("party", "")), str(entry.get("number", "")))
+    if party_id not in known or not number:
+        raise BadRequest("A member number names a registered party and a number.", field="member_numbers")
+    return MemberNumber(party=party_id, number=number)
+
+
+@resident.command("erase")
+@click.argument("resident_id", type=click.UUID)
+@click.pass_obj
+def resident_erase(options: Options, resident_id: UUID) -> None:
+    """Destroy a resident's key: nothing of them can be read any more, here or in any backup."""
+    done = run(options, lambda hub: residents.erase(hub, resident_id, actor="operator"))
+    done |= {"backups": f"FILE.keys of backups made before this opens nobody of {done['erasure_key_destroyed']} any more.",
+             "advice": "Run kinehub backup --keys-only FILE for each backup that is kept."}  # fmt: skip
+    echo(options, done, f"Erased {done['resident_id']} at {done['erased_at']}. {done['backups']} {done['advice']}")

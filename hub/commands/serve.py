@@ -1,0 +1,74 @@
+"""Running the hub, its delivery worker and the migration."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+import click
+import orjson
+
+from hub.commands.options import Options, database, echo, ensure_keyring
+from hub.delivery import worker
+from hub.settings import Settings, load
+from hub.store import migrate, postgres
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+@click.option("--workers", default=1, show_default=True)
+@click.pass_obj
+def serve(options: Options, host: str, port: int, workers: int) -> None:
+    """Run the hub, its delivery worker and, unless a database is named, its PostgreSQL."""
+    from hub.serve import Serving
+    from hub.serve import serve as run
+
+    base = os.environ.get("KINEHUB_BASE_URL") or f"http://localhost:{port}"
+    settings = load(options.data_dir, options.database_url, base)
+
+    def announce(url: str) -> None:
+        click.echo(orjson.dumps({"base_url": url}).decode() if options.json else f"KineHub is ready at {url}")
+        sys.stdout.flush()
+
+    if settings.database_url:
+        ensure_keyring(settings, settings.database_url)
+        run(Serving(settings, settings.database_url, host, port, workers, announce, lambda: True, lambda: None))
+        return
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with postgres.lock(settings.data_dir):
+        servers = [postgres.start(settings.data_dir)]
+
+        def revive() -> None:
+            servers[0] = postgres.start(settings.data_dir)
+
+        try:
+            ensure_keyring(settings, servers[0].dsn)
+            run(Serving(settings, servers[0].dsn, host, port, workers, announce, lambda: servers[0].alive(), revive))
+        finally:
+            servers[0].stop()
+
+
+@click.command("worker")
+@click.pass_obj
+def worker_command(options: Options) -> None:
+    """Run the delivery worker apart (production)."""
+    import signal
+
+    async def main(settings: Settings, dsn: str) -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await worker.run(settings, dsn, stop)
+
+    with database(options) as (settings, dsn):
+        asyncio.run(main(settings, dsn))
+
+
+@click.command("migrate")
+@click.pass_obj
+def migrate_command(options: Options) -> None:
+    """Bring the database to the newest schema."""
+    with database(options):
+        echo(options, {"revision": migrate.NEWEST}, f"The database is at revision {migrate.NEWEST}.")
