@@ -16,7 +16,8 @@ from adapters.base import AdapterError, Limits, TooLarge
 
 _BOM: Final = b"\xef\xbb\xbf"
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BRACES = re.compile(rb"[{}]")
+_OPEN = ord("{")
+_NOT_BRACES = bytes(set(range(256)) - set(b"{}"))
 _VALUE_IN_MESSAGE = re.compile(r"Invalid (?:enum )?value '.*?'(?= - at|$)", re.DOTALL)
 _PATH = re.compile(r"(?: - at `(?P<path>[^`]*)`)?$")
 
@@ -136,8 +137,8 @@ def _repeats_in_one_object(pieces: list[bytes]) -> bool:
                 return True
             open_objects[-1].add(piece)
         elif b"{" in piece or b"}" in piece:
-            for brace in _BRACES.findall(piece):
-                if brace == b"{":
+            for brace in piece.translate(None, _NOT_BRACES):
+                if brace == _OPEN:
                     open_objects.append(set())
                 else:
                     open_objects.pop()

@@ -6,7 +6,7 @@ them. Values are kept exactly to the channel's resolution (`SCALES`), as their s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,11 +46,7 @@ class _Chunk(msgspec.Struct, array_like=True):
 
 def chunks(series: Series) -> Iterator[tuple[int, bytes]]:
     """(hour number from the series' start, bytes to seal) for each hour that has samples."""
-    values = (
-        np.array([np.nan if value is None else value for value in series.values], dtype=np.float64)
-        if None in series.values
-        else np.asarray(series.values, dtype=np.float64)
-    )
+    values = _array(series.values)
     if not len(values):
         return
     if series.interval_s is not None and series.offsets_s is None:
@@ -64,6 +60,14 @@ def chunks(series: Series) -> Iterator[tuple[int, bytes]]:
     for hour in np.unique(hours):
         part = hours == hour
         yield int(hour), _packed(series.channel, series.start, None, values[part], offsets[part])
+
+
+def _array(values: Sequence[float | None]) -> npt.NDArray[Any]:
+    """Samples as numbers, gaps as NaN. Whole numbers below 256, as heart rates are, convert six times as fast by way of bytes."""
+    try:
+        return np.frombuffer(bytes(values), dtype=np.uint8).astype(np.float64)  # type: ignore[arg-type]  # what is no such number raises
+    except (TypeError, ValueError):
+        return np.array([np.nan if value is None else value for value in values] if None in values else values, dtype=np.float64)
 
 
 def _packed(channel: str, start: datetime, interval_s: float | None, values: npt.NDArray[Any], offsets: npt.NDArray[Any] | None) -> bytes:
