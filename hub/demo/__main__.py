@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -233,7 +234,8 @@ def deliver(city: City, receiver: str, resident: str) -> None:
 
 
 def serve(folder: Path, port: int) -> None:
-    """The same city, kept running, with sign-in hints."""
+    """The same city, kept running, with sign-in hints. SIGTERM stops it as Ctrl-C does, its hub included."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with receiving() as receiver, serving(folder, port) as url:
         city = City(folder, url)
         if not city.cli("party", "list"):
@@ -274,8 +276,7 @@ def serve(folder: Path, port: int) -> None:
                 city.cli("consent", "grant", *named)
         say(f"\n{url}/sign-in   resident: wang   doctor: doctor   centre: center   password: {PASSWORD}\nStop with Ctrl-C.")
         try:
-            while True:
-                time.sleep(3600)
+            signal.pause()
         except KeyboardInterrupt:
             say("Stopping.")
 

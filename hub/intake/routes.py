@@ -49,7 +49,7 @@ _UPLOAD = {
 async def upload(request: Request) -> Response:
     """Store one file: its bytes are the body. Answers with a receipt: 201, 200 for a repeat, 207 when some rows were not taken.
 
-    Reads its parameters itself: declared to FastAPI they cost a quarter of a small upload (docs/decisions/0007-intake-speed.md).
+    Reads its parameters itself: declared to FastAPI they cost a quarter of a small upload (docs/decisions/0002-store.md).
     """
     who = await caller(request)
     require_upload(who)

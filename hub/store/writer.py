@@ -31,7 +31,7 @@ from schemas.classes import DataClass
 from schemas.errors import Conflict, NotFound
 from schemas.records import STANDARD_VERSION, Envelope, Series
 
-COPY_FROM = 8
+COPY_FROM = 64
 """Rows from which COPY beats an executed statement here (docs/decisions/0002-store.md)."""
 
 

@@ -25,6 +25,7 @@ from uuid import UUID
 import asyncpg
 import httpx
 
+from adapters import fitfile
 from hub.access.keys import fetch_token, new_client_key
 from hub.demo.__main__ import free_port, serving
 from hub.service import opened
@@ -55,6 +56,14 @@ def a_session(number: int, member: int, hour: bool) -> dict[str, Any]:
             values.append(value)
         row["series"] = {"heart_rate": {"start": start.isoformat(), "interval_s": 1, "values": values}}
     return row
+
+
+def an_hour_of_fit(number: int) -> bytes:
+    """A FIT activity as a watch writes it: file id, a record message a second, one session."""
+    start = 1_104_537_600 + 3700 * number
+    records = [(20, [(253, 0x86, start + at), (3, 0x02, 110 + at * number % 40), (5, 0x86, at * 250)]) for at in range(3600)]
+    session = (18, [(253, 0x86, start + 3600), (2, 0x86, start), (5, 0x00, 1), (7, 0x86, 3_600_000), (8, 0x86, 3_600_000), (9, 0x86, 900_000)])
+    return fitfile.write([(0, [(0, 0x00, 4), (1, 0x84, 1), (3, 0x8C, 7), (4, 0x86, start)]), *records, session, (34, [(253, 0x86, start + 3600)])])
 
 
 class Bench:
@@ -106,6 +115,20 @@ class Bench:
                 rates[name].append(size * answered(send(self.url, bodies, lanes, 201)).per_second())
         for name, values in rates.items():
             self.figures[f"{name}, sessions/s"] = spread(values[1:])
+
+    async def fit_files(self) -> None:
+        """FIT files of an hour at 1 Hz (heart rate and distance, 3,600 record messages), one person each."""
+        rates = []
+        for _ in range(self.rounds + 1):
+            headers = await self.headers(self.center, "intake.write")
+            files = [self._fit(headers) for _ in range(100)]
+            rates.append(answered(send(self.url, files, 8, 201)).per_second())
+        self.figures["FIT files of an hour, files/s"] = spread(rates[1:])
+
+    def _fit(self, headers: dict[str, str]) -> bytes:
+        self.number += 1
+        resident = self.residents[self.number % RESIDENTS]
+        return request(self.url, f"/intake/fit?resident={resident}", headers, an_hour_of_fit(self.number))
 
     def _upload(self, headers: dict[str, str], size: int, *, hour: bool = False) -> bytes:
         return request(self.url, "/intake/kinehub-json", headers, json.dumps({"records": self.rows(size, hour=hour)}).encode())
@@ -233,6 +256,7 @@ def _scaled(sizes: list[int], rounds: int, workers: int) -> dict[str, Any]:
 async def _measure(bench: Bench) -> None:
     await bench.prepare()
     await bench.uploads()
+    await bench.fit_files()
     await bench.fill()
     await bench.pages()
     await bench.curves()
