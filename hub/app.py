@@ -20,9 +20,8 @@ from hub import service
 from hub.access.signin import router as signin
 from hub.access.tokens import router as oauth
 from hub.defects import places
-from hub.exchange.routes import hot_routes
-from hub.exchange.routes import router as fhir
-from hub.intake.routes import router as intake
+from hub.exchange import routes as exchange_routes
+from hub.intake import routes as intake_routes
 from hub.settings import Settings
 from hub.store.migrate import NEWEST
 from hub.web.pages import Pages
@@ -45,8 +44,8 @@ def application(settings: Settings, dsn: str) -> FastAPI:
 
     app = FastAPI(title="KineHub", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.pages = Pages(settings)
-    app.router.routes += hot_routes()
-    for router in (oauth, intake, fhir, signin):
+    app.router.routes += [*exchange_routes.hot_routes(), *intake_routes.hot_routes()]
+    for router in (oauth, intake_routes.router, exchange_routes.router, signin):
         app.include_router(router)
     mount_pages(app)
     _health(app)
