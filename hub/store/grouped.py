@@ -1,6 +1,7 @@
 """One call at a time for many callers: what arrives while a call runs shares the next one.
 
-The first caller goes at once and alone; under load the groups grow by themselves. No caller waits for a clock.
+A caller that comes alone goes at once. Under load the groups grow, by a pause of a few milliseconds too: single uploads from 32 clients went from
+1,185 to 1,633 a second with it, and from 35 to 20 ms each (docs/decisions/0002-store.md).
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from typing import Generic, TypeVar
 from schemas.errors import KineHubError, Unavailable
 
 Item = TypeVar("Item")
+
+GATHER_S = 0.003
+"""Pause after a group that was in company, so that those who were just answered, and their like, find the next one together."""
 
 
 class Grouped(Generic[Item]):
@@ -40,7 +44,10 @@ class Grouped(Generic[Item]):
     async def _until_empty(self) -> None:
         try:
             while self._waiting:
-                await self._together(self._next())
+                group = self._next()
+                await self._together(group)
+                if 1 < len(group) > len(self._waiting):
+                    await asyncio.sleep(GATHER_S)
         finally:
             self._task = None
 
