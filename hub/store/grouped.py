@@ -1,7 +1,7 @@
 """One call at a time for many callers: what arrives while a call runs shares the next one.
 
 A caller that comes alone goes at once. Under load the groups grow, by a pause of a few milliseconds too: single uploads from 32 clients went from
-1,185 to 1,633 a second with it, and from 35 to 20 ms each (docs/decisions/0002-store.md).
+1,238 to 1,633 a second with it, and from 35 to 20 ms each (docs/decisions/0002-store.md).
 """
 
 from __future__ import annotations
