@@ -22,8 +22,8 @@ sys.path.insert(0, str(ROOT))
 
 from adapters.base import Limits, adapters  # noqa: E402 - run as a file, the project is not on the path before this
 from hub.cli import cli  # noqa: E402
+from hub.exchange.clauses import MODIFIERS  # noqa: E402
 from hub.exchange.definitions import is_supported, search_parameters  # noqa: E402
-from hub.exchange.parameters import MODIFIERS  # noqa: E402
 from hub.exchange.reading import KINDS_OF_TYPE  # noqa: E402
 from hub.exchange.routes import OPERATIONS, TYPES  # noqa: E402
 from hub.intake import facts  # noqa: E402

@@ -14,9 +14,11 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from hub.exchange import values
+from hub.exchange.clauses import branches_of, read_values, references
 from hub.exchange.compartment import Compartment, Resource
 from hub.exchange.definitions import is_supported, search_parameters
-from hub.exchange.parameters import Include, Query, Sort, branches_of, read_values, references
+from hub.exchange.parameters import Query
+from hub.exchange.results import Include, Sort
 from hub.exchange.shape import shaped
 from schemas.errors import BadRequest
 
