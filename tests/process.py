@@ -44,6 +44,9 @@ class Running(Commands):
     def again(self) -> None:
         self.child = start(self.folder, self.port)
 
+    def last_words(self) -> str:
+        return log_of(self.folder).read_text()[-4000:]
+
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
         self.child.send_signal(signal.SIGTERM)
@@ -99,19 +102,23 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "hub", "--data-dir", str(folder), *arguments], capture_output=True, text=True, check=False)
 
 
+def log_of(folder: Path) -> Path:
+    """Where the hubs on a folder, one after the other, write what they say on stderr."""
+    return folder.with_name(f"{folder.name}.log")
+
+
 def start(folder: Path, port: int) -> Child:
     """A hub that has said it is ready."""
     line = [sys.executable, "-m", "hub", "--data-dir", str(folder), "--json", "serve", "--port", str(port)]
     environment = os.environ | {"KINEHUB_BASE_URL": f"http://localhost:{port}"}
-    log = folder.with_name(f"{folder.name}.log")
-    with log.open("a") as said:
+    with log_of(folder).open("a") as said:
         child = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=said, text=True, env=environment)
     assert child.stdout is not None
     readable, _, _ = select.select([child.stdout], [], [], PATIENCE_S)
     if not readable or not child.stdout.readline():
         child.kill()
         child.communicate()
-        raise AssertionError(f"The hub did not start: {log.read_text()}")
+        raise AssertionError(f"The hub did not start: {log_of(folder).read_text()}")
     return child
 
 

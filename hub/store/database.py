@@ -24,6 +24,8 @@ WAIT_S = 30
 """How long a request waits for a free connection, or for a new one."""
 
 _LOST = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError, ConnectionError)
+_UNSURE = (asyncpg.InternalClientError, asyncpg.PostgresError, OSError, RuntimeError)
+"""What also comes out of a driver or event loop whose server died in the middle; where the connection lives on, it is a defect."""
 
 
 class Database:
@@ -40,6 +42,10 @@ class Database:
         try:
             try:
                 yield cast("Connection[Any]", taken)
+            except _UNSURE as error:
+                if _is_open(taken):
+                    raise
+                raise Unavailable("The connection to the database was lost.") from error
             finally:
                 await self._pool.release(taken)
         except _LOST as error:
@@ -50,11 +56,19 @@ class Database:
         try:
             async with asyncio.timeout(WAIT_S):
                 return await (await self._pool).acquire()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (*_LOST, *_UNSURE) as error:
             raise Unavailable("The database cannot be reached.") from error
 
     async def close(self) -> None:
         await self._pool.close()
+
+
+def _is_open(taken: Any) -> bool:
+    """Whether a connection can still be used; one that closed may have left its proxy already."""
+    try:
+        return not taken.is_closed()
+    except asyncpg.InterfaceError:
+        return False
 
 
 async def _prepare(connection: Connection[Any]) -> None:

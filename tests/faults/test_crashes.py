@@ -51,7 +51,7 @@ class Clients:
         if answer.status_code == 503:
             self.cut_off += 1
             return False
-        assert answer.status_code in (200, 201), answer.text
+        assert answer.status_code in (200, 201), f"{answer.text}\n{self.city.last_words()}"
         self.acknowledged[order] = answer.json()
         self.progress.set()
         return True
