@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterator
-from urllib.parse import urlsplit
-from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from hub.store import migrate, postgres
 from hub.store.tables import metadata
+from tests.databases import CLIENTS_ENDED, a_database, execute
 
 
 @pytest.fixture(scope="session")
@@ -31,34 +28,19 @@ def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def database_url(postgres_dsn: str) -> Iterator[str]:
     """A database of the test's own, dropped after it, whoever is still connected."""
-    name = f"test_{uuid4().hex}"
-    _execute(postgres_dsn, f"CREATE DATABASE {name}")
-    yield urlsplit(postgres_dsn)._replace(path=f"/{name}").geturl()
-    _execute(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)")
+    with a_database(postgres_dsn, "test") as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
-def _migrated(postgres_dsn: str) -> str:
-    _execute(postgres_dsn, "CREATE DATABASE migrated")
-    url = urlsplit(postgres_dsn)._replace(path="/migrated").geturl()
-    migrate.upgrade(url)
-    return url
+def _migrated(postgres_dsn: str) -> Iterator[str]:
+    with a_database(postgres_dsn, "migrated") as url:
+        migrate.upgrade(url)
+        yield url
 
 
 @pytest.fixture
 def hub_url(_migrated: str) -> str:
     """A migrated database with nothing in it: one for the session, emptied before each test."""
-    _execute(_migrated, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'migrated' AND pid <> pg_backend_pid()")
-    _execute(_migrated, f"TRUNCATE {', '.join(metadata.tables)}")
+    execute(_migrated, CLIENTS_ENDED, f"TRUNCATE {', '.join(metadata.tables)}")
     return _migrated
-
-
-def _execute(dsn: str, statement: str) -> None:
-    async def execute() -> None:
-        connection = await asyncpg.connect(dsn)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    asyncio.run(execute())

@@ -44,10 +44,10 @@ class Known(msgspec.Struct):
 _known: OrderedDict[_Key, Known] = OrderedDict()
 
 
-async def token(hub: Hub, access_token: str) -> Known:
-    """What is known of a live token of this hub. Raises Unauthenticated."""
+async def token(hub: Hub, access_token: str, now: float | None = None) -> Known:
+    """What is known of a live token of this hub. Raises Unauthenticated. `now` in seconds since 1970: the clock, unless named."""
     key = _key(hub, access_token)
-    now = time.time()
+    now = time.time() if now is None else now
     known = _known.get(key)
     if known is None or not known.checked <= now < min(known.claims["exp"], known.checked + RECHECK_S):
         _known.pop(key, None)

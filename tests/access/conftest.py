@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from secrets import token_urlsafe
 from typing import Any
-from urllib.parse import urlsplit
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import asyncpg
 import httpx
 import msgspec
 import pytest
@@ -27,6 +24,7 @@ from hub.settings import Settings
 from hub.store import keyring, migrate, parties
 from hub.store.database import Database, claim
 from schemas.errors import KineHubError
+from tests.databases import a_database
 
 BASE = "http://hub.example"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -41,18 +39,9 @@ def settings(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Settings over one migrated database for all tests of access: each has parties and accounts of its own."""
     folder = tmp_path_factory.mktemp("access")
     keyring.create(folder / "keyring.json")
-    name = f"access_{uuid4().hex}"
-    asyncio.run(_execute(postgres_dsn, f"CREATE DATABASE {name}"))
-    url = urlsplit(postgres_dsn)._replace(path=f"/{name}").geturl()
-    migrate.upgrade(url)
-    yield Settings(data_dir=folder, database_url=url, keyring=folder / "keyring.json", base_url=BASE)
-    asyncio.run(_execute(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-async def _execute(dsn: str, statement: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    await connection.execute(statement)
-    await connection.close()
+    with a_database(postgres_dsn, "access") as url:
+        migrate.upgrade(url)
+        yield Settings(data_dir=folder, database_url=url, keyring=folder / "keyring.json", base_url=BASE)
 
 
 class Hub(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ import asyncpg
 from hub.store.residents import save_consent
 from hub.store.vault import SystemPermit
 from tests.builders import City, a_city, a_pressure, a_session
+from tests.databases import CLIENTS_ENDED
 
 
 async def pages(city: City, party: Any, **query: Any) -> list[list[str]]:
@@ -100,8 +101,7 @@ def test_a_connection_that_the_server_closed_is_replaced(hub_url: str, tmp_path:
             await city.grant(resident, hospital, "all")
             before = await city.shown(hospital, resident)
             other = await asyncpg.connect(hub_url)
-            ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            await other.execute(ended)
+            await other.execute(CLIENTS_ENDED)
             await other.close()
             assert await city.shown(hospital, resident) == before
 

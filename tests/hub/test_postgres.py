@@ -333,8 +333,8 @@ def test_a_server_that_was_killed_is_not_alive_and_starts_again(data_dir: Path) 
     with postgres.lock(data_dir):
         server = postgres.start(data_dir)
         number = keep(server.dsn)
-        os.kill(server.pid, signal.SIGKILL)
-        eventually(lambda: not server.alive())
+        slay(server.pid)
+        assert not server.alive()
         again = postgres.start(data_dir)
         assert kept(again.dsn, number)
         server.stop()
@@ -360,8 +360,8 @@ def test_a_number_in_a_stale_pid_file_that_is_a_strangers_by_now_harms_neither(d
     with postgres.lock(data_dir):
         server = postgres.start(data_dir)
         said = noted.read_text()
-        os.kill(server.pid, signal.SIGKILL)
-        eventually(lambda: not server.alive())
+        slay(server.pid)
+        assert not server.alive()
         with process(STRANGER, data_dir) as stranger:
             pid, _ = answer(stranger)
             noted.write_text(said.replace(str(server.pid), str(pid), 1))

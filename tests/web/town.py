@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -26,6 +24,7 @@ from hub.settings import load
 from hub.store import migrate
 from hub.store.parties import Party
 from tests.builders import City, a_city, a_pressure, a_session
+from tests.databases import a_database
 
 PASSWORD = "a long enough password"
 MINUTES = (55, 62, 75, 84, 80, 100, 112, 116, 121, 156, 139, 85)
@@ -147,10 +146,8 @@ def served(database_url: str, folder: Path) -> Iterator[tuple[str, Town]]:
     server = uvicorn.Server(uvicorn.Config(application(load(folder, base_url=url), database_url), log_level="error"))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.02)
     try:
+        httpx.get(f"{url}/readyz", timeout=60).raise_for_status()  # waits: the socket listens already
         yield url, town
     finally:
         server.should_exit = True
@@ -161,12 +158,9 @@ def served(database_url: str, folder: Path) -> Iterator[tuple[str, Town]]:
 @pytest.fixture(scope="session")
 def town_url(postgres_dsn: str) -> Iterator[str]:
     """A migrated database of the town's own."""
-    name = f"town_{uuid4().hex}"
-    asyncio.run(_run(postgres_dsn, f"CREATE DATABASE {name}"))
-    url = urlsplit(postgres_dsn)._replace(path=f"/{name}").geturl()
-    migrate.upgrade(url)
-    yield url
-    asyncio.run(_run(postgres_dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+    with a_database(postgres_dsn, "town") as url:
+        migrate.upgrade(url)
+        yield url
 
 
 async def _run(dsn: str, statement: str, *values: Any) -> list[Any]:
