@@ -12,8 +12,7 @@ import os
 import subprocess
 from pathlib import Path
 from typing import Any
-
-from sqlalchemy.engine import make_url
+from urllib.parse import unquote, urlsplit
 
 from hub.store.postgres import binaries, environment
 from schemas.errors import Conflict, Unavailable
@@ -69,7 +68,7 @@ def restore(dsn: str, file: Path) -> dict[str, Any]:
 
 
 def _name(dsn: str) -> str:
-    return make_url(dsn).database or "postgres"
+    return unquote(urlsplit(dsn).path.lstrip("/")) or "postgres"
 
 
 def _run(dsn: str, command: list[str]) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from hub.store import migrate
 from hub.store.database import driver_url
 from hub.store.tables import metadata
+from hub.store.writer import COLUMNS
 
 RESIDENT_TABLES = {"residents", "data_keys", "records", "record_history", "series", "originals", "outbox"}
 
@@ -35,6 +39,20 @@ def test_migrations_build_the_tables_the_code_knows(database_url: str) -> None:
         return found
 
     assert asyncio.run(compared()) == []
+
+
+def test_the_writer_knows_every_column_it_fills() -> None:
+    for table, columns in COLUMNS.items():
+        known = {column.name: str(column.type.compile(dialect=postgresql.dialect())) for column in metadata.tables[table].columns}  # type: ignore[no-untyped-call]
+        short = {"INTEGER": "int", "TIMESTAMP WITH TIME ZONE": "timestamptz", "INTEGER[]": "int[]"}
+        assert columns == {name: short.get(type_, type_.lower()) for name, type_ in known.items()}
+        assert list(columns) == list(known)
+
+
+def test_no_command_waits_for_sqlalchemy() -> None:
+    asks = [sys.executable, "-c", "import sys, hub.cli, hub.app; print('sqlalchemy' in sys.modules)"]
+    loaded = subprocess.run(asks, capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "False"
 
 
 def test_every_table_of_residents_has_the_bucket_in_every_unique_key() -> None:
