@@ -26,7 +26,8 @@ from hub.exchange.definitions import resource_types, search_parameters
 from hub.exchange.parameters import Query, parse
 from hub.exchange.search import Page, bundle, run, search_url
 from hub.exchange.shape import is_shaped, shaped
-from hub.exchange.written import check, written
+from hub.exchange.valid import check
+from hub.exchange.written import written
 from hub.intake import identity
 from hub.service import Hub
 from hub.store.ids import bucket_of, split
@@ -508,7 +509,7 @@ async def _own_consent(request: Request) -> tuple[Hub, UUID, dict[str, Any]]:
     patient = resource.get("patient")
     if not isinstance(patient, dict) or patient.get("reference") != f"Patient/{resident}":
         raise BadRequest("The patient of the Consent must be the signed-in resident.", field="Consent.patient")
-    check(resource)
+    check("Consent", resource)
     return hub_of(request), resident, {key: value for key, value in resource.items() if key not in ("id", "meta")}
 
 
