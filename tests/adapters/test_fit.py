@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import fitdecode
@@ -15,8 +13,8 @@ import pytest
 from adapters import fit, fitfile
 from adapters.base import AdapterError, Context, Decoded, Limits, TooLarge
 from schemas.records import Session
+from tests.shared import codes, shared
 
-SAMPLES = Path(os.environ.get("KINEHUB_SAMPLES") or Path(__file__).parents[3] / "shared" / "samples")
 START = 1_146_697_200
 BEGAN = datetime(2026, 5, 2, 23, tzinfo=UTC)
 ENUM, U8, U16, U32, U32Z, TEXT = 0x00, 0x02, 0x84, 0x86, 0x8C, 0x07
@@ -41,17 +39,6 @@ def decoded(content: bytes, zone: str | None = None, limits: Limits | None = Non
 
 def sessions(content: bytes, zone: str | None = None) -> list[Session]:
     return [one.record for one in decoded(content, zone) if isinstance(one.record, Session)]
-
-
-def codes(session: Session) -> set[str]:
-    return {flag.code for flag in session.flags}
-
-
-def shared(name: str) -> bytes:
-    path = SAMPLES / name
-    if not path.exists():
-        pytest.skip("the shared samples are not here (KINEHUB_SAMPLES)")
-    return path.read_bytes()
 
 
 def expected(name: str) -> dict[str, Any]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,8 +13,8 @@ from adapters import hl7v2
 from adapters.base import AdapterError, Context, Decoded, Limits, Rejected, TooLarge
 from adapters.segments import MAX_SEGMENTS
 from schemas.records import BodyComposition, VitalSign
+from tests.shared import shared
 
-SAMPLES = Path(os.environ.get("KINEHUB_SAMPLES") or Path(__file__).parents[3] / "shared" / "samples")
 HEAD = "MSH|^~\\&|KIOSK|HALL|||20260501083000+0800||ORU^R01|M1|P|2.6||||||UNICODE UTF-8"
 PERSON = "PID|||S1^^^HALL^PI"
 
@@ -40,13 +38,6 @@ def of(records: list[VitalSign], measure: str) -> list[VitalSign]:
 
 def flags(records: list[VitalSign]) -> list[tuple[str, str]]:
     return [(flag.code, flag.field) for record in records for flag in record.flags]
-
-
-def shared(name: str) -> bytes:
-    path = SAMPLES / name
-    if not path.exists():
-        pytest.skip("the shared samples are not here (KINEHUB_SAMPLES)")
-    return path.read_bytes()
 
 
 def test_monitor_with_mdc_codes_gives_one_pressure_panel_and_skips_what_has_no_value() -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +14,8 @@ from hypothesis import strategies as st
 from adapters import open_mhealth
 from adapters.base import AdapterError, Context, Decoded, Limits, Rejected
 from schemas.records import Moment, Session, VitalSign
+from tests.shared import shared
 
-SAMPLES = Path(os.environ.get("KINEHUB_SAMPLES") or Path(__file__).parents[3] / "shared" / "samples")
 AT = {"effective_time_frame": {"date_time": "2026-05-01T08:00:00+08:00"}}
 HEART_RATE: dict[str, Any] = {"heart_rate": {"value": 60, "unit": "beats/min"}, **AT}
 
@@ -31,13 +29,6 @@ def one(content: object) -> Any:
     (found,) = read(content)
     assert isinstance(found, Decoded)
     return found.record
-
-
-def shared(name: str) -> bytes:
-    path = SAMPLES / name
-    if not path.exists():
-        pytest.skip("the shared samples are not here (KINEHUB_SAMPLES)")
-    return path.read_bytes()
 
 
 def test_bare_blood_pressure_is_one_panel_with_posture_and_site() -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from adapters import tcx
 from adapters.base import AdapterError, Context, Decoded, Limits, TooLarge
 from schemas.records import Session
-
-SAMPLES = Path(os.environ.get("KINEHUB_SAMPLES") or Path(__file__).parents[3] / "shared" / "samples")
+from tests.shared import codes, shared
 
 
 def decoded(content: bytes | str, zone: str | None = None, limits: Limits | None = None) -> list[Decoded]:
@@ -24,17 +21,6 @@ def decoded(content: bytes | str, zone: str | None = None, limits: Limits | None
 
 def sessions(content: bytes | str) -> list[Session]:
     return [one.record for one in decoded(content) if isinstance(one.record, Session)]
-
-
-def codes(session: Session) -> set[str]:
-    return {flag.code for flag in session.flags}
-
-
-def shared(name: str) -> bytes:
-    path = SAMPLES / name
-    if not path.exists():
-        pytest.skip("the shared samples are not here (KINEHUB_SAMPLES)")
-    return path.read_bytes()
 
 
 def a_file(*activities: str) -> str:

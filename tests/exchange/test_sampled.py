@@ -25,8 +25,8 @@ from hub.store.residents import save_consent
 from hub.store.vault import SystemPermit
 from schemas.records import Series
 from tests.builders import City, a_city, a_session
+from tests.shared import SAMPLES
 
-SAMPLES = Path(os.environ.get("KINEHUB_SAMPLES") or Path(__file__).parents[3] / "shared" / "samples")
 METHOD = "https://kinehub.org/fhir/StructureDefinition/sampling-method"
 HEART_RATE, POWER, POSITION = 61, 62, 67
 SLOTS = {"heart-rate": 61, "power": 62, "cadence": 63, "speed": 64, "altitude": 65, "distance": 66, "temperature": 69}

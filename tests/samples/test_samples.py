@@ -17,8 +17,8 @@ from uuid import UUID
 import pytest
 
 from tests.builders import City, a_city
+from tests.shared import SAMPLES as FOLDER
 
-FOLDER = Path(os.environ.get("KINEHUB_SAMPLES") or Path(__file__).parents[3] / "shared" / "samples")
 if not (FOLDER / "expected.json").exists():
     if os.environ.get("CI"):
         raise FileNotFoundError(f"In CI the samples must be there: {FOLDER}")
