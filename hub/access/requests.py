@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qsl
 
 from fastapi import Request
 
+from adapters.base import Limits
 from schemas.errors import BadRequest, TooLarge
 
 if TYPE_CHECKING:
@@ -28,14 +30,26 @@ async def body(request: Request, limit: int = LIMIT) -> bytes:
     kept = getattr(request.state, "small_body", None)
     if isinstance(kept, bytes):
         return kept
-    chunks, length = [], 0
-    async for chunk in request.stream():
-        length += len(chunk)
-        if length > limit:
-            raise TooLarge(f"The body is over {limit} bytes.", code="invalid_request")
-        chunks.append(chunk)
-    request.state.small_body = b"".join(chunks)
+    refusal = TooLarge(f"The body is over {limit} bytes.", code="invalid_request")
+    request.state.small_body = b"".join([part async for part in arriving(request, limit, refusal)])
     return bytes(request.state.small_body)
+
+
+async def arriving(request: Request, limit: int, refusal: TooLarge) -> AsyncGenerator[bytes, None]:
+    """A body part by part. Raises `refusal` when there are more than `limit` bytes, before the first where its length says so."""
+    if int(request.headers.get("content-length") or 0) > limit:
+        raise refusal
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise refusal
+        yield part
+
+
+def file_too_large() -> TooLarge:
+    """For a file over the limit of every upload."""
+    return TooLarge(f"The file is larger than {Limits().bytes // 2**20} MiB.", advice="Split it.")
 
 
 def is_form(request: Request) -> bool:

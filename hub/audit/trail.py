@@ -134,6 +134,7 @@ class Trail:
                 await self._flush()
 
     async def _flush(self) -> None:
+        """One commit. Its entries are taken once the chain is held: all that came while uploads held it. `Grouped` would take them before."""
         batch: list[tuple[Entry, asyncio.Future[None]]] = []
         try:
             async with self.held(), self._database.connection() as connection:

@@ -13,11 +13,11 @@ from starlette.routing import BaseRoute, Route
 
 from adapters.base import Limits, adapters
 from hub.access.caller import caller, require_upload
-from hub.access.requests import hub_of
+from hub.access.requests import arriving, file_too_large, hub_of
 from hub.intake.pending import settle_row
 from hub.intake.receipts import read_receipt
 from hub.intake.upload import Delivery, take
-from schemas.errors import BadRequest, TooLarge
+from schemas.errors import BadRequest
 
 router = APIRouter(prefix="/intake", tags=["intake"])
 
@@ -120,16 +120,7 @@ def _chosen(body: bytes) -> UUID:
 
 
 async def _body(request: Request) -> bytes:
-    limit = Limits().bytes
-    if int(request.headers.get("content-length") or 0) > limit:
-        raise TooLarge(f"The file is larger than {limit // 2**20} MiB.", advice="Split it.")
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise TooLarge(f"The file is larger than {limit // 2**20} MiB.", advice="Split it.")
-        parts.append(part)
-    return b"".join(parts)
+    return b"".join([part async for part in arriving(request, Limits().bytes, file_too_large())])
 
 
 def _identifier(query: str | None, header: str | None) -> tuple[str, str] | None:

@@ -7,7 +7,7 @@ read into memory and never touches a disk.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, time
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -22,7 +22,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from adapters import marked
 from adapters.base import Limits, adapter
 from hub.access import requests, sessions
-from hub.access.requests import hub_of
+from hub.access.requests import arriving, file_too_large, hub_of
 from hub.access.sessions import Person, require_person
 from hub.care.activity import local, today_in
 from hub.intake import identity
@@ -37,13 +37,15 @@ from hub.web import faults, tables, words
 from hub.web.history import ZONE
 from hub.web.locales import say
 from hub.web.pages import Page, download, pages_of, see
-from schemas.errors import AdapterError, BadRequest, NotFound, Refused, TooLarge, Unauthenticated
+from schemas.errors import AdapterError, BadRequest, NotFound, Refused, Unauthenticated
 from schemas.records import Envelope, Who
 
 router = APIRouter(prefix="/center", route_class=Page)
 
 SYSTEMS = {"member": "member_number", "id-number": "id_number", "health-card": "health_card"}
 SHOWN = 200
+FORM_LIMIT = Limits().bytes + 64 * 1024
+"""Bytes of a form with a file in it."""
 
 
 async def staff_of(request: Request, csrf: str | None = None) -> tuple[Person, Party]:
@@ -111,7 +113,7 @@ async def _form(request: Request) -> tuple[dict[str, str], File | None]:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise BadRequest("A file is sent as multipart/form-data.", field="file")
     try:
-        form = await _InMemory(request.headers, _limited(request), max_files=1, max_fields=4).parse()
+        form = await _InMemory(request.headers, arriving(request, FORM_LIMIT, file_too_large()), max_files=1, max_fields=4).parse()
     except MultiPartException:
         raise BadRequest("The form cannot be read.", field="file") from None
     try:
@@ -127,15 +129,6 @@ async def _read(form: FormData) -> tuple[dict[str, str], File | None]:
         return fields, None
     name = "".join(letter for letter in (upload.filename or "") if letter.isprintable())[-120:]
     return fields, File(name, await upload.read())
-
-
-async def _limited(request: Request) -> AsyncGenerator[bytes, None]:
-    limit, size = Limits().bytes + 64 * 1024, 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge(f"The file is larger than {Limits().bytes // 2**20} MiB.", advice="Split it.")
-        yield chunk
 
 
 @router.get("/preview/{file_id}")
