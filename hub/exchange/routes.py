@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from hub.access.caller import Caller, caller, require
 from hub.access.requests import body, hub_of
 from hub.access.sessions import session
-from hub.exchange import directory, linkage, reading, sampled
+from hub.exchange import directory, explained, linkage, reading, sampled
 from hub.exchange.capability import capability_statement, smart_configuration
 from hub.exchange.compartment import Compartment, Resource
 from hub.exchange.definitions import resource_types, search_parameters
@@ -51,6 +51,7 @@ TYPES["Linkage"] = ("read", "search-type")
 OPERATIONS = {
     "Patient": {"everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
     "Observation": {"sampled": sampled.OPERATION},
+    "Consent": {"explain": explained.OPERATION},
 }
 WITHHELD = ("identifier", "patient.identifier", "subject.identifier", "patient:Patient.identifier", "subject:Patient.identifier")
 PRIVATE_IN_URL = (ID_NUMBER_SYSTEM, HEALTH_CARD_SYSTEM)

@@ -175,3 +175,35 @@ def test_a_body_that_is_huge_deep_or_no_consent_is_refused_before_it_is_read(hub
             await browser.aclose()
 
     asyncio.run(work())
+
+
+def test_a_resident_asks_over_fhir_what_a_receiver_may_see(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            hospital, resident = await city.party("Hospital", "hospital"), await city.resident()
+            browser, csrf = await signed_in(city, resident)
+            asked, headers = {"recipient": hospital.reference, "purpose": "TREAT"}, {"X-CSRF-Token": csrf, "Origin": BASE}
+
+            async def decisions() -> dict[str, str]:
+                answer = await browser.get("/fhir/Consent/$explain", params=asked, headers={"Accept-Language": "en"})
+                assert answer.status_code == 200, answer.text
+                classes = [parameter["part"] for parameter in answer.json()["parameter"] if parameter["name"] == "class"]
+                parts = [{part["name"]: part.get("valueCode") or part.get("valueString") for part in found} for found in classes]
+                assert all("see" in part["text"] for part in parts)
+                return {part["code"]: part["decision"] for part in parts}
+
+            assert set((await decisions()).values()) == {"deny"}
+            made = await browser.post("/fhir/Consent", json=a_consent(resident, hospital.reference), headers=headers)
+            assert (await decisions())["activity"] == "permit"
+            ended = await browser.put(f"/fhir/Consent/{made.json()['id']}", json=made.json() | {"status": "inactive"}, headers=headers)
+            assert ended.status_code == 200
+            assert set((await decisions()).values()) == {"deny"}
+            for wrong in ({"purpose": "TREAT"}, asked | {"recipient": "Organization/x"}, asked | {"at": "2026-01-01"}):
+                assert (await browser.get("/fhir/Consent/$explain", params=wrong)).status_code == 400
+            token = await city.bearer(hospital)
+            assert (await city.http.get("/fhir/Consent/$explain", params=asked, headers=token)).status_code in (401, 403)
+            definition = (await city.http.get("/fhir/OperationDefinition/consent-explain")).json()
+            assert {parameter["name"] for parameter in definition["parameter"] if parameter["use"] == "in"} == set(asked)
+            await browser.aclose()
+
+    asyncio.run(work())
