@@ -27,17 +27,22 @@ def stopped(city: Running, work: Callable[[], object]) -> None:
     city.again()
 
 
+def two_residents(city: Running) -> tuple[str, str, dict[str, set[str]]]:
+    """One to be erased, one to be kept, and what the hospital sees of each."""
+    city.add_party("center", "Center", "fitness-center")
+    city.add_party("hospital", "Hospital", "hospital")
+    erased, kept = city.resident(NAME, 7), city.resident("Resident 3", 3)
+    for resident in (erased, kept):
+        city.upload("center", a_session(), resident)
+        city.grant(resident, "hospital")
+    return erased, kept, {resident: city.shown("hospital", resident) for resident in (erased, kept)}
+
+
 @pytest.mark.parametrize("when", [running, stopped])
 def test_a_backup_from_before_an_erasure_shows_nothing_of_the_erased(tmp_path: Path, when: Callable[[Running, Callable[[], object]], None]) -> None:
     file = tmp_path / "hub.backup"
     with a_hub(tmp_path / "hub") as city:
-        city.add_party("center", "Center", "fitness-center")
-        city.add_party("hospital", "Hospital", "hospital")
-        erased, kept = city.resident(NAME, 7), city.resident("Resident 3", 3)
-        for resident in (erased, kept):
-            city.upload("center", a_session(), resident)
-            city.grant(resident, "hospital")
-        seen = {resident: city.shown("hospital", resident) for resident in (erased, kept)}
+        erased, kept, seen = two_residents(city)
         assert all(seen.values())
         city.cli("backup", str(file))
         city.cli("resident", "erase", erased)
@@ -60,13 +65,7 @@ def test_a_backup_from_before_an_erasure_shows_nothing_of_the_erased(tmp_path: P
 def test_keys_written_afresh_after_an_erasure_open_the_survivors_of_an_earlier_backup(tmp_path: Path) -> None:
     file = tmp_path / "hub.backup"
     with a_hub(tmp_path / "hub") as city:
-        city.add_party("center", "Center", "fitness-center")
-        city.add_party("hospital", "Hospital", "hospital")
-        erased, kept = city.resident(NAME, 7), city.resident("Resident 3", 3)
-        for resident in (erased, kept):
-            city.upload("center", a_session(), resident)
-            city.grant(resident, "hospital")
-        seen = {resident: city.shown("hospital", resident) for resident in (erased, kept)}
+        erased, kept, seen = two_residents(city)
         city.cli("backup", str(file))
         old = file.with_name("hub.backup.keys").read_bytes()
         said = city.cli("resident", "erase", erased)

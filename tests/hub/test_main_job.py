@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -381,5 +381,23 @@ def test_both_cipher_suites_carry_the_main_job(hub_url: str, tmp_path: Path, sui
             _, hospital, resident = await filled(city)
             await city.grant(resident, hospital)
             assert await city.shown(hospital, resident)
+
+    run(work())
+
+
+def test_an_upload_over_the_limit_is_refused_whether_it_says_its_length_or_not(hub_url: str, tmp_path: Path) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(65):
+            yield bytes(2**20)
+
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center, resident = await city.party("Center", "fitness-center"), await city.resident()
+            headers = await city.bearer(center, "intake.write")
+            url = f"/intake/auto?resident={resident}"
+            stated = await city.http.post(url, content=b"{}", headers=headers | {"Content-Length": str(65 * 2**20)})
+            unstated = await city.http.post(url, content=parts(), headers=headers)
+            for answer in (stated, unstated):
+                assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (413, "too-large", "Split it.")
 
     run(work())
