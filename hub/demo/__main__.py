@@ -15,9 +15,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 
@@ -114,21 +117,26 @@ def receiving() -> Iterator[str]:
 
 def build(city: City, receiver: str) -> None:
     """Two hospitals, two centres, a kiosk, a wearable cloud, the city health cloud, three residents, a venue and a coach."""
-    city.add_party("hospital", "市第二医院", "hospital")
-    city.add_party("hospital2", "市中医医院", "hospital")
-    city.add_party("center", "殷行社区运动健康中心", "fitness-center", "--may-register", "--purpose", "TREAT")
-    city.add_party("center2", "滨江健身馆", "fitness-center")
-    city.add_party("kiosk", "殷行街道智慧健康小屋", "kiosk")
-    city.add_party("wearable", "手环云", "wearable-cloud")
-    city.add_party("city", "市健康云", "city-cloud", "--deliver-to", f"{receiver}/fhir")
-    numbers = ("A1001", "YH-0002", "YH-0003")
-    for (name, birth, order, gender), number in zip(PEOPLE, numbers, strict=True):
-        person = {
-            "name": name, "id_number": id_number(birth, order), "birth_date": f"{birth[:4]}-{birth[4:6]}-{birth[6:]}", "gender": gender,
-            "phone": f"1990000{order:04d}", "zone": "Asia/Shanghai", "member_numbers": [{"party": city.parties["center"]["party_id"], "number": number}],
-        }  # fmt: skip
-        city.residents[name] = city.cli("resident", "add", "--from", "-", stdin=json.dumps(person))["resident_id"]
+    parties = (
+        ("hospital", "市第二医院", "hospital"), ("hospital2", "市中医医院", "hospital"),
+        ("center", "殷行社区运动健康中心", "fitness-center", "--may-register", "--purpose", "TREAT"), ("center2", "滨江健身馆", "fitness-center"),
+        ("kiosk", "殷行街道智慧健康小屋", "kiosk"), ("wearable", "手环云", "wearable-cloud"),
+        ("city", "市健康云", "city-cloud", "--deliver-to", f"{receiver}/fhir"),
+    )  # fmt: skip
+    with ThreadPoolExecutor(4) as lanes:
+        list(lanes.map(lambda party: city.add_party(*party), parties))
+        list(lanes.map(lambda person: register(city, *person), zip(PEOPLE, ("A1001", "YH-0002", "YH-0003"), strict=True)))
     furnish(city)
+
+
+def register(city: City, who: tuple[str, str, int, str], number: str) -> None:
+    """One invented resident, a member of the first centre."""
+    name, birth, order, gender = who
+    person = {
+        "name": name, "id_number": id_number(birth, order), "birth_date": f"{birth[:4]}-{birth[4:6]}-{birth[6:]}", "gender": gender,
+        "phone": f"1990000{order:04d}", "zone": "Asia/Shanghai", "member_numbers": [{"party": city.parties["center"]["party_id"], "number": number}],
+    }  # fmt: skip
+    city.residents[name] = city.cli("resident", "add", "--from", "-", stdin=json.dumps(person))["resident_id"]
 
 
 def furnish(city: City) -> None:
@@ -140,6 +148,35 @@ def furnish(city: City) -> None:
     }  # fmt: skip
     city.add_entry("center", venue)
     city.add_entry("center", coach)
+
+
+def twelve_weeks(city: City, resident: str) -> None:
+    """Invented weeks up to yesterday: classes at the centre, walks by the wearable, blood pressure at the kiosk."""
+    today = datetime.now(ZoneInfo("Asia/Shanghai")).replace(hour=0, minute=0, second=0, microsecond=0)
+    sent: dict[str, list[dict[str, Any]]] = {"center": [], "wearable": [], "kiosk": []}
+    for week in range(12):
+        monday = today - timedelta(days=today.weekday() + 7 * week)
+        classes = ((0, 9, "tai_chi", 40 - week), (2, 9, "strength_training", 30), (4, 15, "tai_chi", 45 - week))
+        sent["center"] += [a_session(monday + timedelta(days=day, hours=hour), sport, minutes, "center") for day, hour, sport, minutes in classes]
+        sent["wearable"] += [a_session(monday + timedelta(days=day, hours=18), "walking", 32 - week, "wearable") for day in (1, 3, 5)]
+        sent["wearable"].append(a_session(monday + timedelta(hours=9, minutes=1), "tai_chi", 38 - week, "wearable"))
+        sent["kiosk"].append(a_pressure(monday + timedelta(days=1, hours=8), 132 + week, 82 + week // 2))
+    for key, records in sent.items():
+        past = [record for record in records if datetime.fromisoformat(record["start"]) < today]
+        answer = city.http.post("/intake/kinehub-json", params={"resident": resident}, json=[{"record": record} for record in past],
+                                headers=city.token(key, "intake.write"))  # fmt: skip
+        answer.raise_for_status()
+
+
+def a_session(start: datetime, sport: str, minutes: int, key: str) -> dict[str, Any]:
+    measured = {"hr_avg": 96, "hr_max": 121} if key == "wearable" else {}
+    end = start + timedelta(minutes=minutes)
+    return {"kind": "session", "start": start.isoformat(), "end": end.isoformat(), "elapsed_s": minutes * 60, "sport": sport, **measured}
+
+
+def a_pressure(at: datetime, systolic: int, diastolic: int) -> dict[str, Any]:
+    components = [{"measure": name, "value": value, "unit": "mm[Hg]"} for name, value in (("systolic", systolic), ("diastolic", diastolic))]
+    return {"kind": "vital", "start": at.isoformat(), "measure": "blood-pressure", "components": components}
 
 
 def upload_samples(city: City, resident: str) -> tuple[int, int]:
@@ -242,6 +279,7 @@ def serve(folder: Path, port: int) -> None:
             build(city, receiver)
             resident = city.residents[PEOPLE[0][0]]
             upload_samples(city, resident)
+            twelve_weeks(city, resident)
             secret = folder / "demo-password"
             secret.write_text(PASSWORD)
             city.cli("user", "add", "wang", "--name", PEOPLE[0][0], "--role", "resident", "--resident", resident, "--password-file", str(secret))
