@@ -26,7 +26,7 @@ def column(value: float, most: float, height: int = 84) -> Markup:
 
 
 def bars(weeks: Sequence[Week]) -> Markup:
-    """Minutes a week against the guideline; the running week is paler."""
+    """Minutes a week against the guideline, a dashed line that the heading names; the running week is paler."""
     most = max([GOAL_MIN * 1.2, *(week.minutes for week in weeks)])
     step = _WIDTH / len(weeks)
     every = max(len(weeks) // 4, 1)
@@ -35,7 +35,7 @@ def bars(weeks: Sequence[Week]) -> Markup:
     labels.append(_text(_WIDTH - step * 0.14, _HEIGHT - 5, say("本周"), "end", "axis"))
     goal = _y(GOAL_MIN, most)
     line = Markup('<line class="goal" x1="0" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(_WIDTH, goal, goal)
-    return _svg([*parts, line, _text(0, goal - 4, str(GOAL_MIN), "start", "goal-text"), *labels], _HEIGHT)
+    return _svg([*parts, line, *labels], _HEIGHT)
 
 
 def _bar(week: Week, number: int, step: float, most: float, running: bool) -> Markup:

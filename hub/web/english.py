@@ -273,7 +273,7 @@ ENGLISH: dict[str, str] = {
     "改善": "better",
     "上升": "up",
     "数据旧": "old data",
-    "本周 %(n)d 分钟，低于近 4 周平均；本周还有 %(left)d 天。": ("%(n)d minutes this week, below the mean of the last 4 weeks; %(left)d days of it are left."),
+    "上周 %(n)d 分钟，比近 4 周平均少 %(less)d %%。": "%(n)d minutes last week, %(less)d %% below the mean of the last 4 weeks.",
     "近 4 周比本人基线多 %(p)d %%。": "The last 4 weeks are %(p)d %% above own baseline.",
     "近 4 周比本人基线少 %(p)d %%。": "The last 4 weeks are %(p)d %% below own baseline.",
     "收缩压 %(weeks)d 周降 %(n)d。": "Systolic pressure fell by %(n)d in %(weeks)d weeks.",
