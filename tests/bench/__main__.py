@@ -42,7 +42,7 @@ RESIDENTS = 1000
 
 def a_session(number: int, member: int, hour: bool) -> dict[str, Any]:
     """One synthetic session; `hour` adds an hour of 1 Hz heart rate as a random walk."""
-    start = datetime(2025, 1, 1, 6, tzinfo=UTC) + timedelta(minutes=37 * number)
+    start = datetime(2005, 1, 1, 6, tzinfo=UTC) + timedelta(minutes=5 * number)
     record = {
         "kind": "session", "sport": "running", "start": start.isoformat(), "end": (start + timedelta(hours=1)).isoformat(), "elapsed_s": 3600, "timer_s": 3550,
         "distance_m": 8000 + number % 977, "energy_kcal": 410 + number % 53, "hr_avg": 128, "hr_max": 161, "steps": 9100,
@@ -60,7 +60,7 @@ def a_session(number: int, member: int, hour: bool) -> dict[str, Any]:
 
 def an_hour_of_fit(number: int) -> bytes:
     """A FIT activity as a watch writes it: file id, a record message a second, one session."""
-    start = 1_104_537_600 + 3700 * number
+    start = 500_000_000 + 3700 * number
     records = [(20, [(253, 0x86, start + at), (3, 0x02, 110 + at * number % 40), (5, 0x86, at * 250)]) for at in range(3600)]
     session = (18, [(253, 0x86, start + 3600), (2, 0x86, start), (5, 0x00, 1), (7, 0x86, 3_600_000), (8, 0x86, 3_600_000), (9, 0x86, 900_000)])
     return fitfile.write([(0, [(0, 0x00, 4), (1, 0x84, 1), (3, 0x8C, 7), (4, 0x86, start)]), *records, session, (34, [(253, 0x86, start + 3600)])])
