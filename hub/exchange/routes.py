@@ -64,6 +64,13 @@ class _NotHere(NotFound):
         super().__init__("There is no such resource.")
 
 
+class _SeveralPatients(BadRequest):
+    """A search that goes by ids of more than one resident."""
+
+    def __init__(self) -> None:
+        super().__init__("A search is about one patient.", field="_id", advice="Search patient by patient.")
+
+
 # Discovery
 
 
@@ -392,7 +399,7 @@ async def _subject(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> 
         return found[0] if found and found[1] == -1 else None
     tokens = [token for name in WITHHELD for token in query.tokens(name)]
     if (ids := query.ids or _referenced(query)) and not tokens:
-        return await _resident_of_ids(hub, ids)
+        return await _resident_of_ids(hub, asked, ids)
     if not tokens:
         raise _unnamed(query.resource_type)
     return await _identified(hub, who, tokens)
@@ -410,15 +417,28 @@ def _referenced(query: Query) -> list[str]:
     known = search_parameters(query.resource_type)
     codes = {code for code, one in known.items() if one.type == "reference" and (not one.targets or one.targets & reading.KINDS_OF_TYPE.keys())}
     clauses = [clause for clause in query.clauses if clause.code in codes and not clause.modifier]
-    return [text.rpartition("/")[2] for clause in clauses for text in clause.texts]
+    parts = [text.rpartition("/") for clause in clauses for text in clause.texts]
+    return [id_ for base, _, id_ in parts if not base or base.rpartition("/")[2] in reading.KINDS_OF_TYPE]
 
 
-async def _resident_of_ids(hub: Hub, ids: Sequence[str]) -> UUID | None:
+async def _resident_of_ids(hub: Hub, asked: Asked, ids: Sequence[str]) -> UUID | None:
+    """Whose ids they are, as far as the caller may know: that an id is another resident's is never told apart from that it is nobody's."""
+    found = [(id_, record[0]) for id_ in ids[:100] if (record := split(id_) or linkage.records_of(id_))]
+    if len({bucket_of(record) for _, record in found}) > 1:  # no two of a resident's ids differ in it: read off the ids, not the store
+        raise _SeveralPatients
     async with hub.database.connection() as connection:
-        owners = {owner for owner, _ in [await _whose(connection, id_) for id_ in ids[:100]] if owner.int}
+        owners = dict.fromkeys([owner for owner, _ in [await _whose(connection, id_) for id_ in ids[:100]] if owner.int])
+        if len(owners) > 1:
+            owners = dict.fromkeys([owner for owner in owners if await _sees_any(hub, connection, _about(asked, owner), found)])
     if len(owners) > 1:
-        raise BadRequest("A search is about one patient.", field="_id")
+        raise _SeveralPatients
     return next(iter(owners), None)
+
+
+async def _sees_any(hub: Hub, connection: Any, asked: Asked, ids: Sequence[tuple[str, UUID]]) -> bool:
+    shown, _ = await reading.visible(hub, connection, asked, ["*"])
+    samples, _ = await sampled.of_sessions(hub, connection, asked, [record for _, record in ids])
+    return not {id_ for id_, _ in ids}.isdisjoint(one.id for one in (*shown, *samples))
 
 
 async def _identified(hub: Hub, who: Caller, tokens: Sequence[tuple[str | None, str | None]]) -> UUID | None:
