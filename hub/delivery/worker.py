@@ -37,6 +37,9 @@ MOST_ATTEMPTS = 200
 """With back-off to an hour: a little over a week."""
 LONGEST_WAIT_S = 3600.0
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+LONGEST_SENDING_S = 60.0
+"""For all of one attempt: a receiver that answers byte by byte holds its lane and its transaction no longer."""
+LONGEST_ANSWER = 256 * 1024
 IDLE_S = 0.5
 SWEEP_S = 600.0
 LANES = 4
@@ -95,7 +98,11 @@ async def deliver_one(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple
         if row is None:
             return False
         party = await parties.by_number(connection, row["receiver"])
-        answer = await _attempt(hub, connection, http, tokens, party, row)
+        try:
+            answer = await _attempt(hub, connection, http, tokens, party, row)
+        except Exception as error:  # else this row would be the next one again, before everybody else's
+            log.error("delivery %d: %s", row["id"], places(error))  # noqa: TRY400 - the text may quote a value
+            answer = Answer("owed", "a defect of the hub's own, named in its log")
         attempts = row["attempts"] + 1
         if answer.status == "owed" and attempts >= MOST_ATTEMPTS:
             answer = Answer("dead", f"gave up after {attempts} attempts: {answer.reason}")
@@ -125,9 +132,10 @@ async def _attempt(hub: Hub, connection: Any, http: httpx.AsyncClient, tokens: d
         actor=party.reference, action="deliver", outcome="sent", resident=row["resident"], party=party.number, purpose=purpose_of(party), rule=rule,
     ))  # fmt: skip
     try:
-        return await _send(hub, http, tokens, party, bundle, f"{row['record']}.{row['version']}")
-    except httpx.HTTPError as error:
-        return Answer("owed", type(error).__name__)
+        async with asyncio.timeout(LONGEST_SENDING_S):
+            return await _send(hub, http, tokens, party, bundle, f"{row['record']}.{row['version']}")
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        return Answer("owed", str(error) if isinstance(error, _Unusable) else type(error).__name__)
 
 
 def purpose_of(party: Party) -> str | None:
@@ -162,7 +170,8 @@ async def _send(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, 
     token = await _token(hub, http, tokens, party)
     if token:
         headers["Authorization"] = f"Bearer {token}"
-    response = await http.post(party.deliver_to, content=bundle, headers=headers)
+    async with http.stream("POST", party.deliver_to, content=bundle, headers=headers) as response:
+        await _body(response)
     if response.is_success:
         return Answer("acknowledged")
     if response.status_code == 401:
@@ -179,22 +188,59 @@ async def _token(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str,
     held = tokens.get(party.number)
     if held and held[1] > now:
         return held[0] or None
-    discovery = await http.get(f"{party.deliver_to.rstrip('/')}/.well-known/smart-configuration")
-    if discovery.status_code == 404:
+    status, configuration = await _asked(http, "GET", f"{party.deliver_to.rstrip('/')}/.well-known/smart-configuration")
+    if status == 404:
         tokens[party.number] = ("", now + 60)
         return None
-    discovery.raise_for_status()
-    endpoint = discovery.json()["token_endpoint"]
+    endpoint = str(configuration.get("token_endpoint", ""))
+    if _origin(endpoint) != _origin(party.deliver_to):
+        raise _Unusable("its token endpoint is at another origin")
     key = hub.keyring.signing_key()
     assertion = client_assertion(hub.settings.base_url, key.as_dict(private=True), endpoint)
-    response = await http.post(endpoint, data={
+    _, answer = await _asked(http, "POST", endpoint, {
         "grant_type": "client_credentials", "scope": "system/*.cu", "client_assertion": assertion,
         "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
     })  # fmt: skip
-    response.raise_for_status()
-    answer = response.json()
-    tokens[party.number] = (answer["access_token"], now + float(answer.get("expires_in", 60)) - 10)
-    return str(answer["access_token"])
+    token, life = answer.get("access_token"), answer.get("expires_in", 60)
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not isinstance(life, int | float):
+        raise _Unusable("its token endpoint gave no token")
+    tokens[party.number] = (token, now + min(float(life), LONGEST_WAIT_S) - 10)
+    return token
+
+
+class _Unusable(httpx.HTTPError):
+    """What a receiver says of how to reach it cannot be followed."""
+
+
+async def _asked(http: httpx.AsyncClient, method: str, url: str, form: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
+    """Status and JSON object of an answer; no object for 404. Raises httpx.HTTPError for any other answer that is not one."""
+    async with http.stream(method, url, data=form) as response:
+        if response.status_code == 404 and form is None:
+            return 404, {}
+        response.raise_for_status()
+        body = await _body(response)
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise _Unusable("its answer is not a JSON object")
+    return response.status_code, found
+
+
+async def _body(response: httpx.Response) -> bytes:
+    body = b""
+    async for part in response.aiter_bytes():
+        body += part
+        if len(body) > LONGEST_ANSWER:
+            raise _Unusable("its answer is too long")
+    return body
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """A token goes to who issued it and nobody else: otherwise a receiver could name another's endpoint and be handed a token for it."""
+    parts = httpx.URL(url)
+    return parts.scheme, parts.host, parts.port
 
 
 async def listing(connection: Any) -> list[dict[str, Any]]:
