@@ -4,6 +4,7 @@ After an erasure the FILE.keys of earlier backups opens nothing that was wrapped
 were wrapped again, so a restore takes the live key table where it still stands, else FILE.keys.
 
 A restore takes nothing from the audit: entries written since the backup (the erasure's own among them) stay beside the backup's.
+Nor does it take back what residents decided since: their consents stay as they stand, a withdrawal above all, and nobody stays signed in.
 """
 
 from __future__ import annotations
@@ -25,12 +26,31 @@ CREATE TABLE IF NOT EXISTS kept.audit (LIKE public.audit INCLUDING INDEXES);
 CREATE TABLE IF NOT EXISTS kept.audit_chains (LIKE public.audit_chains INCLUDING INDEXES);
 INSERT INTO kept.audit SELECT * FROM public.audit ON CONFLICT DO NOTHING;
 INSERT INTO kept.audit_chains SELECT * FROM public.audit_chains ON CONFLICT DO NOTHING;"""
+
+_CONSENT = 21
+
+_KEEP_CONSENTS = f"""CREATE TABLE IF NOT EXISTS kept.residents (LIKE public.residents INCLUDING INDEXES);
+CREATE TABLE IF NOT EXISTS kept.records (LIKE public.records INCLUDING INDEXES);
+CREATE TABLE IF NOT EXISTS kept.record_history (LIKE public.record_history INCLUDING INDEXES);
+DELETE FROM kept.residents k USING public.residents p WHERE p.bucket = k.bucket AND p.id = k.id;
+DELETE FROM kept.records k USING public.records p WHERE p.bucket = k.bucket AND p.id = k.id;
+INSERT INTO kept.residents SELECT * FROM public.residents;
+INSERT INTO kept.records SELECT * FROM public.records WHERE kind = {_CONSENT};
+INSERT INTO kept.record_history SELECT * FROM public.record_history WHERE kind = {_CONSENT} ON CONFLICT DO NOTHING;"""  # noqa: S608 - constant
 """Into tables of their own, which outlive a restore that fails half-way, and are added to by the next."""
 
 _PUT_AUDIT_BACK = """INSERT INTO public.audit SELECT * FROM kept.audit ON CONFLICT DO NOTHING;
 INSERT INTO public.audit_chains OVERRIDING SYSTEM VALUE SELECT * FROM kept.audit_chains ON CONFLICT DO NOTHING;
 SELECT setval(pg_get_serial_sequence('public.audit_chains', 'chain'), (SELECT max(chain) FROM public.audit_chains));
 DROP SCHEMA kept CASCADE;"""
+
+_PUT_CONSENTS_BACK = """DELETE FROM public.records r USING kept.records k WHERE r.bucket = k.bucket AND r.id = k.id;
+INSERT INTO public.records SELECT k.* FROM kept.records k JOIN public.residents r ON r.bucket = k.bucket AND r.id = k.resident;
+INSERT INTO public.record_history SELECT k.* FROM kept.record_history k JOIN public.residents r ON r.bucket = k.bucket AND r.id = k.resident
+ON CONFLICT DO NOTHING;
+UPDATE public.residents r SET epoch = greatest(r.epoch, (SELECT k.epoch FROM kept.residents k WHERE k.bucket = r.bucket AND k.id = r.id)) + 1;
+DELETE FROM public.sessions;"""
+"""Epochs go on from where they were: what a running hub decided before the restore must never look current."""
 
 
 def backup(dsn: str, file: Path) -> dict[str, Any]:
@@ -59,11 +79,11 @@ def restore(dsn: str, file: Path) -> dict[str, Any]:
     tables = _query(
         dsn, "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'data_keys'"
     )
-    _query(dsn, f"{_KEEP_AUDIT} TRUNCATE {tables};")
+    _query(dsn, f"{_KEEP_AUDIT} {_KEEP_CONSENTS} TRUNCATE {tables};")
     _run(dsn, ["pg_restore", "--data-only", "--disable-triggers", "--single-transaction", "--exit-on-error", "--dbname=" + _name(dsn), str(file)])
     if not live:
         _run(dsn, ["pg_restore", "--data-only", "--single-transaction", "--exit-on-error", "--dbname=" + _name(dsn), str(keys)])
-    _query(dsn, _PUT_AUDIT_BACK)
+    _query(dsn, _PUT_CONSENTS_BACK + _PUT_AUDIT_BACK)
     return {"restored": str(file), "keys": "kept" if live else str(keys)}
 
 
@@ -73,8 +93,9 @@ def _name(dsn: str) -> str:
 
 def _run(dsn: str, command: list[str]) -> None:
     done = subprocess.run(  # noqa: S603 - PostgreSQL's own tools
-        [binaries() / command[0], *command[1:]], env={**os.environ, **environment(dsn)}, capture_output=True, text=True, check=False
-    )
+        [binaries() / command[0], *command[1:]], env={**os.environ, **environment(dsn)}, capture_output=True, text=True, check=False,
+        umask=0o077,  # a backup is nobody else's to read while it is written, either
+    )  # fmt: skip
     if done.returncode:
         raise Unavailable(f"{command[0]} failed: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}")
 

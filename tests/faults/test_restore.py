@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from hub.store import postgres
@@ -13,6 +15,7 @@ from tests.builders import a_session
 from tests.process import Running, a_hub
 
 NAME = "唯一姓名戊"
+PASSWORD = "a long enough phrase"
 
 
 def running(city: Running, work: Callable[[], object]) -> None:
@@ -60,6 +63,58 @@ def test_a_backup_from_before_an_erasure_shows_nothing_of_the_erased(tmp_path: P
             assert city.http.get(f"/fhir/{path}", headers=headers).status_code == 200
         assert city.audit()["intact"]
         assert not any(name.encode() in found.read_bytes() for name in (NAME,) for found in (file, file.with_name("hub.backup.keys")))
+
+
+@pytest.mark.parametrize("when", [running, stopped])
+def test_a_restore_keeps_what_residents_decided_since_the_backup(tmp_path: Path, when: Callable[[Running, Callable[[], object]], None]) -> None:
+    file = tmp_path / "hub.backup"
+    with a_hub(tmp_path / "hub") as city:
+        city.add_party("center", "Center", "fitness-center")
+        city.add_party("hospital", "Hospital", "hospital")
+        city.add_party("clinic", "Clinic", "hospital")
+        withdrawn, changing = city.resident("Resident 2", 2), city.resident("Resident 3", 3)
+        for resident in (withdrawn, changing):
+            city.upload("center", a_session(), resident)
+        consent = city.grant(withdrawn, "hospital")
+        browser = signed_in(city, withdrawn)
+        cookies = dict(browser.cookies)
+        page = browser.get("/resident").text
+        city.cli("backup", str(file))
+
+        assert browser.post("/sign-out", data={"csrf": token_in(page)}).status_code == 303
+        city.cli("consent", "withdraw", "--resident", withdrawn, consent)
+        city.grant(withdrawn, "clinic")
+        new = city.grant(changing, "hospital")
+        assert city.shown("hospital", withdrawn) == set()
+        assert city.shown("hospital", changing) != set()
+        when(city, lambda: city.cli("restore", str(file)))
+
+        assert city.shown("hospital", withdrawn) == set()
+        assert city.shown("clinic", withdrawn) == city.shown("center", withdrawn) != set()
+        browser.cookies.update(cookies)
+        assert browser.get("/resident").headers["Location"].startswith("/sign-in")
+        browser.close()
+        city.cli("consent", "withdraw", "--resident", changing, new)
+        assert city.shown("hospital", changing) == set()
+        assert [one["status"] for one in city.cli("consent", "list", "--resident", withdrawn)] == ["inactive", "active"]
+        assert city.audit()["intact"]
+
+
+def signed_in(city: Running, resident: str) -> httpx.Client:
+    """A browser in which a resident has signed in, and which keeps its cookie whatever it is told."""
+    password = city.folder.with_name("password")
+    password.write_text(PASSWORD)
+    city.cli("user", "add", "wang", "--role", "resident", "--resident", resident, "--name", "Resident", "--password-file", str(password))
+    browser = httpx.Client(base_url=city.url, headers={"Origin": city.url})
+    form = {"login": "wang", "password": PASSWORD, "csrf": token_in(browser.get("/sign-in").text)}
+    assert browser.post("/sign-in", data=form).headers["Location"] == "/resident"
+    return browser
+
+
+def token_in(page: str) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found
+    return found[1]
 
 
 def test_keys_written_afresh_after_an_erasure_open_the_survivors_of_an_earlier_backup(tmp_path: Path) -> None:
