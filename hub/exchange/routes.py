@@ -7,7 +7,7 @@ from datetime import datetime
 from email.utils import format_datetime
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 import msgspec
@@ -283,8 +283,8 @@ async def everything(request: Request, id_: str) -> Response:
     links = [{"relation": "self", "url": f"{base}/Patient/{id_}/$everything"}]
     if start + wanted.count < len(shown):
         cursor = reading.seal_cursor(hub, bound, position=str(start + wanted.count).encode())
-        kept = "".join(f"{name}={text}&" for name, text in pairs if name != "_cursor")
-        links.append({"relation": "next", "url": f"{base}/Patient/{id_}/$everything?{kept}_cursor={cursor}"})
+        kept = urlencode([pair for pair in pairs if pair[0] != "_cursor"] + [("_cursor", cursor)])
+        links.append({"relation": "next", "url": f"{base}/Patient/{id_}/$everything?{kept}"})
     entries = [b'{"fullUrl":' + orjson.dumps(f"{base}/{one.type}/{one.id}") + b',"resource":' + one.raw + b',"search":{"mode":"match"}}' for one in page]
     return _fhir(
         b'{"resourceType":"Bundle","type":"searchset","total":%d,"link":' % len(shown) + orjson.dumps(links) + b',"entry":[' + b",".join(entries) + b"]}"
@@ -297,14 +297,14 @@ class _Everything(msgspec.Struct):
     count: int = 200
     cursor: str = ""
     types: frozenset[str] = frozenset()
-    since: str = ""
+    since: int | None = None
     start: int | None = None
     end: int | None = None
 
     def keeps(self, one: Resource) -> bool:
         if self.types and one.type not in self.types:
             return False
-        if self.since and str(one.content["meta"]["lastUpdated"]) < self.since:
+        if self.since is not None and reading.micros(datetime.fromisoformat(one.content["meta"]["lastUpdated"])) < self.since:
             return False
         return one.type == "Patient" or ((self.start is None or one.at >= self.start) and (self.end is None or one.at <= self.end))
 
@@ -319,11 +319,11 @@ def _everything_parameters(pairs: Sequence[tuple[str, str]]) -> _Everything:
                 wanted.cursor = text
             elif name == "_type":
                 wanted.types = frozenset(text.split(","))
-            elif name == "_since":
-                wanted.since = datetime.fromisoformat(text).isoformat()
-            elif name in ("start", "end"):
-                moment = datetime.fromisoformat(text if "T" in text else f"{text}T{'00:00:00' if name == 'start' else '23:59:59.999'}+08:00")
-                setattr(wanted, name, reading.micros(moment))
+            elif name in ("_since", "start", "end"):
+                moment = datetime.fromisoformat(text if "T" in text else f"{text}T{'23:59:59.999' if name == 'end' else '00:00:00'}+08:00")
+                if moment.tzinfo is None:
+                    raise BadRequest(f"{name} needs an offset.", field=name)
+                setattr(wanted, name.removeprefix("_"), reading.micros(moment))
             else:
                 raise BadRequest(f"Unknown parameter {name[:40]}.", field=name[:40])
         except ValueError:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from adapters.base import adapter
+from adapters.base import Limits, adapter
 from hub.audit.trail import Entry
 from hub.intake.receipts import read_receipt
 from hub.store.ids import bucket_of
@@ -26,6 +26,8 @@ async def settle_row(hub: Hub, party: Party, receipt: UUID, row: int, resident: 
     """Store a waiting row for `resident` and answer with the receipt as it stands now. Raises NotFound."""
     from hub.intake.upload import draft
 
+    if not 0 < row <= Limits().rows:
+        raise NotFound("There is no such row waiting, or no such resident.")
     async with hub.database.connection() as connection:
         zone = await connection.fetchrow("SELECT zone FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident), resident)
         found = await connection.fetchrow(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -88,12 +88,20 @@ def _place(text: str) -> Place | None:
         return None
     at, _, identity = text.partition("~")
     try:
-        starts, record = datetime.fromisoformat(at), UUID(identity)
+        return _moment(at), UUID(identity)
     except ValueError:
         raise BadRequest("This page of the list does not exist.", field="before") from None
-    if starts.tzinfo is None:
-        raise BadRequest("This page of the list does not exist.", field="before")
-    return starts, record
+
+
+def _moment(text: str) -> datetime:
+    """A moment in UTC, out of the address. Raises BadRequest."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise BadRequest("This page of the list does not exist.", field="before")
 
 
 def _text(place: Place | None) -> str:
@@ -106,13 +114,7 @@ async def log(request: Request, before: Annotated[str, Query(max_length=40)] = "
     person, resident = await resident_of(request)
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
-    try:
-        until = datetime.fromisoformat(before) if before else None
-    except ValueError:
-        raise BadRequest("This page of the list does not exist.", field="before") from None
-    if until is not None and until.tzinfo is None:
-        raise BadRequest("This page of the list does not exist.", field="before")
-    found, older = await looks.read(hub, resident, zone, everything=True, most=LOOKS, before=until)
+    found, older = await looks.read(hub, resident, zone, everything=True, most=LOOKS, before=_moment(before) if before else None)
     return pages_of(request).render(
         request,
         "looks.html",

@@ -117,7 +117,7 @@ def _day(text: str | None) -> date | None:
 def _instant(text: str | None, zone: ZoneInfo) -> datetime | None:
     try:
         return datetime.fromisoformat(text).astimezone(zone) if text else None
-    except ValueError:
+    except (ValueError, OverflowError):  # the first and last day of the calendar, in another zone, are outside it
         return None
 
 
