@@ -17,9 +17,10 @@ from hub.web.pages import download
 from mappings.cells import Cell
 from schemas.records import Session
 
-_HARMLESS = re.compile(r"[-+]?[\d\s.,:/()-]*")
+_HARMLESS = re.compile(r"[-+－＋]?[\d\s.,:/()-]*")
 """Numbers, phone numbers and dashes: without a letter there is no function and no command to run."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""The wide ones too, as spreadsheets in Chinese read them."""
 
 
 _IN_MEMORY = {

@@ -73,7 +73,7 @@ def test_a_waiting_row_is_settled_by_a_member_number(place: Place) -> None:
 
 
 def test_the_file_comes_back_with_its_errors_and_can_be_sent_again(place: Place) -> None:
-    content = "殷行社区,五月\n".encode() + dated(100) + b",,,,,,,\n"
+    content = "殷行社区,＝1+1\n".encode() + dated(100) + b",,,,,,,\n"
     with place.browse("staff") as staff:
         answer = staff.get(f"{previewed(staff, content)}/marked")
         rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
@@ -81,7 +81,7 @@ def test_the_file_comes_back_with_its_errors_and_can_be_sent_again(place: Place)
         assert counts(staff.show(again)) == [2, 1, 3, 0]
         twice = list(csv.reader(io.StringIO(staff.get(f"{again}/marked").content.decode("utf-8-sig"))))
     assert "filename*=UTF-8''sessions-" in answer.headers["content-disposition"]
-    assert rows[0] == ["殷行社区", "五月"]
+    assert rows[0] == ["殷行社区", "'＝1+1"]
     assert rows[1][-2:] == twice[1][-2:] == ["错误", "怎么办"]
     assert [len(rows), len(twice[1])] == [8, len(rows[1])]
     assert rows[2] == ["YH-4417", "王秀英", "康复操课", rows[2][3], rows[2][4], "45", "104", ""]
