@@ -78,7 +78,7 @@ def _grant(consent: dict[str, Any], by_reference: dict[str, Party], zone: ZoneIn
     references = [actor["reference"]["reference"] for actor in provision.get("actor", []) if "reference" in actor.get("reference", {})]
     party = next((by_reference[reference] for reference in references if reference in by_reference), None)
     until = _day((provision.get("period") or {}).get("end"))
-    purpose = next((code["code"] for code in provision.get("purpose", [])), "")
+    purpose = next((coding["code"] for coding in provision.get("purpose", []) if "code" in coding), "")
     lasts = until is None or until >= datetime.now(zone).date()
     return Grant(
         id=UUID(consent["id"]),

@@ -45,7 +45,7 @@ def test_a_row_number_beyond_any_file_is_not_there(hub_url: str, tmp_path: Path)
     asyncio.run(body())
 
 
-def test_the_edges_of_the_calendar_leave_the_residents_pages_standing(hub_url: str, tmp_path: Path) -> None:
+def test_a_consent_that_says_little_or_too_much_leaves_the_residents_pages_standing(hub_url: str, tmp_path: Path) -> None:
     async def body() -> None:
         async with a_city(hub_url, tmp_path) as city:
             hospital, resident = await city.party("医院", "hospital"), await city.resident()
@@ -55,6 +55,9 @@ def test_the_edges_of_the_calendar_leave_the_residents_pages_standing(hub_url: s
                 assert (await browser.post("/fhir/Consent", json=consent, headers={"X-CSRF-Token": csrf})).status_code == 201
                 assert (await browser.get("/resident/looks", params={"before": moment})).status_code == 400
                 assert (await browser.get("/resident/records", params={"before": f"{moment}~{resident}"})).status_code == 400
+            nameless = a_consent(resident, hospital.reference)
+            nameless["provision"]["purpose"] = [{"display": "a purpose without a code"}]
+            assert (await browser.post("/fhir/Consent", json=nameless, headers={"X-CSRF-Token": csrf})).status_code == 201
             for page in ("/resident", "/resident/grants"):
                 assert (await browser.get(page)).status_code == 200
 
