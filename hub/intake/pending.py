@@ -10,6 +10,7 @@ import msgspec
 
 from adapters.base import Limits, adapter
 from hub.audit.trail import Entry
+from hub.intake.identity import Match
 from hub.intake.receipts import read_receipt
 from hub.store.ids import bucket_of
 from hub.store.parties import Party
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 
 async def settle_row(hub: Hub, party: Party, receipt: UUID, row: int, resident: UUID) -> dict[str, Any]:
-    """Store a waiting row for `resident` and answer with the receipt as it stands now. Raises NotFound."""
-    from hub.intake.upload import draft
+    """Store a waiting row for `resident` and answer with the receipt as it stands now. Raises NotFound, and Refused as an upload."""
+    from hub.intake.upload import draft, refuse_another_person
 
     if not 0 < row <= Limits().rows:
         raise NotFound("There is no such row waiting, or no such resident.")
@@ -40,6 +41,7 @@ async def settle_row(hub: Hub, party: Party, receipt: UUID, row: int, resident: 
     if found["subject"] not in subjects:
         raise NotFound("There is no such row waiting, or no such resident.")
     decoded = msgspec.msgpack.decode(open_waiting(subjects[found["subject"]], "pending", found["body"], found["id"].bytes), type=Decoded)
+    await refuse_another_person(hub, resident, [(decoded, Match(None))])
     named = await hub.directory.named(party.number, [decoded.record])
     made = draft(decoded, resident, party, adapter(found["format"]), zone["zone"], original=decoded.original, named=named)
     await hub.writing.put(Upload([made], partial(_entries, party, receipt, resident)))

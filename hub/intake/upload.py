@@ -175,7 +175,7 @@ async def sort_rows(hub: Hub, delivery: Delivery, source: Adapter, known: Questi
     resident = _named_resident(delivery, known)
     good = [(row, identity.judged(hints, known.holders)) for row, hints in zip(rows, known.hints, strict=True) if _usable(row, delivery, found)]
     if resident is not None:
-        await _refuse_another_person(hub, resident, good)
+        await refuse_another_person(hub, resident, good)
     named = await hub.directory.named(delivery.party.number, [row.record for row, _ in good])
     for row, match in good:
         whose = resident or match.resident
@@ -202,7 +202,8 @@ def _usable(row: Decoded | Rejected, delivery: Delivery, found: Sorted) -> TypeG
     return True
 
 
-async def _refuse_another_person(hub: Hub, resident: UUID, rows: Sequence[tuple[Decoded, identity.Match]]) -> None:
+async def refuse_another_person(hub: Hub, resident: UUID, rows: Sequence[tuple[Decoded, identity.Match]]) -> None:
+    """Raises Refused where a row states an identifier of somebody else than `resident`."""
     if any(match.resident not in (None, resident) or match.reason == "identifiers-disagree" for _, match in rows):
         raise Refused("The file names another person than the request.", code="other-person", advice="Check whose file it is.")
     cards = [row.who.id_number for row, _ in rows if row.who and row.who.id_number and id_number_valid(identity.plain(row.who.id_number))]
