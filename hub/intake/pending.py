@@ -15,7 +15,7 @@ from hub.intake.receipts import read_receipt
 from hub.store.ids import bucket_of
 from hub.store.parties import Party
 from hub.store.vault import open_waiting
-from hub.store.writer import Upload
+from hub.store.writer import Settled, Upload
 from schemas.errors import NotFound
 from schemas.records import Decoded
 
@@ -44,15 +44,7 @@ async def settle_row(hub: Hub, party: Party, receipt: UUID, row: int, resident: 
     await refuse_another_person(hub, resident, [(decoded, Match(None))])
     named = await hub.directory.named(party.number, [decoded.record])
     made = draft(decoded, resident, party, adapter(found["format"]), zone["zone"], original=decoded.original, named=named)
-    await hub.writing.put(Upload([made], partial(_entries, party, receipt, resident)))
-    async with hub.database.connection() as connection, connection.transaction():
-        await connection.execute("DELETE FROM pending WHERE id = $1", found["id"])
-        if made.outcome is not None:
-            await connection.execute(
-                "UPDATE receipts SET records = records || $2::uuid, versions = versions || $3::int, rows = rows || $4::int, "
-                "status = CASE WHEN EXISTS (SELECT FROM pending WHERE receipt = $1) THEN status ELSE 'stored' END WHERE id = $1",
-                receipt, made.outcome.record, made.outcome.version, row,
-            )  # fmt: skip
+    await hub.writing.put(Upload([made], partial(_entries, party, receipt, resident), settles=Settled(found["id"], receipt, row)))
     return await read_receipt(hub, party, receipt)
 
 

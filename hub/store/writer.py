@@ -86,8 +86,16 @@ class ReceiptRow(msgspec.Struct):
     detail: bytes | None = None
 
 
+class Settled(msgspec.Struct, frozen=True):
+    """The waiting row that an upload settles, and the receipt that listed it."""
+
+    pending: UUID
+    receipt: UUID
+    row: int
+
+
 class Upload(msgspec.Struct):
-    """What one request writes: drafts, its receipt, rows that wait for identity, audit entries."""
+    """What one request writes: drafts, its receipt, rows that wait for identity, audit entries; or the settling of one such row."""
 
     drafts: list[Draft]
     entries: Callable[[Upload], list[Entry]]
@@ -95,6 +103,7 @@ class Upload(msgspec.Struct):
     keys: list[tuple[object, ...]] = []
     pending: list[tuple[object, ...]] = []
     first: UUID | None = None
+    settles: Settled | None = None
 
 
 def weight(upload: Upload) -> int:
@@ -196,13 +205,15 @@ async def _written(database: Database, vault: Vault, trail: Trail, uploads: Sequ
         drafts = [draft for upload in live for draft in upload.drafts]
         subjects = await vault.subjects(connection, list({draft.resident for draft in drafts}))
         *earlier, last = _waves(subjects, drafts) or [[]]
-        if earlier or any(upload.keys for upload in live):
+        if earlier or any(upload.keys or upload.settles for upload in live):
             async with connection.transaction():
+                await _claim_waiting(connection, live)
                 await _insert(connection, "data_keys", [key for upload in live for key in upload.keys])
                 vault.refuse_outdated((str(key[2]), str(key[3])) for upload in live for key in upload.keys)
                 for wave in earlier:
                     await _store(connection, await _prepared(connection, subjects, wave, now))
                 await _in_parts(connection, trail, live, await _prepared(connection, subjects, last, now))
+                await _list_settled(connection, live)
             return
         batch = await _prepared(connection, subjects, last, now)
         if len(batch.records) < COPY_FROM and not batch.superseded and not batch.epochs:
@@ -239,6 +250,27 @@ async def _claim_files(connection: Connection[Any], uploads: Sequence[Upload], *
             known[receipt.party, receipt.file] = receipt.id
             live.append(upload)
     return live
+
+
+async def _claim_waiting(connection: Connection[Any], uploads: Sequence[Upload]) -> None:
+    """Take the rows that are settled out of those that wait, each once. Raises NotFound when another request was first."""
+    wanted = [upload.settles.pending for upload in uploads if upload.settles]
+    if wanted:
+        taken = await connection.fetch("DELETE FROM pending WHERE id = ANY($1::uuid[]) AND expires > now() RETURNING id", wanted)
+        if len(taken) < len(wanted):
+            raise NotFound("There is no such row waiting, or no such resident.")
+
+
+async def _list_settled(connection: Connection[Any], uploads: Sequence[Upload]) -> None:
+    for upload in uploads:
+        if upload.settles is None:
+            continue
+        for outcome in (draft.outcome for draft in upload.drafts if draft.outcome):
+            await connection.execute(
+                "UPDATE receipts SET records = records || $2::uuid, versions = versions || $3::int, rows = rows || $4::int, "
+                "status = CASE WHEN EXISTS (SELECT FROM pending WHERE receipt = $1) THEN status ELSE 'stored' END WHERE id = $1",
+                upload.settles.receipt, outcome.record, outcome.version, upload.settles.row,
+            )  # fmt: skip
 
 
 def _waves(subjects: dict[UUID, Subject], drafts: Iterable[Draft]) -> list[list[tuple[Draft, bytes]]]:

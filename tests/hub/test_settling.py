@@ -1,4 +1,4 @@
-"""A waiting row is settled for nobody whose ID number it does not state."""
+"""A waiting row is settled once, and for nobody whose ID number it does not state."""
 
 from __future__ import annotations
 
@@ -23,5 +23,23 @@ def test_a_row_that_states_another_id_number_is_not_settled_for_a_resident(hub_u
             named = await city.resident("李建国", order=3)
             assert (await city.http.post(settled, json={"resident": str(named)}, headers=headers)).status_code == 200
             assert await city.shown(center, named) != set()
+
+    asyncio.run(body())
+
+
+def test_a_row_that_many_settle_at_once_is_stored_for_one_resident(hub_url: str, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center = await city.party("中心", "fitness-center")
+            residents = [await city.resident(name, order=order) for order, name in enumerate(("李建国", "王秀英", "陈美"), 2)]
+            receipt = (await city.upload(center, a_session() | {"who": {"member_number": "nobody's"}})).json()
+            path, headers = f"/intake/receipts/{receipt['receipt_id']}", await city.bearer(center, "intake.write")
+            settled = f"{path}/pending/{receipt['pending'][0]['row']}"
+            answers = await asyncio.gather(*(city.http.post(settled, json={"resident": str(one)}, headers=headers) for one in residents * 4))
+            assert sorted(answer.status_code for answer in answers) == [200] + [404] * 11
+            now = (await city.http.get(path, headers=headers)).json()
+            assert (now["status"], len(now["records"]), now["pending"]) == ("stored", 1, [])
+            seen = [await city.shown(center, one) for one in residents]
+            assert len([ids for ids in seen if ids]) == 1
 
     asyncio.run(body())
