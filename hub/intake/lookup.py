@@ -57,13 +57,16 @@ def weight(question: Question) -> int:
     return 1 + len(question.hints)
 
 
+_SAME = """SELECT w.place, r.id, r.fingerprint FROM unnest($1::int[], $2::bytea[]) WITH ORDINALITY AS w(party, token, place)
+JOIN receipts r ON r.party = w.party AND r.{} = w.token"""
+_RECEIPTS = f"{_SAME.format('file')} UNION ALL {_SAME.format('idempotency').replace('$2', '$3')}"
+"""Each half walks its own unique index; one look-up for `file OR idempotency` read every receipt of the party. A key's receipt comes last and decides."""
+
+
 async def _receipts(connection: Connection[Any], questions: Sequence[Question]) -> None:
     rows = await connection.fetch(
-        """SELECT w.place, r.id, r.fingerprint FROM unnest($1::int[], $2::bytea[], $3::bytea[]) WITH ORDINALITY AS w(party, file, key, place)
-        CROSS JOIN LATERAL (SELECT id, fingerprint FROM receipts WHERE party = w.party AND (file = w.file OR idempotency = w.key)
-        ORDER BY idempotency = w.key DESC NULLS LAST LIMIT 1) r""",
-        [question.party for question in questions], [question.file for question in questions], [question.key for question in questions],
-    )  # fmt: skip
+        _RECEIPTS, [question.party for question in questions], [question.file for question in questions], [question.key for question in questions]
+    )
     for row in rows:
         question = questions[row["place"] - 1]
         question.first, question.other = row["id"], row["fingerprint"] != question.file

@@ -189,8 +189,8 @@ receipts = Table(
     Column("rows", ARRAY(Integer), nullable=False),
     Column("subject", UUID, comment="whose key seals the detail"),
     Column("detail", LargeBinary, comment="rejected and pending rows, sealed under a key that expires"),
-    UniqueConstraint("party", "file"),
-    UniqueConstraint("party", "idempotency"),
+    UniqueConstraint("file", "party"),
+    UniqueConstraint("idempotency", "party"),
 )  # fmt: skip
 
 pending = Table(
