@@ -196,6 +196,7 @@ def own_json(world: World) -> None:
 def rows_that_wait_and_rows_refused(world: World) -> None:
     plants = world.plants
     waiting = [a_session(f"2026-05-{day:02d}T08:00:00+08:00", note=plants.words(), title=plants.text("TITLE")) | {"who": world.who()} for day in range(3, 9)]
+    del waiting[0]["who"]["id_number"]  # a row that states another ID number is settled for nobody
     refused = [
         a_session("2026-05-10T08:00:00+08:00", note=plants.words(), hr_avg=float(plants.figure())) | {"who": world.who()},
         a_session("2026-05-11T08:00:00+08:00", note=plants.words(), end=plants.text("NOTATIME")) | {"who": world.who()},
