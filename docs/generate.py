@@ -26,7 +26,6 @@ from hub.exchange.clauses import MODIFIERS  # noqa: E402
 from hub.exchange.definitions import is_supported, search_parameters  # noqa: E402
 from hub.exchange.reading import KINDS_OF_TYPE  # noqa: E402
 from hub.exchange.routes import OPERATIONS, TYPES  # noqa: E402
-from hub.intake import facts  # noqa: E402
 from hub.settings import Settings  # noqa: E402
 from hub.store.parties import DEFAULT_PURPOSES, KINDS  # noqa: E402
 from hub.store.seal import SUITES  # noqa: E402
@@ -36,7 +35,7 @@ from schemas import errors  # noqa: E402
 from schemas.classes import CODES, NAMES, codes_of  # noqa: E402
 from schemas.flags import FLAGS  # noqa: E402
 from schemas.measures import MEASURES  # noqa: E402
-from schemas.records import CheckIn, DaySummary, FitnessTest, Session, VitalSign  # noqa: E402
+from schemas.standard import FACTS, STANDARD  # noqa: E402
 
 ROOMS = ("schemas", "adapters", "mappings", "consent", "hub")
 _BLOCK = re.compile(r"<!-- generated: ([a-z-]+) -->\n.*?<!-- end -->", re.DOTALL)
@@ -53,21 +52,6 @@ SETTING_NOTES = {
     "locale": "Language of pages for people who have not chosen one: `zh-CN` or `en`.",
 }
 """What an operator must know beside the type."""
-
-FACT_MEANINGS = {
-    "sport": "code of the one vocabulary (`schemas/sports.csv`); absent when the source does not say",
-    "sub_sport": "finer code, as the source has it", "title": "name the source gave", "elapsed_s": "wall clock from start to end, pauses included",
-    "timer_s": "time without pauses", "distance_m": "distance", "energy_kcal": "energy as the device states it", "hr_avg": "mean heart rate",
-    "hr_max": "highest heart rate", "hr_min": "lowest heart rate", "power_avg_w": "mean power", "power_max_w": "highest power",
-    "cadence_avg": "mean cadence", "steps": "counted steps", "strokes": "counted strokes", "ascent_m": "metres climbed", "met": "metabolic equivalent",
-    "rpe": "perceived exertion, as given", "moderate_min": "minutes of moderate intensity", "vigorous_min": "minutes of vigorous intensity",
-    "pool_length_m": "length of the pool", "indoor": "indoors", "samples": "track points or record messages in the source",
-    "hr_samples": "of these with a heart rate", "gps_samples": "of these with a position", "date": "the local day", "active_energy_kcal": "energy above rest",
-    "active_min": "minutes of activity", "resting_hr": "resting heart rate", "floors": "floors climbed", "venue": "where", "method": "how one came in",
-    "programme": "class or programme", "edition": "edition of the test standard", "grade": "grade as the source states it",
-    "total_score": "score as the source states it; never computed here", "posture": "posture", "body_site": "body site",
-    "interpretation": "interpretation code as the source states it",
-}  # fmt: skip
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -175,26 +159,12 @@ def limits() -> str:
     return table(("limit", "value"), [(f"`{field.name}`", f"{field.default:,}") for field in msgspec.structs.fields(Limits)])
 
 
-def fact_names() -> dict[str, tuple[type, tuple[str, ...]]]:
-    """Record kind to its struct and the facts a receipt may show of it."""
-    shown = {
-        "session": (Session, facts._SESSION), "day-summary": (DaySummary, facts._DAY), "check-in": (CheckIn, ("venue", "method", "programme")),
-        "fitness-test": (FitnessTest, ("edition", "grade", "total_score")), "vital": (VitalSign, ("posture", "body_site", "interpretation")),
-    }  # fmt: skip
-    return {kind: (struct, tuple(name for name in names if name in struct.__struct_fields__)) for kind, (struct, names) in shown.items()}
-
-
-def _unit(name: str) -> str:
-    if name.startswith(("hr_", "resting_hr")):
-        return "/min"
-    endings = {"_s": "s", "_m": "m", "_kcal": "kcal", "_w": "W", "_min": "min"}
-    return next((unit for ending, unit in endings.items() if name.endswith(ending)), "")
-
-
 def fact_tables() -> str:
     parts = []
-    for kind, (_, names) in fact_names().items():
-        parts.append(f"### `{kind}`\n\n" + table(("fact", "unit", "meaning"), [(f"`{name}`", _unit(name), FACT_MEANINGS[name]) for name in names]))
+    for kind, names in FACTS.items():
+        if names:
+            shown = [STANDARD[kind].fields[name] for name in names]
+            parts.append(f"### `{kind}`\n\n" + table(("fact", "unit", "meaning"), [(f"`{f.name}`", f.unit, f.meaning or f.en) for f in shown]))
     return "\n\n".join(parts)
 
 

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from schemas.records import CheckIn, DaySummary, Envelope, Flag, Moment
+from schemas.records import DaySummary, Envelope, Flag, Moment
+from schemas.standard import STANDARD
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Nothing is older: no consumer device kept records before, and unset clocks start in 1970, 1989 or 1990."""
@@ -69,20 +70,21 @@ def time_range(record: Envelope, zone: str | None) -> tuple[datetime, datetime]:
 def natural_key(record: Envelope) -> tuple[str, ...]:
     """What makes a record the same one when it comes again from the same party about the same resident.
 
-    The source's own id first; else per kind: device and start second (session), device, measure, time and ordinal (vital),
-    device and time (weighing), device and date (day), time (fitness test), venue and time (check-in).
+    The source's own id first; else the fields that `kinds.csv` names for its kind.
     """
     kind = str(record.__struct_config__.tag)
     if record.source_record_id:
         return kind, "id", record.source_record_id
-    start = (record.start.at or record.start.local or EARLIEST).isoformat(timespec="seconds")
-    device = (record.device.identifier or record.device.model or "") if record.device else ""
-    if isinstance(record, DaySummary):
-        return kind, device, record.date.isoformat()
-    if isinstance(record, CheckIn):
-        return kind, record.venue or "", start
-    extra = (str(value) for name in ("measure", "ordinal") if (value := getattr(record, name, None)) is not None)
-    return kind, device, start, *extra
+    return kind, *(_key_part(record, name) for name in STANDARD[kind].key)
+
+
+def _key_part(record: Envelope, name: str) -> str:
+    if name == "start":
+        return (record.start.at or record.start.local or EARLIEST).isoformat(timespec="seconds")
+    if name == "device":
+        return (record.device.identifier or record.device.model or "") if record.device else ""
+    value = getattr(record, name)
+    return "" if value is None else str(value)
 
 
 def local_text(moment: Moment) -> str | None:

@@ -11,30 +11,21 @@ from schemas.flags import FLAGS
 from schemas.measures import MEASURES
 from schemas.moments import local_text
 from schemas.records import BodyComposition, Envelope, FitnessTest, Quantity, Session, VitalSign
-
-_SESSION = (
-    "sport", "sub_sport", "title", "elapsed_s", "timer_s", "distance_m", "energy_kcal", "hr_avg", "hr_max", "hr_min", "power_avg_w", "power_max_w",
-    "cadence_avg", "steps", "strokes", "ascent_m", "met", "rpe", "moderate_min", "vigorous_min", "pool_length_m", "indoor", "samples",
-    "hr_samples", "gps_samples",
-)  # fmt: skip
-_DAY = (
-    "date", "steps", "distance_m", "energy_kcal", "active_energy_kcal", "active_min", "moderate_min", "vigorous_min", "resting_hr", "hr_avg", "hr_max",
-    "hr_min", "floors",
-)  # fmt: skip
+from schemas.standard import FACTS
 
 
 def facts(record: Envelope) -> dict[str, Any]:
     """The facts of one record."""
+    found = _present(record, FACTS[str(record.__struct_config__.tag)])
     if isinstance(record, Session):
-        found = _present(record, _SESSION)
         return found | ({"laps": len(record.laps)} if record.laps else {}) | _device(record)
     if isinstance(record, VitalSign):
-        return _vital(record) | _device(record)
+        return _vital(record) | found | _device(record)
     if isinstance(record, BodyComposition):
         return {"measurements": [_quantity(quantity) for quantity in record.quantities]} | _device(record)
     if isinstance(record, FitnessTest):
-        return _present(record, ("edition", "grade", "total_score")) | {"measurements": [_quantity(quantity) for quantity in record.items]}
-    return _present(record, (*_DAY, "venue", "method", "programme"))
+        return found | {"measurements": [_quantity(quantity) for quantity in record.items]}
+    return found
 
 
 def entry(record: Envelope, record_id: str, resident: str, resources: list[str]) -> dict[str, Any]:
@@ -68,7 +59,7 @@ def _vital(record: VitalSign) -> dict[str, Any]:
         found |= _quantity(record.quantity)
     if record.components:
         found["components"] = [_quantity(component) for component in record.components]
-    return found | _present(record, ("posture", "body_site", "interpretation"))
+    return found
 
 
 def _quantity(quantity: Quantity) -> dict[str, Any]:

@@ -134,6 +134,7 @@ ENGLISH: dict[str, str] = {
     # who looked
     "未成功": "Refused",
     "（%(party)s）": " (%(party)s)",
+    "（%(unit)s）": " (%(unit)s)",
     "，当天共 %(count)d 次": ", %(count)d times that day",
     "已挡住": "blocked",
     "还没有别人看过。": "Nobody has looked yet.",

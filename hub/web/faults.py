@@ -14,7 +14,7 @@ from hub.web import words
 from hub.web.locales import LANGUAGE, say
 from schemas.measures import MEASURES
 from schemas.records import Envelope
-from schemas.rules import DAY_BOUNDS, SESSION_BOUNDS
+from schemas.standard import BOUNDS, field_of
 
 ROWS: dict[str, tuple[str, str]] = {
     "end-before-start": ("结束早于开始", "结束时间应在开始之后。改好后再传，收过的不会重复。"),
@@ -88,10 +88,17 @@ def row(found: RejectedRow, original: bytes | None = None, record: Envelope | No
 def _value(field: str, row: dict[str, str], record: Envelope | None) -> str:
     """What the row says for the field: the cell under its header, or a decoded number."""
     stem = field.rpartition(".")[2]
-    label = words.FIELDS[stem][0].partition("（")[0] if stem in words.FIELDS else MEASURES[stem].zh if stem in MEASURES else ""
+    label = _zh(stem)
     found = next((text for head, text in row.items() if label and head.startswith(label)), "")
     decoded = getattr(record, stem, None)
     return found[:40] or (words.number(decoded) if isinstance(decoded, (int, float)) else "")
+
+
+def _zh(stem: str) -> str:
+    if stem in words.HINTS:
+        return words.HINTS[stem][0]
+    known = field_of(stem) or MEASURES.get(stem)
+    return known.zh if known else ""
 
 
 def suggestion(advice: str) -> str:
@@ -101,7 +108,7 @@ def suggestion(advice: str) -> str:
 
 def _bounds(field: str) -> tuple[str, str] | None:
     stem = field.rpartition(".")[2]
-    bounds = SESSION_BOUNDS.get(stem) or DAY_BOUNDS.get(stem)
+    bounds = next(((low, high) for of_kind in BOUNDS.values() for name, low, high in of_kind if name == stem), None)
     if bounds is None and (measure := MEASURES.get(stem)) is not None and measure.reject_low is not None and measure.reject_high is not None:
         bounds = measure.reject_low, measure.reject_high
     return (f"{bounds[0]:g}", f"{bounds[1]:g}") if bounds else None

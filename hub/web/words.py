@@ -10,6 +10,7 @@ from schemas.flags import FLAGS
 from schemas.measures import MEASURES
 from schemas.records import BodyComposition, CheckIn, DaySummary, Envelope, FitnessTest, Quantity, Session, VitalSign
 from schemas.sports import SPORTS
+from schemas.standard import STANDARD, field_of
 
 UNITS: dict[str, tuple[str, str]] = {
     "/min": ("次/分", "/min"),
@@ -24,6 +25,8 @@ UNITS: dict[str, tuple[str, str]] = {
     "kg/m2": ("kg/m²", "kg/m²"),
     "mL/kg/min": ("mL/kg/min", "mL/kg/min"),
     "s": ("秒", "s"),
+    "m": ("米", "m"),
+    "W": ("瓦", "W"),
     "min": ("分钟", "min"),
     "kcal": ("千卡", "kcal"),
     "kcal/d": ("千卡/天", "kcal/day"),
@@ -31,48 +34,13 @@ UNITS: dict[str, tuple[str, str]] = {
 }
 """UCUM unit to how it is written for people; a unit that is not here is written as it is."""
 
-FIELDS: dict[str, tuple[str, str]] = {
-    "start": ("开始时间", "start"),
-    "end": ("结束时间", "end"),
-    "elapsed_s": ("总用时（秒）", "elapsed time (s)"),
-    "timer_s": ("运动时长（秒）", "exercise time (s)"),
-    "distance_m": ("距离（米）", "distance (m)"),
-    "energy_kcal": ("热量（千卡）", "energy (kcal)"),
-    "steps": ("步数", "steps"),
-    "hr_avg": ("平均心率", "mean heart rate"),
-    "hr_max": ("最高心率", "highest heart rate"),
-    "hr_min": ("最低心率", "lowest heart rate"),
-    "sport": ("运动项目", "sport"),
-    "rpe": ("自觉用力", "exertion"),
-    "power_avg_w": ("平均功率", "mean power"),
-    "power_max_w": ("最大功率", "peak power"),
-    "cadence_avg": ("平均步频", "mean cadence"),
-    "ascent_m": ("爬升", "ascent"),
-    "moderate_min": ("中等强度分钟", "moderate minutes"),
-    "vigorous_min": ("高强度分钟", "vigorous minutes"),
-    "resting_hr": ("静息心率", "resting heart rate"),
-    "measure": ("指标", "measure"),
-    "date": ("日期", "date"),
+HINTS: dict[str, tuple[str, str]] = {
     "member_number": ("会员号", "member number"),
     "id_number": ("身份证号", "ID number"),
     "name": ("姓名", "name"),
     "phone": ("手机", "phone"),
-    "value": ("数值", "value"),
-    "met": ("代谢当量", "MET"),
-    "strokes": ("划次", "strokes"),
-    "active_min": ("活动分钟", "active minutes"),
-    "floors": ("楼层", "floors"),
-    "active_energy_kcal": ("活动热量", "active energy"),
 }
-
-KINDS: dict[str, tuple[str, str]] = {
-    "session": ("运动", "Exercise"),
-    "vital": ("健康检测", "Measurement"),
-    "body-composition": ("身体成分", "Body composition"),
-    "day-summary": ("一天小结", "Day summary"),
-    "fitness-test": ("体质测定", "Fitness test"),
-    "check-in": ("到场", "Check-in"),
-}
+"""What a row says about whom it belongs to: no field of a record."""
 
 
 ROUTINE = frozenset(
@@ -135,11 +103,11 @@ def line(record: Envelope) -> str:
     if isinstance(record, BodyComposition):
         return _listed(record.quantities)
     if isinstance(record, FitnessTest):
-        return f"{pick(KINDS['fitness-test'])} {_listed(record.items)}"
+        return f"{kind('fitness-test')} {_listed(record.items)}"
     if isinstance(record, DaySummary):
         return _day(record)
     if isinstance(record, CheckIn):
-        return " ".join(filter(None, (pick(KINDS["check-in"]), record.programme, record.venue)))
+        return " ".join(filter(None, (kind("check-in"), record.programme, record.venue)))
     return ""
 
 
@@ -165,14 +133,22 @@ def _day(record: DaySummary) -> str:
     active = (record.moderate_min or 0) + (record.vigorous_min or 0) or record.active_min
     parts.append(say("活动 %(count)s 分钟", count=number(active)) if active else "")
     parts.append(say("静息心率 %(value)s", value=number(record.resting_hr)) if record.resting_hr is not None else "")
-    return "，".join(filter(None, parts)) or pick(KINDS["day-summary"])
+    return "，".join(filter(None, parts)) or kind("day-summary")
+
+
+def kind(code: str) -> str:
+    """A kind of record as people call it."""
+    return pick((STANDARD[code].zh, STANDARD[code].en))
 
 
 def field(name: str) -> str:
-    """A field's name as people call it."""
+    """A field's name as people call it, with its unit where the bare number would not say."""
     stem = name.rpartition(".")[2]
-    if stem in FIELDS:
-        return pick(FIELDS[stem])
+    if stem in HINTS:
+        return pick(HINTS[stem])
+    if (known := field_of(stem)) is not None:
+        unit = pick(UNITS[known.unit]) if known.unit in ("s", "m", "kcal", "W") else ""
+        return pick((known.zh, known.en)) + (say("（%(unit)s）", unit=unit) if unit else "")
     return pick((MEASURES[stem].zh, MEASURES[stem].en)) if stem in MEASURES else name
 
 

@@ -55,12 +55,6 @@ def test_every_adapter_flag_and_measure_is_documented() -> None:
     assert all(f"`{measure}`" in measures for measure in MEASURES)
 
 
-def test_every_fact_has_a_meaning_and_a_field() -> None:
-    for struct, names in generate.fact_names().values():
-        assert names
-        assert set(names) <= {field.name for field in fields(struct)} & set(generate.FACT_MEANINGS)
-
-
 @pytest.mark.parametrize("page", generate.pages(), ids=lambda page: str(page.relative_to(generate.ROOT)))
 def test_every_relative_link_resolves(page: Path) -> None:
     text = page.read_text(encoding="utf-8")

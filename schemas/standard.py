@@ -1,0 +1,83 @@
+"""The unified data standard in words (统一数据口径): kinds of record and their fields, read once from `kinds.csv` and `fields.csv`.
+
+The structs of `schemas/records.py` say what a field holds; here stand its names (zh-CN, en), its UCUM unit, what is possible,
+and what makes a record the same one when it comes again. Labels of pages, facts of receipts, bounds, natural keys and what is
+published about the standard all come from these two tables.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import NamedTuple
+
+EVERY = "*"
+"""The fields that every kind of record has."""
+
+
+class Field(NamedTuple):
+    """One row of `fields.csv`. `low`..`high` is possible (outside: refused), in `unit`; `fact`: a receipt shows it."""
+
+    name: str
+    zh: str
+    en: str
+    unit: str
+    low: float | None
+    high: float | None
+    fact: bool
+    meaning_zh: str
+    meaning: str
+
+
+class Kind(NamedTuple):
+    """One row of `kinds.csv` with its fields. `key`: the fields that tell a repeat where the source gives no id of its own."""
+
+    code: str
+    zh: str
+    en: str
+    key: tuple[str, ...]
+    fields: dict[str, Field]
+
+
+def _rows(name: str) -> Iterator[dict[str, str]]:
+    with files("schemas").joinpath(name).open(encoding="utf-8") as lines:
+        yield from csv.DictReader(lines)
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def _fields() -> dict[str, dict[str, Field]]:
+    found: dict[str, dict[str, Field]] = {}
+    for row in _rows("fields.csv"):
+        found.setdefault(row["kind"], {})[row["field"]] = Field(
+            row["field"], row["zh"], row["en"], row["unit"], _number(row["low"]), _number(row["high"]), row["fact"] == "fact",
+            row["meaning_zh"], row["meaning"],
+        )  # fmt: skip
+    return found
+
+
+_FIELDS = _fields()
+
+PARTS: dict[str, dict[str, Field]] = {kind[1:]: fields for kind, fields in _FIELDS.items() if kind.startswith(".")}
+"""Fields of what lies inside a record: moment, flag, device, quantity, lap."""
+
+STANDARD: dict[str, Kind] = {
+    row["kind"]: Kind(row["kind"], row["zh"], row["en"], tuple(row["key"].split()), _FIELDS[EVERY] | _FIELDS[row["kind"]]) for row in _rows("kinds.csv")
+}
+"""Kind of record to its names, natural key and fields."""
+
+BOUNDS: dict[str, tuple[tuple[str, float, float], ...]] = {
+    kind.code: tuple((f.name, f.low, f.high) for f in kind.fields.values() if f.low is not None and f.high is not None) for kind in STANDARD.values()
+}
+"""Kind to its bounded fields: outside them a value cannot have been measured."""
+
+FACTS: dict[str, tuple[str, ...]] = {kind.code: tuple(f.name for f in kind.fields.values() if f.fact) for kind in STANDARD.values()}
+"""Kind to the fields that a receipt shows."""
+
+
+def field_of(name: str) -> Field | None:
+    """The first field of that name in any kind of record, for a label where the kind is not known."""
+    return next((kind.fields[name] for kind in STANDARD.values() if name in kind.fields), None)
