@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 async def settle_row(hub: Hub, party: Party, receipt: UUID, row: int, resident: UUID) -> dict[str, Any]:
     """Store a waiting row for `resident` and answer with the receipt as it stands now. Raises NotFound, and Refused as an upload."""
-    from hub.intake.upload import draft, refuse_another_person
+    from hub.intake.upload import draft, original_of, refuse_another_person
 
     if not 0 < row <= Limits().rows:
         raise NotFound("There is no such row waiting, or no such resident.")
@@ -43,7 +43,8 @@ async def settle_row(hub: Hub, party: Party, receipt: UUID, row: int, resident: 
     decoded = msgspec.msgpack.decode(open_waiting(subjects[found["subject"]], "pending", found["body"], found["id"].bytes), type=Decoded)
     await refuse_another_person(hub, resident, [(decoded, Match(None))])
     named = await hub.directory.named(party.number, [decoded.record])
-    made = draft(decoded, resident, party, adapter(found["format"]), zone["zone"], original=decoded.original, named=named)
+    original = original_of(decoded.original) if decoded.original is not None else None
+    made = draft(decoded, resident, party, adapter(found["format"]), zone["zone"], original=original, named=named)
     await hub.writing.put(Upload([made], partial(_entries, party, receipt, resident), settles=Settled(found["id"], receipt, row)))
     return await read_receipt(hub, party, receipt)
 

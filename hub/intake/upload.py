@@ -29,7 +29,7 @@ from hub.store.directory import Named
 from hub.store.ids import bucket_of, new_resident_id
 from hub.store.parties import Party
 from hub.store.vault import Subject
-from hub.store.writer import Draft, ReceiptRow, Upload
+from hub.store.writer import Draft, Original, ReceiptRow, Upload
 from mappings.face import Resource, face
 from mappings.face import Subject as FaceSubject
 from schemas.errors import AdapterError, BadRequest, Conflict, InvalidRecord, NotFound, Refused, TooLarge
@@ -177,16 +177,25 @@ async def sort_rows(hub: Hub, delivery: Delivery, source: Adapter, known: Questi
     if resident is not None:
         await refuse_another_person(hub, resident, good)
     named = await hub.directory.named(delivery.party.number, [row.record for row, _ in good])
+    whole = _whole_file(delivery, good)
+    kept: dict[tuple[UUID, bytes], Original] = {}
     for row, match in good:
         whose = resident or match.resident
         if whose is None:
             found.pending.append((row, match.reason))
-        else:
-            found.drafts.append(draft(row, whose, delivery.party, source, known.zones.get(whose), original=row.original, named=named))
-    if found.drafts and found.drafts[0].original is None and all(row.original is None for row, _ in good):
-        found.drafts[0].original = delivery.body
+            continue
+        original = None
+        if (content := row.original if row.original is not None else whole) is not None:
+            original = kept.get((whose, content)) or kept.setdefault((whose, content), original_of(content))
+        found.drafts.append(draft(row, whose, delivery.party, source, known.zones.get(whose), original=original, named=named))
     found.rejected.sort(key=lambda row: row.row)
     return found
+
+
+def _whole_file(delivery: Delivery, rows: Sequence[tuple[Decoded, identity.Match]]) -> bytes | None:
+    """The whole file as the original of its rows: only where it is one person's, so that nobody's bytes are kept under another's key."""
+    one = {match.resident for _, match in rows} if delivery.resident is None and delivery.identifier is None else set()
+    return delivery.body if len(one) < 2 and all(row.original is None for row, _ in rows) else None
 
 
 def _usable(row: Decoded | Rejected, delivery: Delivery, found: Sorted) -> TypeGuard[Decoded]:
@@ -216,11 +225,16 @@ async def refuse_another_person(hub: Hub, resident: UUID, rows: Sequence[tuple[D
         raise Refused("The file names another person than the request.", code="other-person", advice="Check whose file it is.")
 
 
-def draft(row: Decoded, resident: UUID, party: Party, source: Adapter, zone: str | None, *, original: bytes | None, named: Named) -> Draft:
+def original_of(content: bytes) -> Original:
+    """Bytes as they came in, with their SHA-256."""
+    return Original(hashlib.sha256(content).hexdigest(), content)
+
+
+def draft(row: Decoded, resident: UUID, party: Party, source: Adapter, zone: str | None, *, original: Original | None, named: Named) -> Draft:
     """A decoded row as a draft of the store."""
     record = row.record
     starts, ends = time_range(record, zone or party.zone)
-    digest = hashlib.sha256(original).hexdigest() if original is not None else None
+    digest = original.sha256 if original is not None else None
     return Draft(
         resident=resident, kind=str(record.__struct_config__.tag), natural=(str(party.number), *natural_key(record)), record=encode(record),
         resources=partial(_face, record, resident, party, source, digest, zone, named), starts=starts, ends=ends, party=party.number, adapter=source.id,

@@ -36,11 +36,23 @@ MOST_DRAFTS = 400
 """Drafts of one transaction; a larger upload goes alone."""
 
 
-class Draft(msgspec.Struct):
-    """A record on its way in. `resources` makes its FHIR face once the record id is known.
+class Original(msgspec.Struct):
+    """The bytes that records of one person came from, kept once. `id` is set when they are written; without `body` they are kept already."""
 
-    original: the bytes it came from, sealed with it (None = kept with the first draft of the same upload)
-    """
+    sha256: str | None = None
+    body: bytes | None = None
+    id: UUID | None = None
+
+
+class Renewed(msgspec.Struct, frozen=True):
+    """The version that an upgrade replaces, under the natural key it has: nothing is written when another one stands there by now."""
+
+    natural_key: bytes
+    version: int
+
+
+class Draft(msgspec.Struct):
+    """A record on its way in. `resources` makes its FHIR face once the record id is known."""
 
     resident: UUID
     kind: str
@@ -53,8 +65,9 @@ class Draft(msgspec.Struct):
     adapter: str
     adapter_version: str
     series: list[Series] = []
-    original: bytes | None = None
+    original: Original | None = None
     sensitivity: tuple[str, ...] = ()
+    renews: Renewed | None = None
     row: int | None = None
     record_id: UUID | None = None
     raises_epoch: bool = False
@@ -63,7 +76,7 @@ class Draft(msgspec.Struct):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of a draft: `new`, `updated` or `duplicate`, its record and version, and the resources it shows."""
+    """What became of a draft: `new`, `updated`, `duplicate` or `overtaken`, its record and version, and the resources it shows."""
 
     status: str
     record: UUID
@@ -203,6 +216,7 @@ async def _written(database: Database, vault: Vault, trail: Trail, uploads: Sequ
     async with trail.held(), database.connection() as connection:
         live = await _claim_files(connection, uploads, again=again)
         drafts = [draft for upload in live for draft in upload.drafts]
+        _keep_anew(drafts)
         subjects = await vault.subjects(connection, list({draft.resident for draft in drafts}))
         *earlier, last = _waves(subjects, drafts) or [[]]
         if earlier or any(upload.keys or upload.settles for upload in live):
@@ -221,6 +235,13 @@ async def _written(database: Database, vault: Vault, trail: Trail, uploads: Sequ
         else:
             async with connection.transaction():
                 await _in_parts(connection, trail, live, batch)
+
+
+def _keep_anew(drafts: Sequence[Draft]) -> None:
+    """Originals that an attempt before this one wrote were rolled back with it."""
+    for draft in drafts:
+        if draft.original is not None and draft.original.body is not None:
+            draft.original.id = None
 
 
 async def _claim_files(connection: Connection[Any], uploads: Sequence[Upload], *, again: bool) -> list[Upload]:
@@ -281,7 +302,7 @@ def _waves(subjects: dict[UUID, Subject], drafts: Iterable[Draft]) -> list[list[
         subject = subjects.get(draft.resident)
         if subject is None:
             raise NotFound("A resident of this upload does not exist any more.")
-        token = subject.token(b"natural_key", *(part.encode() for part in draft.natural))
+        token = draft.renews.natural_key if draft.renews else subject.token(b"natural_key", *(part.encode() for part in draft.natural))
         number = counts.get(token, 0)
         counts[token] = number + 1
         if number == len(waves):
@@ -311,7 +332,10 @@ def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, ba
     ]
     content = subject.token(b"content", draft.record, *(body for _, _, body, _ in packed))
     previous = superseded(subject, old) if old is not None else None
-    if old is not None and previous is not None and old["content"] == content and not old["deleted"]:
+    if draft.renews is not None and (old is None or old["version"] != draft.renews.version or old["deleted"]):
+        draft.outcome = Outcome("overtaken", draft.record_id or draft.resident, draft.renews.version, [])
+        return
+    if draft.renews is None and old is not None and previous is not None and old["content"] == content and not old["deleted"]:
         shown = [f"{slot.type}/{join(str(old['id']), slot.slot)}" for slot in previous.header.slots]
         draft.outcome = Outcome("duplicate", old["id"], old["version"], shown)
         return
@@ -337,9 +361,7 @@ def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, ba
         draft.row,
     )
     plain = assemble(header, draft.record, resources, version=version, updated=updated, previous=previous)
-    original = new_record_id(bucket) if draft.original is not None else None
-    if draft.original is not None:
-        batch.originals.append((bucket, original, draft.resident, draft.adapter, now, subject.seal("originals", draft.original, original.bytes)))  # type: ignore[union-attr]  # set with it
+    original = _kept(subject, draft, batch, now)
     batch.records.append((
         bucket, identity, version, draft.resident, KIND_NUMBERS[draft.kind], labels, bool(draft.sensitivity), LABEL_RULES, draft.starts, draft.ends,
         draft.party, natural, content, original, False, now, subject.seal_body(plain, identity, version),
@@ -352,6 +374,18 @@ def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, ba
     if draft.raises_epoch:
         batch.epochs.add(draft.resident)
     draft.outcome = Outcome("updated" if old is not None else "new", identity, version, [f"{r.type}/{join(str(identity), r.slot)}" for r in resources])
+
+
+def _kept(subject: Subject, draft: Draft, batch: _Batch, now: datetime) -> UUID | None:
+    """Where the draft's original is kept. Its bytes go in with the first record that is written of it."""
+    original = draft.original
+    if original is None:
+        return None
+    if original.id is None and original.body is not None:
+        bucket = bucket_of(draft.resident)
+        original.id = new_record_id(bucket)
+        batch.originals.append((bucket, original.id, draft.resident, draft.adapter, now, subject.seal("originals", original.body, original.id.bytes)))
+    return original.id
 
 
 def _channel_class(channel: str) -> int:
