@@ -21,7 +21,7 @@ from schemas.classes import codes_of
 from schemas.errors import InvalidRecord, MappingError
 from schemas.records import KINDS, STANDARD_VERSION, Record
 
-__all__ = ["MAPPING_VERSION", "Example", "Resource", "Subject", "compile_folder", "examples", "face", "mapping_version"]
+__all__ = ["MAPPING_VERSION", "Example", "Resource", "Subject", "compile_folder", "examples", "face", "is_current", "mapping_version", "source_hash"]
 
 FOLDER: Final = Path(__file__).parent / "fhir"
 MAPPING_VERSION: Final = "1.0.0"
@@ -103,6 +103,33 @@ _BY_TYPE: Final = {KINDS[kind]: compiled for kind, compiled in _FACES.items()}
 def mapping_version(kind: str) -> str:
     """`session 1.0.0`: the version of a kind's YAML, written into Provenance."""
     return f"{kind} {_FACES[kind].version}"
+
+
+def is_current(provenance: bytes, kind: str, adapter: str, adapter_version: str) -> bool:
+    """Whether a stored Provenance was written by the adapter, mapping, compiler and standard as they are now."""
+    return _made_by(adapter, adapter_version, mapping_version(kind)) in provenance
+
+
+def source_hash(provenance: bytes) -> str | None:
+    """SHA-256 (hex) of the original that a stored Provenance names."""
+    entities = msgspec.json.decode(provenance, type=_Entities).entity
+    return entities[0].what.identifier.value if entities else None
+
+
+class _Identifier(msgspec.Struct):
+    value: str
+
+
+class _What(msgspec.Struct):
+    identifier: _Identifier
+
+
+class _Entity(msgspec.Struct):
+    what: _What
+
+
+class _Entities(msgspec.Struct):
+    entity: list[_Entity] = []
 
 
 def face(record: Record, subject: Subject) -> list[Resource]:

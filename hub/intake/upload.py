@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 from uuid import UUID, uuid4
 
 import msgspec
@@ -55,6 +55,16 @@ class Delivery(msgspec.Struct):
     resident: UUID | None = None
     identifier: tuple[str, str] | None = None
     idempotency: str | None = None
+
+
+class Source(Protocol):
+    """What a draft says of the adapter that read it: an adapter, or the one that once did."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
 
 
 class Sorted(msgspec.Struct):
@@ -230,7 +240,7 @@ def original_of(content: bytes) -> Original:
     return Original(hashlib.sha256(content).hexdigest(), content)
 
 
-def draft(row: Decoded, resident: UUID, party: Party, source: Adapter, zone: str | None, *, original: Original | None, named: Named) -> Draft:
+def draft(row: Decoded, resident: UUID, party: Party, source: Source, zone: str | None, *, original: Original | None, named: Named) -> Draft:
     """A decoded row as a draft of the store."""
     record = row.record
     starts, ends = time_range(record, zone or party.zone)
@@ -243,7 +253,7 @@ def draft(row: Decoded, resident: UUID, party: Party, source: Adapter, zone: str
 
 
 def _face(
-    record: Envelope, resident: UUID, party: Party, source: Adapter, digest: str | None, zone: str | None, named: Named, record_id: str, updated: str
+    record: Envelope, resident: UUID, party: Party, source: Source, digest: str | None, zone: str | None, named: Named, record_id: str, updated: str
 ) -> Sequence[Resource]:
     return face(record, FaceSubject(  # type: ignore[arg-type]  # adapters yield members of the Record union
         record_id=record_id, patient=f"Patient/{resident}", party=party.reference, party_name=party.name, adapter=source.id,

@@ -37,6 +37,8 @@ KIND_NUMBERS = {
     "session": 1, "vital": 2, "body-composition": 3, "day-summary": 4, "fitness-test": 5, "check-in": 6, "resident": 20, "consent": 21,
 }  # fmt: skip
 KIND_NAMES = {number: kind for kind, number in KIND_NUMBERS.items()}
+OF_RESIDENTS = f"kind NOT IN ({KIND_NUMBERS['resident']}, {KIND_NUMBERS['consent']})"
+"""SQL: what sources say of residents, without the resident's own entry and consents."""
 CHANNELS = {"heart-rate": 1, "power": 2, "cadence": 3, "speed": 4, "altitude": 5, "distance": 6, "latitude": 7, "longitude": 8, "temperature": 9}
 
 WAITING = frozenset({"pending", "receipts"})
@@ -247,6 +249,28 @@ class Vault:
         sealer = (await self._standing(connection, resident)).subject.sealer("audit")
         return [orjson.loads(sealer.open(value, resident.bytes)) if value else None for value in sealed]
 
+    # what a job of the hub's own opens
+
+    def reopened(self, row: Row, permit: SystemPermit) -> tuple[Body, list[Series]]:
+        """A record with its samples, to be sealed again as its next version. `row` is one of `STORED`; the caller notes the run in the audit."""
+        if not isinstance(permit, SystemPermit):
+            raise PermitRequired("A record was asked for without a system permit.")
+        subject = self.subject(row["resident"], row)
+        stored = set(row["channels"] or ())
+        return _open(subject, row), [_series(subject, row, name) for name, number in CHANNELS.items() if number in stored]
+
+    async def original(self, connection: Connection[Any], row: Row, permit: SystemPermit) -> tuple[bytes, datetime] | None:
+        """The bytes that a record came from and when they came, as `reopened`; None where none are kept."""
+        if not isinstance(permit, SystemPermit):
+            raise PermitRequired("An original was asked for without a system permit.")
+        found = await connection.fetchrow(
+            "SELECT received, body FROM originals WHERE bucket = $1 AND id = $2 AND resident = $3", row["bucket"], row["original"], row["resident"]
+        )
+        if found is None:
+            return None
+        subject = self.subject(row["resident"], row)
+        return unpack(subject.sealer("originals").open(found["body"], subject.id.bytes, row["original"].bytes)), found["received"]
+
     # reading
 
     async def history(
@@ -446,6 +470,15 @@ _SAMPLED_VERSIONS = _SAMPLED.replace(
     "FROM records d",
     "FROM (" + " UNION ALL ".join(f"SELECT {_ANY_VERSION} FROM {table} WHERE bucket = $1" for table in ("records", "record_history")) + ") d",  # noqa: S608
 )
+
+
+STORED = f"""SELECT k.kek, k.erasure, k.wrapped, r.zone, d.bucket, d.id, d.version, d.resident, d.party, d.natural_key, d.original, d.body,
+s.channels, s.chunks, s.bodies FROM records d JOIN residents r ON r.bucket = d.bucket AND r.id = d.resident
+JOIN data_keys k ON k.bucket = d.bucket AND k.subject = d.resident CROSS JOIN LATERAL (
+  SELECT array_agg(channel ORDER BY channel, chunk) AS channels, array_agg(chunk ORDER BY channel, chunk) AS chunks,
+  array_agg(body ORDER BY channel, chunk) AS bodies FROM series WHERE bucket = d.bucket AND record = d.id AND version = d.version) s
+WHERE (d.bucket, d.id) > ($1, $2) AND d.{OF_RESIDENTS} AND NOT d.deleted ORDER BY d.bucket, d.id LIMIT $3"""  # noqa: S608 - constant
+"""The newest versions of records of all residents in the order of their ids, for jobs of the hub's own (`Vault.reopened`)."""
 
 
 def _series(subject: Subject, row: Row, name: str) -> Series:

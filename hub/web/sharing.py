@@ -14,6 +14,7 @@ from consent.grant import WITHDRAWN_AT
 from hub.store import grants, parties
 from hub.store.ids import bucket_of
 from hub.store.parties import Party
+from hub.store.vault import OF_RESIDENTS
 from hub.web import dates, history
 from hub.web.locales import LANGUAGE, pick, say
 from hub.web.looks import PURPOSES
@@ -197,7 +198,8 @@ async def receivers(hub: Hub) -> list[Receiver]:
 async def uploaders(hub: Hub, resident: UUID) -> list[Party]:
     """Who has recorded something of the resident, and so reads its own."""
     async with hub.database.connection() as connection:
-        rows = await connection.fetch("SELECT DISTINCT party FROM records WHERE bucket = $1 AND resident = $2 AND kind < 20", bucket_of(resident), resident)
+        query = f"SELECT DISTINCT party FROM records WHERE bucket = $1 AND resident = $2 AND {OF_RESIDENTS}"  # noqa: S608 - constant
+        rows = await connection.fetch(query, bucket_of(resident), resident)
         known = {party.number: party for party in await parties.everyone(connection)}
     return [known[row["party"]] for row in rows if row["party"] in known]
 
