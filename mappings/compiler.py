@@ -8,7 +8,7 @@ is what `_TEMPLATE` lists; functions come from the closed lists in `mappings/fun
     measure     a measure key; `own` (the quantity's or record's own); `{of: name}` chosen by a named function
     value       a field, or the first present of several, in the measure's unit; the field's suffix names its unit
     quantity    a field holding a Quantity, or `self` for the entry of `each`
-    code        coded by hand: `{system: code, ..., zh: text}`
+    code        coded by hand: `{system: code, ..., record: code}`; the code of `record` is one of `schemas/codes.csv` and gives the text
     when        a field that must be present; stands_in: written with an absent reason when nothing else was measured
     whole       carries what is said once of the record: flags, modality, the source's own id, the note
     members     lists the other Observations of the face

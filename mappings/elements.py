@@ -14,6 +14,7 @@ import msgspec
 from mappings import functions
 from mappings.functions import EXTENSIONS, Context, dumps
 from mappings.tables import Table
+from schemas.codes import LISTS
 from schemas.errors import InvalidRecord
 from schemas.measures import LOCAL, LOINC, MEASURES, UCUM, WST363, Measure
 from schemas.records import Device, Quantity
@@ -101,10 +102,10 @@ def measure_code(measure: Measure, quantity: Reading | None) -> Parts:
 
 def hand_code(shared: Shared, spec: Table) -> Parts:
     code: Table = spec["code"]
-    code.only((*shared.systems, "zh"))
-    listed = [{"system": shared.systems[system], "code": value} for system, value in code.items() if system != "zh"]
-    listed[-1]["display"] = code.need("zh")
-    return [b'"code":' + dumps({"coding": listed, "text": code["zh"]})]
+    code.only(shared.systems)
+    said = named(code, "record", code.need("record"), LISTS["record"]).zh
+    listed = [{"system": shared.systems[system], "code": value} | ({"display": said} if system == "record" else {}) for system, value in code.items()]
+    return [b'"code":' + dumps({"coding": listed, "text": said})]
 
 
 def category(shared: Shared, spec: Table, names: list[str]) -> bytes:

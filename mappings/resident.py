@@ -11,11 +11,10 @@ from mappings.compiler import security
 from mappings.face import Resource
 from mappings.functions import EXTENSIONS, dumps
 from schemas.classes import DataClass
+from schemas.codes import PARTY_KIND, SEX
 from schemas.resident import HEALTH_CARD_SYSTEM, ID_NUMBER_SYSTEM, MEMBER_SYSTEM, Resident, id_number
 
 IDENTIFIER_TYPES: Final = "http://terminology.hl7.org/CodeSystem/v2-0203"
-GENDER_SYSTEM: Final = "urn:oid:2.16.156.10011.2.3.3.4"
-PARTY_KIND_SYSTEM: Final = "https://kinehub.org/fhir/CodeSystem/party-kind"
 
 
 class Party(Protocol):
@@ -76,12 +75,12 @@ def _identifiers(resident: Resident) -> list[dict[str, object]]:
 def _gender_code(resident: Resident) -> dict[str, object] | None:
     if resident.gender_code is None:
         return None
-    value = {"system": GENDER_SYSTEM, "code": resident.gender_code}
+    value = {"system": SEX, "code": resident.gender_code}
     return {"extension": [{"url": EXTENSIONS + "gender-code", "valueCoding": value}]}
 
 
 def organization(party: Party) -> dict[str, Any]:
     """The directory's Organization of a party: who it is and of what kind, nothing else. The directory gives it id and version."""
-    kind = {"coding": [{"system": PARTY_KIND_SYSTEM, "code": party.kind}]}
+    kind = {"coding": [{"system": PARTY_KIND, "code": party.kind}]}
     meta = {"profile": [EXTENSIONS + "kinehub-organization"]}
     return {"resourceType": "Organization", "meta": meta, "active": True, "type": [kind], "name": party.name}

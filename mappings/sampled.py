@@ -18,9 +18,9 @@ from mappings.compiler import security
 from mappings.functions import ABSENT, EXTENSIONS
 from mappings.grid import Grid, Method
 from schemas.classes import DataClass, codes_of
+from schemas.codes import LISTS, RECORD
 from schemas.measures import UCUM
 
-SYSTEM: Final = "https://kinehub.org/fhir/CodeSystem/record"
 PROFILE: Final = EXTENSIONS + "kinehub-sampled"
 METHOD: Final = EXTENSIONS + "sampling-method"
 GROUP: Final = 1
@@ -28,32 +28,38 @@ GROUP: Final = 1
 
 
 class Channel(NamedTuple):
-    """What one resource shows: which series, its names, UCUM unit and how a reader sees it, data class, decimals, how bins are made."""
+    """What one resource shows: which series, UCUM unit and how a reader sees it, data class, decimals, how bins are made. Its names stand in `codes.csv`."""
 
     slot: int
     code: str
     series: tuple[str, ...]
-    zh: str
-    en: str
     unit: str
     shown: str
     data_class: DataClass
     digits: int
     method: Method = "mean"
 
+    @property
+    def zh(self) -> str:
+        return LISTS["record"][self.code].zh
+
+    @property
+    def en(self) -> str:
+        return LISTS["record"][self.code].en
+
 
 _ACTIVITY, _LOCATION = DataClass.ACTIVITY, DataClass.LOCATION
 CHANNELS: Final = {
     channel.slot: channel
     for channel in (
-        Channel(61, "heart-rate-series", ("heart-rate",), "心率曲线", "Heart rate over time", "/min", "次/分", _ACTIVITY, 0),
-        Channel(62, "power-series", ("power",), "功率曲线", "Power over time", "W", "W", _ACTIVITY, 0),
-        Channel(63, "cadence-series", ("cadence",), "步频或踏频曲线", "Cadence over time", "/min", "次/分", _ACTIVITY, 1),
-        Channel(64, "speed-series", ("speed",), "速度曲线", "Speed over time", "m/s", "m/s", _ACTIVITY, 3),
-        Channel(65, "altitude-series", ("altitude",), "海拔曲线", "Altitude over time", "m", "m", _ACTIVITY, 1),
-        Channel(66, "distance-series", ("distance",), "累计距离曲线", "Distance over time", "m", "m", _ACTIVITY, 2),
-        Channel(67, "position-series", ("latitude", "longitude"), "位置轨迹", "Positions over time", "deg", "°", _LOCATION, 7, "first"),
-        Channel(69, "temperature-series", ("temperature",), "温度曲线", "Temperature over time", "Cel", "℃", _ACTIVITY, 1),
+        Channel(61, "heart-rate-series", ("heart-rate",), "/min", "次/分", _ACTIVITY, 0),
+        Channel(62, "power-series", ("power",), "W", "W", _ACTIVITY, 0),
+        Channel(63, "cadence-series", ("cadence",), "/min", "次/分", _ACTIVITY, 1),
+        Channel(64, "speed-series", ("speed",), "m/s", "m/s", _ACTIVITY, 3),
+        Channel(65, "altitude-series", ("altitude",), "m", "m", _ACTIVITY, 1),
+        Channel(66, "distance-series", ("distance",), "m", "m", _ACTIVITY, 2),
+        Channel(67, "position-series", ("latitude", "longitude"), "deg", "°", _LOCATION, 7, "first"),
+        Channel(69, "temperature-series", ("temperature",), "Cel", "℃", _ACTIVITY, 1),
     )
 }
 """Slot to channel. A mean place is a place where nobody was: of positions a bin shows the first."""
@@ -65,7 +71,7 @@ def _constant(slot: int) -> dict[str, Any]:
     (label,) = codes_of(channel.data_class)
     return {
         "meta": {"profile": [PROFILE], "security": [security(label)]},
-        "code": {"coding": [{"system": SYSTEM, "code": channel.code, "display": channel.zh}], "text": channel.zh},
+        "code": {"coding": [{"system": RECORD, "code": channel.code, "display": channel.zh}], "text": channel.zh},
         "origin": {"value": 0, "unit": channel.shown, "system": UCUM, "code": channel.unit},
     }
 

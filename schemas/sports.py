@@ -10,18 +10,23 @@ SYSTEM = "https://kinehub.org/fhir/CodeSystem/sport"
 
 
 class Sport(NamedTuple):
-    """A sport: code, names, whether it is always indoors, and the measure its distance is coded as."""
+    """A sport: code, names, whether it is always indoors, the measure its distance is coded as, and its LOINC answer if any."""
 
     code: str
     zh: str
     en: str
     indoor: bool
     distance_measure: str
+    loinc: str
+    source: str
 
 
 def _read() -> dict[str, Sport]:
     with files("schemas").joinpath("sports.csv").open(encoding="utf-8") as lines:
-        return {r["sport"]: Sport(r["sport"], r["zh"], r["en"], r["indoor"] == "1", r["distance_measure"]) for r in csv.DictReader(lines)}
+        return {
+            r["sport"]: Sport(r["sport"], r["zh"], r["en"], r["indoor"] == "1", r["distance_measure"], r["loinc"], r["source"])
+            for r in csv.DictReader(lines)
+        }
 
 
 SPORTS: dict[str, Sport] = _read()

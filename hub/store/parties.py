@@ -12,12 +12,10 @@ from asyncpg import Record as Row
 from hub.store import directory
 from hub.store.database import Connection
 from mappings.resident import organization
+from schemas.codes import LISTS
 from schemas.errors import BadRequest, NotFound
 
-KINDS = (
-    "hospital", "community-clinic", "fitness-center", "elder-home", "kiosk", "test-station", "wearable-cloud", "venue-platform",
-    "city-cloud", "insurer", "advisor", "association", "research", "community",
-)  # fmt: skip
+KINDS = tuple(LISTS["party-kind"])
 
 DEFAULT_PURPOSES = {
     "hospital": ("TREAT",),
