@@ -113,7 +113,9 @@ def _kind(name: str, record: type[Envelope]) -> _Kind:
 
 
 _KINDS: Final = {kind.wire: kind for kind in (_kind(name, record) for name, record in KINDS.items())}
-_Row = msgspec.defstruct(
+WIRE: Final[dict[str, type[msgspec.Struct]]] = {name: kind.wire for name, kind in zip(KINDS, _KINDS.values(), strict=True)}
+"""Kind of record to the struct it is decoded with; `ROW` is the struct of a whole row."""
+ROW: Final = msgspec.defstruct(
     "Row",
     [
         ("record", reduce(or_, _KINDS)),
@@ -122,7 +124,7 @@ _Row = msgspec.defstruct(
     ],
     forbid_unknown_fields=True,
 )
-_decode_row = msgspec.json.Decoder(_Row).decode
+_decode_row = msgspec.json.Decoder(ROW).decode
 
 
 def recognises(head: bytes, filename: str | None) -> bool:

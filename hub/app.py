@@ -43,7 +43,7 @@ def application(settings: Settings, dsn: str) -> FastAPI:
             app.state.hub = hub
             yield
 
-    app = FastAPI(title="KineHub", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = Described(title="KineHub", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.pages = Pages(settings)
     app.router.routes += [*exchange_routes.hot_routes(), *intake_routes.hot_routes()]
     for router in (oauth, intake_routes.router, explained.router, exchange_routes.router, signin):
@@ -55,6 +55,15 @@ def application(settings: Settings, dsn: str) -> FastAPI:
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_http_error)
     return app
+
+
+class Described(FastAPI):
+    """An application whose description holds the shapes of our own JSON."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = intake_routes.with_shapes(super().openapi())
+        return self.openapi_schema
 
 
 def _health(app: FastAPI) -> None:

@@ -26,6 +26,7 @@ from hub.commands.party import party
 from hub.commands.records import records
 from hub.commands.resident import resident
 from hub.commands.serve import migrate_command, serve, worker_command
+from hub.commands.standard import standard
 from hub.defects import places
 from schemas.errors import KineHubError
 
@@ -42,7 +43,7 @@ def cli(context: click.Context, data_dir: Path, database_url: str | None, as_jso
 
 for command in (
     serve, worker_command, migrate_command, party, directory, resident, user, token, ingest, consent, audit, delivery, keys, backup_command,
-    restore_command, doctor, records, adapters_group, sample_files,
+    restore_command, doctor, records, adapters_group, sample_files, standard,
 ):  # fmt: skip
     cli.add_command(command)
 

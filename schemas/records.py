@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-STANDARD_VERSION = "0.1.0"
+STANDARD_VERSION = "0.2.0"
 """Semantic version of the unified data standard, written on every record."""
 
 Precision = Literal["instant", "minute", "day"]

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.routing import BaseRoute, Route
 
 from adapters.base import Limits, adapters
+from adapters.kinehub_schema import FILE, definitions
 from hub.access.caller import caller, require_upload
 from hub.access.requests import arriving, file_too_large, hub_of
 from hub.intake.pending import settle_row
@@ -20,6 +21,9 @@ from hub.intake.upload import Delivery, take
 from schemas.errors import BadRequest
 
 router = APIRouter(prefix="/intake", tags=["intake"])
+
+COMPONENTS = "#/components/schemas/kinehub-"
+"""Where the description of the HTTP interface keeps the shapes of our own JSON."""
 
 PRIVATE_SYSTEMS = frozenset({"id-number", "health-card", "phone"})
 """Identifier systems that never appear in a URL."""
@@ -41,7 +45,13 @@ _UPLOAD = {
         _documented("query", "filename", "Tells formats apart where the bytes do not."),
         _documented("header", "Idempotency-Key", "The same key with the same content answers with the first receipt."),
     ],
-    "requestBody": {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "application/json": {"schema": {"$ref": f"{COMPONENTS}{FILE}"}},
+        },
+    },
     "responses": {"200": {"description": "A repeat: the first receipt."}, "207": {"description": "Some rows were not taken."}},
 }
 
@@ -63,6 +73,14 @@ async def upload(request: Request) -> Response:
         idempotency=_short(headers, "Idempotency-Key"),
     ))  # fmt: skip
     return _json(receipt, status, {"Location": f"/intake/receipts/{receipt['receipt_id']}"})
+
+
+def with_shapes(description: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI description with the shapes of our own JSON among its components."""
+    prefix = COMPONENTS.rpartition("/")[2]
+    shapes = {f"{prefix}{name}": shape for name, shape in definitions(COMPONENTS).items()}
+    components = description.get("components", {})
+    return description | {"components": components | {"schemas": components.get("schemas", {}) | shapes}}
 
 
 def hot_routes() -> list[BaseRoute]:

@@ -175,8 +175,9 @@ class _Static(StaticFiles):
 
 def mount(app: FastAPI) -> None:
     """The portals and what they are drawn with."""
-    from hub.web import account, center, curves, given, grants, hospital, reference, resident
+    from hub.web import account, center, curves, given, grants, hospital, reference, resident, standard
 
     app.mount("/static", _Static(directory=STATIC), name="static")
-    for module in (grants, given, resident, curves, center, hospital, account, reference):
+    app.include_router(standard.documents)
+    for module in (grants, given, resident, curves, center, hospital, account, reference, standard):
         app.include_router(module.router, include_in_schema=False)

@@ -1,0 +1,43 @@
+"""The standard over HTTP: for programs as documents, for people as a page. No one signs in."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from jsonschema import Draft202012Validator
+
+from adapters import kinehub_json
+from adapters.kinehub_schema import FILE, schema, schemas
+from schemas import published
+from schemas.records import STANDARD_VERSION
+from tests.web.town import Place
+
+
+def test_the_whole_standard_and_its_releases_are_served(place: Place) -> None:
+    with place.browse() as stranger:
+        assert stranger.get("/standard.json").json() == published.current()
+        for version in (*published.versions(), STANDARD_VERSION):
+            assert stranger.get(f"/standard/releases/{version}.json").json()["version"] == version
+        assert stranger.get("/standard/releases/9.9.9.json").status_code == 404
+
+
+def test_every_schema_is_served_and_stands_alone(place: Place) -> None:
+    with place.browse() as stranger:
+        for name in schemas():
+            answer = stranger.get(f"/standard/schema/{name}.json")
+            assert answer.headers["content-type"] == "application/schema+json"
+            assert answer.json() == schema(name)
+        assert stranger.get("/standard/schema/dance.json").status_code == 404
+
+
+def test_openapi_holds_the_shape_of_our_own_json(place: Place) -> None:
+    with place.browse() as stranger:
+        described = stranger.get("/openapi.json").json()
+    reference = described["paths"]["/intake/{format_}"]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    shapes = described["components"]["schemas"]
+    assert reference.rpartition("/")[2] in shapes
+    for target in re.findall(r'"\$ref": "#/components/schemas/([^"]+)"', str(described).replace("'", '"')):
+        assert target in shapes
+    whole = {"$schema": schema(FILE)["$schema"], "$ref": reference, "components": described["components"]}
+    assert Draft202012Validator(whole).is_valid(json.loads(kinehub_json.sample))
