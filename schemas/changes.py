@@ -80,7 +80,7 @@ def _type(before: Any, after: Any) -> Judged:
 
 
 _RULES: Final[dict[str, Callable[[Any, Any], Judged]]] = {
-    **dict.fromkeys(("zh", "en", "meaning", "meaning_zh", "source", "standard"), _never_mind),
+    **dict.fromkeys(("zh", "en", "meaning", "meaning_zh", "definition", "source", "standard"), _never_mind),
     **dict.fromkeys(("unit", "key", "bit", "data_class"), _breaks),
     **dict.fromkeys(("usual", "category", "fact", "indoor", "distance_measure"), _look),
     "required": _required, "possible": _possible, "values": _values, "loinc": _codes, "mdc": _codes, "wst363": _code, "type": _type,

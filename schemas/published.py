@@ -18,11 +18,12 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from schemas.classes import CODES, NAMES, codes_of
+from schemas.codes import LISTS
 from schemas.errors import NotFound
 from schemas.flags import FLAGS
 from schemas.measures import MEASURES, Measure
 from schemas.records import KINDS, STANDARD_VERSION
-from schemas.sports import SPORTS
+from schemas.sports import SPORTS, Sport
 from schemas.standard import PARTS, STANDARD, Field
 
 Document = dict[str, Any]
@@ -44,11 +45,10 @@ def current() -> Document:
         "parts": {name: {"fields": _fields(fields, part_structs().get(name))} for name, fields in PARTS.items()},
         "measures": {measure.key: _measure(measure) for measure in MEASURES.values()},
         "codes": {
-            "sport": {
-                sport.code: {"zh": sport.zh, "en": sport.en, "indoor": sport.indoor, "distance_measure": sport.distance_measure} for sport in SPORTS.values()
-            },
+            "sport": {sport.code: _sport(sport) for sport in SPORTS.values()},
             "data-class": {code: {"zh": NAMES[code][0], "en": NAMES[code][1], "bit": int(member).bit_length() - 1} for code, member in CODES.items()},
             "flag": {code: {"zh": zh, "en": en} for code, (zh, en) in FLAGS.items()},
+            **{name: {one.code: _said(zh=one.zh, en=one.en, definition=one.definition) for one in listed.values()} for name, listed in LISTS.items()},
         },
     }
 
@@ -72,6 +72,12 @@ def _measure(measure: Measure) -> Document:
         category=measure.category, data_class=codes_of(measure.data_class)[0], usual=_range(measure.low, measure.high),
         possible=_range(measure.reject_low, measure.reject_high), source=measure.source,
     )  # fmt: skip
+
+
+def _sport(sport: Sport) -> Document:
+    return {"zh": sport.zh, "en": sport.en, "indoor": sport.indoor, "distance_measure": sport.distance_measure} | _said(
+        loinc=[sport.loinc] if sport.loinc else [], source=sport.source
+    )
 
 
 def _said(**words: Any) -> Document:
