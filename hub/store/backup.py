@@ -5,6 +5,7 @@ were wrapped again, so a restore takes the live key table where it still stands,
 
 A restore takes nothing from the audit: entries written since the backup (the erasure's own among them) stay beside the backup's.
 Nor does it take back what residents decided since: their consents stay as they stand, a withdrawal above all, and nobody stays signed in.
+Only rows are restored, so the revision stays that of the tables they come into, whichever the backup was made at.
 """
 
 from __future__ import annotations
@@ -79,10 +80,12 @@ def restore(dsn: str, file: Path) -> dict[str, Any]:
     tables = _query(
         dsn, "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'data_keys'"
     )
+    revision = _query(dsn, "SELECT version_num FROM public.alembic_version")
     _query(dsn, f"{_KEEP_AUDIT} {_KEEP_CONSENTS} TRUNCATE {tables};")
     _run(dsn, ["pg_restore", "--data-only", "--disable-triggers", "--single-transaction", "--exit-on-error", "--dbname=" + _name(dsn), str(file)])
     if not live:
         _run(dsn, ["pg_restore", "--data-only", "--single-transaction", "--exit-on-error", "--dbname=" + _name(dsn), str(keys)])
+    _query(dsn, f"UPDATE public.alembic_version SET version_num = '{revision}'")  # noqa: S608 - read from there
     _query(dsn, _PUT_CONSENTS_BACK + _PUT_AUDIT_BACK)
     return {"restored": str(file), "keys": "kept" if live else str(keys)}
 

@@ -11,7 +11,9 @@ import httpx
 import pytest
 
 from hub.store import postgres
+from hub.store.backup import backup
 from tests.builders import a_session
+from tests.databases import execute
 from tests.process import Running, a_hub
 
 NAME = "唯一姓名戊"
@@ -152,3 +154,16 @@ def lost(city: Running) -> None:
     with postgres.connect(city.folder) as dsn:
         line = [postgres.binaries() / "psql", "-XAtqc", "DELETE FROM data_keys"]
         subprocess.run(line, env=postgres.environment(dsn), check=True)
+
+
+def test_a_backup_from_before_a_column_was_added_is_restored(tmp_path: Path) -> None:
+    file = tmp_path / "hub.backup"
+    with a_hub(tmp_path / "hub") as city:
+        _, kept, seen = two_residents(city)
+        assert city.stop() == 0
+        with postgres.connect(tmp_path / "hub") as dsn:
+            execute(dsn, "ALTER TABLE parties DROP COLUMN token_url", "UPDATE alembic_version SET version_num = '0003'")
+            backup(dsn, file)
+        city.cli("restore", str(file))
+        city.again()
+        assert city.shown("hospital", kept) == seen[kept]
