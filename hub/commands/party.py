@@ -12,7 +12,16 @@ import orjson
 from hub import service
 from hub.access.keys import new_client_key, registrable
 from hub.commands.options import Options, echo, run
+from hub.delivery import address
 from hub.store import parties
+from schemas.errors import BadRequest
+
+
+def _checked_url(_context: click.Context, _option: click.Parameter, url: str | None) -> str | None:
+    try:
+        return None if url is None else address.checked(url)
+    except BadRequest as error:
+        raise click.BadParameter(error.message) from None
 
 
 @click.group()
@@ -27,7 +36,8 @@ def party() -> None:
 @click.option("--zone")
 @click.option("--may-register", is_flag=True)
 @click.option("--purpose", default="", help="Purposes of use it is registered for, comma-separated.")
-@click.option("--deliver-to", help="FHIR base URL that receives what it is owed.")
+@click.option("--deliver-to", callback=_checked_url, help="FHIR base URL that receives what it is owed: https, or http on this machine.")
+@click.option("--token-url", callback=_checked_url, help="Its token endpoint, where that is not at the origin of --deliver-to; nothing is discovered then.")
 @click.option("--jwks", type=click.Path(exists=True, path_type=Path), help="Its public keys; without it a pair is made.")
 @click.option("--key-out", type=click.Path(path_type=Path), help="Where the private key made for it is written (0600).")
 @click.pass_obj
@@ -40,12 +50,15 @@ def party_add(
     may_register: bool,
     purpose: str,
     deliver_to: str | None,
+    token_url: str | None,
     jwks: Path | None,
     key_out: Path | None,
 ) -> None:
     """Register a party."""
     if jwks is None and key_out is None:
         raise click.UsageError("Name --jwks with its public keys, or --key-out for the private key to be made.")
+    if token_url and not deliver_to:
+        raise click.UsageError("--token-url is of use with --deliver-to only.")
     if zone:
         _check_zone(zone)
     public = registrable(orjson.loads(jwks.read_bytes())) if jwks else None
@@ -58,7 +71,7 @@ def party_add(
         async with hub.database.connection() as connection:
             return await parties.add(
                 connection, name=name, kind=kind, jwks=public, area=area, zone=zone, purposes=tuple(filter(None, purpose.split(","))),
-                may_register=may_register, deliver_to=deliver_to,
+                may_register=may_register, deliver_to=deliver_to, token_url=token_url,
             )  # fmt: skip
 
     made = run(options, work)
@@ -92,7 +105,10 @@ def party_list(options: Options) -> None:
         async with hub.database.connection() as connection:
             found = await parties.everyone(connection)
         return [
-            {"party_id": str(p.id), "name": p.name, "kind": p.kind, "client_id": p.client_id, "purposes": p.purposes, "deliver_to": p.deliver_to}
+            {
+                "party_id": str(p.id), "name": p.name, "kind": p.kind, "client_id": p.client_id, "purposes": p.purposes,
+                "deliver_to": p.deliver_to, "token_url": p.token_url,
+            }
             for p in found
         ]
 

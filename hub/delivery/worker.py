@@ -23,6 +23,7 @@ from hub import service
 from hub.access.keys import client_assertion
 from hub.audit.trail import Entry
 from hub.defects import places
+from hub.delivery.address import origin
 from hub.intake.pending import expire
 from hub.service import Hub
 from hub.settings import Settings
@@ -182,19 +183,16 @@ async def _send(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, 
 
 
 async def _token(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, float]], party: Party) -> str | None:
-    """A Backend Services token from the receiver, where its SMART configuration names a token endpoint; None where it has none."""
+    """A Backend Services token for the receiver, from the endpoint it is registered with or names itself; None where it has none."""
     assert party.deliver_to is not None
     now = asyncio.get_running_loop().time()
     held = tokens.get(party.number)
     if held and held[1] > now:
         return held[0] or None
-    status, configuration = await _asked(http, "GET", f"{party.deliver_to.rstrip('/')}/.well-known/smart-configuration")
-    if status == 404:
+    endpoint = party.token_url or await _discovered(http, party.deliver_to)
+    if endpoint is None:
         tokens[party.number] = ("", now + 60)
         return None
-    endpoint = str(configuration.get("token_endpoint", ""))
-    if _origin(endpoint) != _origin(party.deliver_to):
-        raise _Unusable("its token endpoint is at another origin")
     key = hub.keyring.signing_key()
     assertion = client_assertion(hub.settings.base_url, key.as_dict(private=True), endpoint)
     _, answer = await _asked(http, "POST", endpoint, {
@@ -206,6 +204,21 @@ async def _token(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str,
         raise _Unusable("its token endpoint gave no token")
     tokens[party.number] = (token, now + min(float(life), LONGEST_WAIT_S) - 10)
     return token
+
+
+async def _discovered(http: httpx.AsyncClient, base: str) -> str | None:
+    """The token endpoint that the receiver's SMART configuration names; None where it has no configuration.
+
+    A token goes to who issued it and nobody else: otherwise a receiver could name another's endpoint and be handed a token for it.
+    One that lies elsewhere is for an operator to register.
+    """
+    status, configuration = await _asked(http, "GET", f"{base.rstrip('/')}/.well-known/smart-configuration")
+    if status == 404:
+        return None
+    endpoint = str(configuration.get("token_endpoint", ""))
+    if origin(endpoint) != origin(base):
+        raise _Unusable("its token endpoint is at another origin")
+    return endpoint
 
 
 class _Unusable(httpx.HTTPError):
@@ -235,12 +248,6 @@ async def _body(response: httpx.Response) -> bytes:
         if len(body) > LONGEST_ANSWER:
             raise _Unusable("its answer is too long")
     return body
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    """A token goes to who issued it and nobody else: otherwise a receiver could name another's endpoint and be handed a token for it."""
-    parts = httpx.URL(url)
-    return parts.scheme, parts.host, parts.port
 
 
 async def listing(connection: Any) -> list[dict[str, Any]]:

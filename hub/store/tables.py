@@ -59,6 +59,7 @@ parties = Table(
     Column("deliver_to", Text),
     Column("epoch", Integer, nullable=False, server_default=text("1")),
     Column("created", INSTANT, nullable=False, server_default=NOW),
+    Column("token_url", Text),
     comment="Organizations that send or receive; each is an OAuth client.",
 )  # fmt: skip
 
