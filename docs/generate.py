@@ -10,6 +10,7 @@ import ast
 import inspect
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ sys.path.insert(0, str(ROOT))
 
 from adapters.base import Limits, adapters  # noqa: E402 - run as a file, the project is not on the path before this
 from hub.cli import cli  # noqa: E402
+from hub.exchange import published  # noqa: E402
+from hub.exchange import terminology as terms  # noqa: E402
 from hub.exchange.clauses import MODIFIERS  # noqa: E402
 from hub.exchange.definitions import is_supported, search_parameters  # noqa: E402
 from hub.exchange.reading import KINDS_OF_TYPE  # noqa: E402
@@ -31,7 +34,7 @@ from hub.store.parties import DEFAULT_PURPOSES, KINDS  # noqa: E402
 from hub.store.seal import SUITES  # noqa: E402
 from mappings.sampled import CHANNELS  # noqa: E402
 from mappings.sources import FOLDER as LAYOUTS  # noqa: E402
-from schemas import errors  # noqa: E402
+from schemas import errors, terminology  # noqa: E402
 from schemas.classes import CODES, NAMES, codes_of  # noqa: E402
 from schemas.flags import FLAGS  # noqa: E402
 from schemas.measures import MEASURES  # noqa: E402
@@ -236,7 +239,7 @@ def flags() -> str:
 # FHIR
 
 
-APART = {"OperationDefinition": "this hub's own operation"}
+APART = {"OperationDefinition": "this hub's own operation"} | dict.fromkeys(published.TYPES, "the standard's tables")
 
 
 def operations(type_: str) -> Iterable[str]:
@@ -259,6 +262,39 @@ def fhir_parameters() -> str:
 
 def fhir_modifiers() -> str:
     return table(("parameter type", "modifiers"), [(kind, code(f":{name}" for name in names)) for kind, names in sorted(MODIFIERS.items())])
+
+
+# Terminology
+
+
+def _titled(resources: Iterable[dict[str, Any]], *more: Callable[[dict[str, Any]], object]) -> Iterable[Iterable[object]]:
+    return ((f"`{one['id']}`", one["title"], f"`{one['url']}`", *(tell(one) for tell in more)) for one in resources)
+
+
+def code_systems() -> str:
+    rows = _titled(terminology.code_systems(), lambda one: one["count"], lambda one: code(found["code"] for found in one.get("property", ())))
+    return table(("id", "title", "url", "codes", "properties"), rows)
+
+
+def value_sets() -> str:
+    return table(("id", "title", "url", "codes"), _titled(terminology.value_sets(), lambda one: len(published.members(one["id"]))))
+
+
+def concept_maps() -> str:
+    def sure(one: dict[str, Any]) -> str:
+        found = Counter(target["equivalence"] for group in one["group"] for element in group["element"] for target in element["target"])
+        return ", ".join(f"{name} {times}" for name, times in sorted(found.items()))
+
+    rows = _titled(terminology.concept_maps(), lambda one: f"`{one['group'][0]['source']}`", lambda one: f"`{one['group'][0]['target']}`", sure)
+    return table(("id", "title", "url", "from", "to", "how sure"), rows)
+
+
+def terminology_operations() -> str:
+    rows = [
+        (f"`{type_}/${name}`", "" if name == "lookup" else f"`{type_}/ID/${name}`", code(taken.takes), code(taken.refuses))
+        for (type_, name), taken in terms.TAKES.items()
+    ]
+    return table(("on the type", "on one", "takes", "refuses"), rows)
 
 
 def sampled_channels() -> str:
@@ -288,6 +324,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
         sampled_channels,
         fhir_parameters,
         fhir_modifiers,
+        code_systems,
+        value_sets,
+        concept_maps,
+        terminology_operations,
     )
 }
 """Block name to what writes it."""

@@ -20,7 +20,7 @@ from hub import service
 from hub.access.signin import router as signin
 from hub.access.tokens import router as oauth
 from hub.defects import places
-from hub.exchange import explained
+from hub.exchange import explained, terminology
 from hub.exchange import routes as exchange_routes
 from hub.intake import routes as intake_routes
 from hub.settings import Settings
@@ -46,7 +46,7 @@ def application(settings: Settings, dsn: str) -> FastAPI:
     app = Described(title="KineHub", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.pages = Pages(settings)
     app.router.routes += [*exchange_routes.hot_routes(), *intake_routes.hot_routes()]
-    for router in (oauth, intake_routes.router, explained.router, exchange_routes.router, signin):
+    for router in (oauth, intake_routes.router, explained.router, terminology.router, exchange_routes.router, signin):
         app.include_router(router)
     mount_pages(app)
     _health(app)

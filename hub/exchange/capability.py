@@ -44,7 +44,7 @@ def _resource(resource_type: str, interactions: Sequence[str], searched: Collect
         "type": resource_type,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{resource_type}",
         "interaction": [{"code": code} for code in interactions],
-        "versioning": "versioned",
+        "versioning": "versioned" if "vread" in interactions else "no-version",
         "readHistory": "vread" in interactions,
         "referencePolicy": ["literal"],
     }
@@ -100,6 +100,43 @@ def capability_statement(
         "format": ["application/fhir+json", "json"],
         "rest": [{"mode": "server", "security": _security(base_url), "resource": resources}],
     }
+
+
+def terminology_capabilities(base_url: str, version: str, code_systems: Sequence[Mapping[str, Any]], date: str) -> Statement:
+    """The TerminologyCapabilities of the hub: the code systems it publishes and how it expands, validates and translates."""
+    return {
+        "resourceType": "TerminologyCapabilities",
+        "id": "kinehub",
+        "url": f"{base_url}/metadata?mode=terminology",
+        "version": version,
+        "name": "KineHubTerminology",
+        "title": "KineHub terminology",
+        "status": "active",
+        "date": date,
+        "publisher": "KineHub",
+        "kind": "instance",
+        "software": {"name": "KineHub", "version": version},
+        "implementation": {"description": "The terminology of the unified data standard", "url": base_url},
+        "codeSystem": [_code_system(one) for one in code_systems],
+        "expansion": {
+            "hierarchical": False,
+            "paging": True,
+            "incomplete": False,
+            "parameter": [{"name": name} for name in ("filter", "offset", "count", "includeDesignations", "includeDefinition", "displayLanguage")],
+            "textFilter": "Every word must be in the code, its display or a designation, in any case.",
+        },
+        "codeSearch": "explicit",
+        "validateCode": {"translations": True},
+        "translation": {"needsMap": True},
+    }
+
+
+def _code_system(one: Mapping[str, Any]) -> Statement:
+    languages = dict.fromkeys([one["language"], *(name["language"] for concept in one["concept"] for name in concept["designation"])])
+    stated: Statement = {"code": one["version"], "isDefault": True, "compositional": False, "language": list(languages)}
+    if "property" in one:
+        stated["property"] = [found["code"] for found in one["property"]]
+    return {"uri": one["url"], "version": [stated], "subsumption": True}
 
 
 def smart_configuration(base_url: str) -> Statement:

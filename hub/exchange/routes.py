@@ -19,8 +19,8 @@ from starlette.routing import BaseRoute, Route
 from hub.access.caller import Caller, caller, require
 from hub.access.requests import body, hub_of
 from hub.access.sessions import session
-from hub.exchange import directory, explained, linkage, reading, sampled
-from hub.exchange.capability import capability_statement, smart_configuration
+from hub.exchange import directory, explained, linkage, published, reading, sampled, terminology
+from hub.exchange.capability import capability_statement, smart_configuration, terminology_capabilities
 from hub.exchange.compartment import Compartment, Resource
 from hub.exchange.definitions import resource_types, search_parameters
 from hub.exchange.parameters import Query, parse
@@ -46,12 +46,14 @@ MOST_FIELDS = 200
 STATEMENT_DATE = "2026-11-22"
 READS = ("read", "vread", "history-instance", "search-type")
 TYPES: dict[str, tuple[str, ...]] = dict.fromkeys((*reading.KINDS_OF_TYPE, *directory.TYPES), READS) | {"OperationDefinition": ("read",)}
+TYPES |= dict.fromkeys(published.TYPES, ("read", "search-type"))
 TYPES["Consent"] = (*READS, "create", "update")
 TYPES["Linkage"] = ("read", "search-type")
 OPERATIONS = {
     "Patient": {"everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
     "Observation": {"sampled": sampled.OPERATION},
     "Consent": {"explain": explained.OPERATION},
+    **terminology.OPERATIONS,
 }
 WITHHELD = ("identifier", "patient.identifier", "subject.identifier", "patient:Patient.identifier", "subject:Patient.identifier")
 PRIVATE_IN_URL = (ID_NUMBER_SYSTEM, HEALTH_CARD_SYSTEM)
@@ -76,8 +78,12 @@ class _SeveralPatients(BadRequest):
 
 @router.get("/metadata")
 async def metadata(request: Request) -> Response:
-    """The CapabilityStatement; needs no token."""
-    base = f"{hub_of(request).settings.base_url}/fhir"
+    """The CapabilityStatement, or with `mode=terminology` the TerminologyCapabilities; needs no token."""
+    base, mode = f"{hub_of(request).settings.base_url}/fhir", request.query_params.get("mode", "full")
+    if mode == "terminology":
+        return _fhir(orjson.dumps(terminology_capabilities(base, "0.1.0", published.every("CodeSystem"), STATEMENT_DATE)), cors=True)
+    if mode not in ("full", "normative"):
+        raise BadRequest("mode is full, normative or terminology.", field="mode")
     return _fhir(orjson.dumps(capability_statement(base, "0.1.0", TYPES, STATEMENT_DATE, OPERATIONS)), cors=True)
 
 
@@ -127,6 +133,8 @@ def _known_type(type_: str) -> None:
 async def read(request: Request, type_: str, id_: str) -> Response:
     """One resource in its newest version."""
     _known_type(type_)
+    if type_ in published.TYPES:
+        return _resource(request, published.held(type_, id_), cors=True)
     _, asked = await _asking(request, type_, "r")
     resource = await _one(hub_of(request), asked, type_, id_)
     return _resource(request, resource)
@@ -364,12 +372,13 @@ async def search_by_post(request: Request, type_: str) -> Response:
 
 async def _search(request: Request, type_: str, pairs: list[tuple[str, str]], *, by_get: bool) -> Response:
     _known_type(type_)
-    who, asked = await _asking(request, type_, "s")
     hub = hub_of(request)
+    if type_ in published.TYPES:
+        return _fhir(_published_page(hub, _query(request, type_, pairs)), cors=True)
+    who, asked = await _asking(request, type_, "s")
     if by_get and any(name in WITHHELD and text.split("|")[0] in PRIVATE_IN_URL for name, text in pairs):
         raise BadRequest("ID and card numbers never go into a URL.", field="identifier", advice=f"Use POST /fhir/{type_}/_search.")
-    lenient = "handling=lenient" in request.headers.get("prefer", "").replace(" ", "").lower()
-    query = parse(type_, pairs, lenient=lenient, base_url=f"{hub.settings.base_url}/fhir")
+    query = _query(request, type_, pairs)
     if type_ in directory.TYPES:
         return _fhir(await _directory_page(hub, who, asked, query))
     resident = await _subject(hub, who, asked, query)
@@ -377,6 +386,11 @@ async def _search(request: Request, type_: str, pairs: list[tuple[str, str]], *,
         return _fhir(await _nothing(hub, asked, query))
     asked = msgspec.structs.replace(asked, resident=resident)
     return _fhir(await _page(hub, who, asked, query))
+
+
+def _query(request: Request, type_: str, pairs: list[tuple[str, str]]) -> Query:
+    lenient = "handling=lenient" in request.headers.get("prefer", "").replace(" ", "").lower()
+    return parse(type_, pairs, lenient=lenient, base_url=f"{hub_of(request).settings.base_url}/fhir")
 
 
 async def _nothing(hub: Hub, asked: Asked, query: Query) -> bytes:
@@ -491,6 +505,16 @@ async def _directory_page(hub: Hub, who: Caller | None, asked: Asked, query: Que
     return bundle(query, page, search_url(query), search_url(query, cursor) if cursor else None)
 
 
+def _published_page(hub: Hub, query: Query) -> bytes:
+    """A page of what is published: for everybody, so a cursor is bound to the search alone."""
+    bound = reading.binding(Asked(resident=NOBODY, actor="anybody"), "anybody", [(query.resource_type, ""), *query.pairs])
+    _, position = reading.open_cursor(hub, bound, query.cursor) if query.cursor else (None, b"")
+    held = published.compartment()
+    page = run(query, held.of_type(query.resource_type), held, position or None)
+    cursor = reading.seal_cursor(hub, bound, position=page.position) if page.position else ""
+    return bundle(query, page, search_url(query), search_url(query, cursor) if cursor else None)
+
+
 def _newest_first(query: Query) -> bool:
     """Whether the records' own order is the answer's; Linkages are in no record."""
     plain = query.resource_type != "Linkage" and not query.include and not query.revinclude
@@ -589,16 +613,16 @@ def _with_path(endpoint: Callable[..., Awaitable[Response]]) -> Callable[[Reques
 # Answers
 
 
-def _resource(request: Request, one: Resource) -> Response:
-    meta = one.content["meta"]
-    headers = {"ETag": f'W/"{meta["versionId"]}"'}
+def _resource(request: Request, one: Resource, *, cors: bool = False) -> Response:
+    meta = one.content.get("meta", {})
+    headers = {"ETag": f'W/"{meta["versionId"]}"'} if "versionId" in meta else {}
     if "lastUpdated" in meta:
         headers["Last-Modified"] = format_datetime(datetime.fromisoformat(meta["lastUpdated"]), usegmt=True)
     pairs = [pair for pair in request.query_params.multi_items() if pair[0] in ("_summary", "_elements", "_format", "_pretty")]
     if not pairs:
-        return _fhir(one.raw, headers)
+        return _fhir(one.raw, headers, cors=cors)
     query = parse(one.type, [pair for pair in pairs if pair[0] in ("_summary", "_elements")], lenient=False, base_url="")
-    return _fhir(shaped(query, one.type, one.raw) if is_shaped(query, one.type) else one.raw, headers)
+    return _fhir(shaped(query, one.type, one.raw) if is_shaped(query, one.type) else one.raw, headers, cors=cors)
 
 
 def _fhir(body: bytes, headers: dict[str, str] | None = None, *, cors: bool = False) -> Response:

@@ -14,7 +14,7 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhirclient.client import FHIRClient
-from fhirclient.models import location, observation, patient, practitionerrole
+from fhirclient.models import codesystem, conceptmap, location, observation, parameters, patient, practitionerrole, valueset
 from fhirpy import AsyncFHIRClient
 from fhirpy.base.exceptions import ResourceNotFound
 
@@ -22,6 +22,7 @@ from tests.foreign.readable import History
 
 NODE = Path(__file__).parent / "node"
 PRESSURE = "http://loinc.org|85354-9"
+MEASURE = "https://kinehub.org/fhir/CodeSystem/measure"
 
 
 def authorized(history: History) -> Any:
@@ -88,6 +89,37 @@ def test_fhirpy_reads_the_patient_and_every_page(history: History) -> None:
         assert await client.resources("Observation").search(patient=history.stranger).fetch_all() == []
         with pytest.raises(ResourceNotFound):
             await client.reference("Patient", history.stranger).to_resource()
+
+    asyncio.run(work())
+
+
+def test_fhirclient_reads_expands_and_translates_the_published_codes(history: History) -> None:
+    smart = FHIRClient(settings={"app_id": "anybody", "api_base": history.base})
+    (found,) = codesystem.CodeSystem.where({"url": MEASURE}).perform_resources_iter(smart.server)
+    known = {concept.code for concept in found.concept}
+    maps = list(conceptmap.ConceptMap.where({"source-system": MEASURE}).perform_resources_iter(smart.server))
+    assert {element.code for one in maps for group in one.group for element in group.element} <= known
+    expanded = valueset.ValueSet(smart.server.request_json("ValueSet/measure/$expand"))
+    assert {one.code for one in expanded.expansion.contains} == known
+    asked = parameters.Parameters({"resourceType": "Parameters", "parameter": [{"name": "coding", "valueCoding": {"system": MEASURE, "code": "systolic"}}]})
+    translated = parameters.Parameters(smart.server.post_json("ConceptMap/measure-loinc/$translate", asked.as_json()).json())
+    said = {parameter.name: parameter for parameter in translated.parameter}
+    assert said["result"].valueBoolean is True
+    assert {part.name: part for part in said["match"].part}["concept"].valueCoding.code == "8480-6"
+    smart.server.session.close()
+
+
+def test_fhirpy_looks_up_and_validates_the_published_codes(history: History) -> None:
+    async def work() -> None:
+        client = AsyncFHIRClient(history.base)
+        found = await client.execute("CodeSystem/$lookup", method="get", params={"system": MEASURE, "code": "systolic", "displayLanguage": "en"})
+        assert [one["valueString"] for one in found["parameter"] if one["name"] == "display"] == ["Systolic blood pressure"]
+        asked = {"resourceType": "Parameters", "parameter": [{"name": "coding", "valueCoding": {"system": MEASURE, "code": "pulse"}}]}
+        judged = await client.reference("ValueSet", "measure").execute("$validate-code", data=asked)
+        assert next(one["valueBoolean"] for one in judged["parameter"] if one["name"] == "result") is False
+        assert await client.resources("CodeSystem").search(code="rpe").count() == 1
+        with pytest.raises(ResourceNotFound):
+            await client.execute("CodeSystem/$lookup", method="get", params={"system": "http://loinc.org", "code": "8867-4"})
 
     asyncio.run(work())
 
