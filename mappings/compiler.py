@@ -34,6 +34,7 @@ _TEMPLATE = (
 )  # fmt: skip
 _MAPPING = ("kind", "version", "class", "effective", "device", "left_out", "shared", "resources", "examples")
 _TYPES = ("Observation", "DiagnosticReport", "Encounter", "Device")
+R4_PROFILES = "http://hl7.org/fhir/StructureDefinition/"
 _RANGE, _REPEATS = 100, 5
 RESERVED = range(60, 100)
 """Slots of a session that its samples take (`mappings/sampled.py`)."""
@@ -113,8 +114,15 @@ def _merged(parts: Parts) -> tuple[bytes, tuple[tuple[Part, bytes], ...]]:
     return first, tuple(pairs)
 
 
-def _about(spec: Table) -> list[Part]:
+def _is_vital_sign(spec: Table, profile: str) -> bool:
+    """Whether a profile of R4 itself wants one moment where the face has a period."""
+    return profile.startswith(R4_PROFILES) and spec.get("effective") == "period"
+
+
+def _about(spec: Table, profile: str) -> list[Part]:
     """Subject, effective time and device, in the form the resource type has them."""
+    if _is_vital_sign(spec, profile):
+        return [_about_moment]
     if spec["type"] == "Device":
         return [lambda context, _: b',"patient":' + context.subject[11:]]
     if spec["type"] == "Encounter":
@@ -125,6 +133,12 @@ def _about(spec: Table) -> list[Part]:
     if "each" in spec and spec["effective"] == "lap":
         return [lambda context, item: context.subject + effective(context, item) + context.device]
     return [lambda context, _: context.about]
+
+
+def _about_moment(context: Context, _: Any) -> bytes:
+    if context.record.end is None:
+        return context.about
+    return context.subject + functions.effective_start(context, context.record) + context.device
 
 
 def _without_note_and_site(spec: Table) -> Table:
@@ -144,6 +158,7 @@ def _written(scope: Scope, spec: Table, measure: Measure | None, closing: Parts)
     quantity = _quantity(scope, spec)
     parts: Parts = [b'"meta":' + dumps({"profile": [profile], "security": [security(data_class)]}) + b',"language":"zh-CN"']
     extensions = elements.extensions(scope, spec, quantity)
+    extensions += [elements.effective_end(shared)] if _is_vital_sign(spec, profile) else []
     if extensions:
         parts.append(elements.wrapped(extensions, b',"extension":['))
     if spec.get("whole"):
@@ -154,7 +169,7 @@ def _written(scope: Scope, spec: Table, measure: Measure | None, closing: Parts)
     if "category" in spec:
         parts.append(elements.category(shared, spec, _categories(shared, spec, measure, profile)))
     parts += _code(scope, spec, measure, quantity)
-    parts += _about(spec)
+    parts += _about(spec, profile)
     parts += _value(scope, spec, measure, quantity)
     parts += [elements.element(scope, spec, name, call) for name, call in spec.get("elements", {}).items()]
     parts += [elements.note] if spec.get("whole") and spec.get("note") else []

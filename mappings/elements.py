@@ -212,6 +212,12 @@ def _original(shared: Shared, of: Reading) -> Part:
     return _extension("valueString", _url(shared, "original-value"), functions.text, original)
 
 
+def effective_end(shared: Shared) -> Part:
+    """The end of the record, where the effective time has room for its start alone."""
+    write = _extension("", _url(shared, "effective-end"), functions.effective_end, attrgetter("end"))
+    return lambda context, _: write(context, context.record)
+
+
 def extensions(scope: Scope, spec: Table, quantity: Reading | None) -> list[Part]:
     shared, found = scope.shared, []
     if spec.get("whole"):

@@ -147,6 +147,16 @@ def effective_period(context: Context, record: Any) -> bytes:
     return b',"effectivePeriod":' + period(context, record.start, record.end)
 
 
+def effective_start(context: Context, record: Any) -> bytes:
+    """effectiveDateTime with the start: invariant vs-1 of R4's vital signs fails on every Period, so the end is an extension."""
+    return b"," + _timed("effectiveDateTime", record.start, context.zone)
+
+
+def effective_end(context: Context, end: Moment) -> bytes:
+    """The end as the value of an extension."""
+    return _timed("valueDateTime", end, context.zone)
+
+
 def effective_date(_: Context, record: DaySummary) -> bytes:
     """The local day a summary is about."""
     return b',"effectiveDateTime":"%b"' % record.date.isoformat().encode()

@@ -14,6 +14,7 @@ import orjson
 
 from consent.permit import Permit
 from hub.store.vault import Disclosed
+from mappings.functions import EXTENSIONS
 from schemas.measures import LOCAL
 from schemas.records import BodyComposition, DaySummary, Envelope, FitnessTest, Moment, Quantity, Session, VitalSign, decode
 from schemas.resident import HEALTH_CARD_SYSTEM, Resident
@@ -133,9 +134,14 @@ def _quantity(part: dict[str, Any]) -> Quantity | None:
 
 def _moments(resource: dict[str, Any]) -> tuple[Moment, Moment | None] | None:
     period = resource.get("effectivePeriod") or {}
-    start, end = resource.get("effectiveDateTime") or period.get("start"), period.get("end")
+    start, end = resource.get("effectiveDateTime") or period.get("start"), period.get("end") or _end_beside(resource)
     first = _moment(start) if start else None
     return (first, _moment(end) if end else None) if first else None
+
+
+def _end_beside(resource: dict[str, Any]) -> str | None:
+    """The end that a vital sign has in an extension (`effective_start`)."""
+    return next((one["valueDateTime"] for one in resource.get("extension", ()) if one["url"] == EXTENSIONS + "effective-end"), None)
 
 
 def _moment(text: str) -> Moment | None:

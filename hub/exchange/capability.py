@@ -10,7 +10,7 @@ from typing import Any
 
 from hub.exchange.definitions import SearchParameter, is_supported, search_parameters
 
-_OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+_TOKEN_URI = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris#token"  # noqa: S105 - the older form: the newer must name /authorize too
 _SECURITY_SERVICE = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
 Statement = dict[str, Any]
@@ -62,7 +62,7 @@ def token_endpoint(base_url: str) -> str:
 
 def _security(base_url: str) -> Statement:
     return {
-        "extension": [{"url": _OAUTH_URIS, "extension": [{"url": "token", "valueUri": token_endpoint(base_url)}]}],
+        "extension": [{"url": _TOKEN_URI, "valueUri": token_endpoint(base_url)}],
         "cors": True,
         "service": [{"coding": [{"system": _SECURITY_SERVICE, "code": "SMART-on-FHIR"}], "text": "OAuth2 using SMART-on-FHIR"}],
         "description": "SMART Backend Services: client_credentials with private_key_jwt. What a resident's consent hides does not exist.",

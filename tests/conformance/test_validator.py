@@ -1,0 +1,110 @@
+"""Everything the hub says, judged by the reference validator in one run: no error, and no warning without a reason in known.yaml."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from tests.conformance.produced import by_mappings, over_http
+from tests.process import a_hub
+from tests.shared import SAMPLES
+
+ROOT = Path(__file__).parents[2]
+KNOWN: dict[str, list[str]] = {entry["reason"]: entry["says"] for entry in yaml.safe_load((Path(__file__).parent / "known.yaml").read_text())}
+UNKNOWN = re.compile(r"^(Profile reference '|CodeSystem is unknown and can't be validated: |ValueSet '?|Unknown extension )(?P<url>(http|urn)[^' ]+)")
+CORE = re.compile(r"http://(hl7\.org/fhir/(?!us/|uv/)|terminology\.hl7\.org/)")
+BROKEN = b'{"resourceType":"Observation","status":"final!","code":{"text":"x"}}'
+
+if not all(shutil.which(program) for program in ("java", "mvn", "make")):
+    if os.environ.get("CI"):
+        raise FileNotFoundError("In CI the reference validator must run: Java 17 and Maven are missing.")
+    pytest.skip("the reference validator needs Java 17 and Maven", allow_module_level=True)
+
+
+class Finding(NamedTuple):
+    """What the validator says, without what differs from one run or entry to the next; `where` is one place of it."""
+
+    severity: str
+    text: str
+    where: str
+
+
+def _finding(source: str, issue: dict[str, object]) -> Finding:
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}(-\d+)?", "ID", re.sub(r"\[\d+\]", "", str(issue.get("diagnostics"))))
+    (place, *_) = issue.get("expression") or ["?"]  # type: ignore[misc]
+    return Finding(str(issue["severity"]), text, f"{source}: {place}")
+
+
+def _judged(resources: list[tuple[str, bytes]], folder: Path) -> Iterator[Finding]:
+    """Findings on the resources; the first is broken on purpose, and its errors must come first."""
+    path = folder / "produced.ndjson"
+    path.write_bytes(b"\n".join([BROKEN, *(json.dumps(json.loads(body), ensure_ascii=False).encode() for _, body in resources)]))
+    done = subprocess.run(["make", "--silent", "validate", f"FILES={path}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(resources) + 1, f"The validator did not run: {done.stdout[-2000:]} {done.stderr[-2000:]}"
+    assert "error" in {issue["severity"] for issue in json.loads(lines[0])["issue"]}
+    for (source, _), line in zip(resources, lines[1:], strict=True):
+        yield from (_finding(source, issue) for issue in json.loads(line).get("issue", ()))
+
+
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
+    """What the validator finds in everything the mappings make and a real hub answers."""
+    folder = tmp_path_factory.mktemp("validator")
+    with a_hub(folder / "hub") as hub:
+        resources = [*by_mappings(), *over_http(hub)]
+    for type_, count in _types(resources).items():
+        assert count, f"nothing of {type_} was judged"
+    return list(_judged(resources, folder))
+
+
+def _types(resources: list[tuple[str, bytes]]) -> Counter[str]:
+    must = dict.fromkeys(
+        ("Consent", "Linkage", "CapabilityStatement", "OperationDefinition", "Bundle", "Patient", "Provenance", "DeviceDefinition", "HealthcareService"), 0
+    )
+    found = Counter(must)
+    for _, body in resources:
+        found.update(re.findall(r'"resourceType":\s?"(\w+)"', body.decode()))
+    return found
+
+
+def _listed(finding: Finding) -> bool:
+    return any(fnmatchcase(finding.text, pattern) for patterns in KNOWN.values() for pattern in patterns)
+
+
+def test_the_reference_validator_finds_no_error(findings: list[Finding]) -> None:
+    wrong = {finding.text: finding.where for finding in findings if finding.severity in ("error", "fatal")}
+    assert wrong == {}
+
+
+def test_every_other_finding_is_known_with_its_reason(findings: list[Finding]) -> None:
+    unlisted = {finding.text: finding.where for finding in findings if finding.severity in ("warning", "information") and not _listed(finding)}
+    assert unlisted == {}
+
+
+def test_nothing_of_r4_itself_is_unknown(findings: list[Finding]) -> None:
+    assert [finding for finding in findings if (found := UNKNOWN.search(finding.text)) and CORE.match(found["url"])] == []
+
+
+@pytest.mark.skipif(not SAMPLES.exists(), reason="the shared samples are not here (KINEHUB_SAMPLES), and some of what is known is of them")
+def test_what_is_known_still_occurs(findings: list[Finding]) -> None:
+    said = {finding.text for finding in findings}
+    assert [pattern for patterns in KNOWN.values() for pattern in patterns if not any(fnmatchcase(text, pattern) for text in said)] == []
+
+
+def test_what_is_ours_or_unknown_is_known_by_its_whole_name() -> None:
+    for pattern in (pattern for patterns in KNOWN.values() for pattern in patterns):
+        found = UNKNOWN.search(pattern)
+        assert not found or not set("*?[") & set(found["url"]), pattern
+        assert not pattern.startswith("*"), pattern
