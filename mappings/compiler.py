@@ -158,7 +158,7 @@ def _written(scope: Scope, spec: Table, measure: Measure | None, closing: Parts)
     quantity = _quantity(scope, spec)
     parts: Parts = [b'"meta":' + dumps({"profile": [profile], "security": [security(data_class)]}) + b',"language":"zh-CN"']
     extensions = elements.extensions(scope, spec, quantity)
-    extensions += [elements.effective_end(shared)] if _is_vital_sign(spec, profile) else []
+    extensions += [elements.effective_period(shared)] if _is_vital_sign(spec, profile) else []
     if extensions:
         parts.append(elements.wrapped(extensions, b',"extension":['))
     if spec.get("whole"):

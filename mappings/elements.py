@@ -212,10 +212,15 @@ def _original(shared: Shared, of: Reading) -> Part:
     return _extension("valueString", _url(shared, "original-value"), functions.text, original)
 
 
-def effective_end(shared: Shared) -> Part:
-    """The end of the record, where the effective time has room for its start alone."""
-    write = _extension("", _url(shared, "effective-end"), functions.effective_end, attrgetter("end"))
-    return lambda context, _: write(context, context.record)
+def effective_period(shared: Shared) -> Part:
+    """The whole period of the record, where the effective time has room for its start alone."""
+    opening = b'{"url":%b,"valuePeriod":' % dumps(_url(shared, "effective-period"))
+
+    def write(context: Context, _: Any) -> bytes:
+        record = context.record
+        return b"%b%b}," % (opening, functions.period(context, record.start, record.end)) if record.end is not None else b""
+
+    return write
 
 
 def extensions(scope: Scope, spec: Table, quantity: Reading | None) -> list[Part]:

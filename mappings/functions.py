@@ -152,11 +152,6 @@ def effective_start(context: Context, record: Any) -> bytes:
     return b"," + _timed("effectiveDateTime", record.start, context.zone)
 
 
-def effective_end(context: Context, end: Moment) -> bytes:
-    """The end as the value of an extension."""
-    return _timed("valueDateTime", end, context.zone)
-
-
 def effective_date(_: Context, record: DaySummary) -> bytes:
     """The local day a summary is about."""
     return b',"effectiveDateTime":"%b"' % record.date.isoformat().encode()

@@ -141,7 +141,7 @@ def _moments(resource: dict[str, Any]) -> tuple[Moment, Moment | None] | None:
 
 def _end_beside(resource: dict[str, Any]) -> str | None:
     """The end that a vital sign has in an extension (`effective_start`)."""
-    return next((one["valueDateTime"] for one in resource.get("extension", ()) if one["url"] == EXTENSIONS + "effective-end"), None)
+    return next((one["valuePeriod"].get("end") for one in resource.get("extension", ()) if one["url"] == EXTENSIONS + "effective-period"), None)
 
 
 def _moment(text: str) -> Moment | None:
