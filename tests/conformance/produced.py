@@ -15,7 +15,9 @@ from hub.demo.__main__ import City, furnish
 from mappings.face import examples, face
 from mappings.resident import patient
 from schemas.errors import InvalidRecord
-from schemas.records import Decoded
+from schemas.measures import MEASURES, Measure
+from schemas.moments import Moment
+from schemas.records import Decoded, Quantity, VitalSign
 from schemas.resident import MemberNumber, Resident
 from tests.builders import an_id_number
 from tests.exchange.test_own_consent import PASSWORD, token_in
@@ -32,6 +34,8 @@ def by_mappings() -> Iterator[tuple[str, bytes]]:
     """(where it comes from, resource) of every example, every adapter's sample and every shared sample, straight from the mappings."""
     for example in examples():
         yield from ((example.says, one.json) for one in face(example.record, SUBJECT))
+    for measure in MEASURES.values():
+        yield from ((f"a measured {measure.key}", one.json) for one in face(measured(measure), SUBJECT))
     for adapter in adapters():
         yield from _faces(f"sample of {adapter.id}", adapter.sample, f"sample{adapter.extensions[0]}")
     for path in sorted(SAMPLES.iterdir()) if SAMPLES.exists() else ():
@@ -48,6 +52,12 @@ def _faces(source: str, content: bytes, name: str) -> Iterator[tuple[str, bytes]
                 yield from ((source, one.json) for one in face(row.record, SUBJECT))
     except (AdapterError, InvalidRecord):
         return  # what the hub refuses is not said
+
+
+def measured(measure: Measure) -> VitalSign:
+    """One reading of a measure; a panel's has no value of its own."""
+    value = Quantity(measure.key, 21.5, measure.unit) if measure.unit else None
+    return VitalSign(start=Moment(at=CONTEXT.received_at, offset_minutes=480), measure=measure.key, quantity=value)
 
 
 def a_full_resident() -> Resident:
@@ -71,7 +81,16 @@ def over_http(hub: Running) -> Iterator[tuple[str, bytes]]:
             answer = hub.http.get(following, headers=headers)
             assert answer.status_code == 200, f"{path}: {answer.text}"
             yield path, answer.content
+            yield from _coarser(hub, answer.content, headers)
             following = _next(answer.json())
+
+
+def _coarser(hub: Running, page: bytes, headers: dict[str, str]) -> Iterator[tuple[str, bytes]]:
+    """The samples on a page, each a point a minute."""
+    for entry in json.loads(page).get("entry", ()):
+        if "valueSampledData" in entry["resource"]:
+            path = f"/fhir/Observation/{entry['resource']['id']}/$sampled?period=60000"
+            yield path, hub.http.get(path, headers=headers).raise_for_status().content
 
 
 def _asked(resident: str) -> list[str]:
