@@ -23,8 +23,8 @@ import msgspec
 
 from adapters.base import AdapterError, Context, Decoded, Limits, Rejected, TooLarge
 from adapters.elements import read
-from mappings import sources
-from mappings.cells import Cell, is_blank
+from mappings import sources, templates
+from mappings.cells import Cell, address, is_blank, letters
 from mappings.sources import Placed
 
 id = "table"
@@ -112,7 +112,10 @@ def _has_headers(head: bytes) -> bool:
             text = codecs.getincrementaldecoder(charset)().decode(head)
         except UnicodeDecodeError:
             continue
-        return any(best.at and not best.missing for best, _ in (_best(_split(text, mark), "") for mark in _DELIMITERS) if best)
+        try:
+            return any(best.at and not best.missing for best, _ in (_best(_split(text, mark), "") for mark in _DELIMITERS) if best)
+        except AdapterError:
+            return True
     return False
 
 
@@ -299,10 +302,17 @@ def _rank(placed: Placed | None) -> tuple[bool, int]:
 
 
 def _best(rows: Iterator[Sequence[Cell]], hint: str) -> tuple[Placed | None, int]:
-    """The layout that fits best among the first rows, and the number of its header row."""
+    """The template that the first rows name, or the layout that fits them best, and the number of its header row.
+
+    Raises AdapterError for a template with other columns than its own.
+    """
+    first = list(islice(rows, HEADER_ROWS))
+    for number, row in enumerate(first, 1):
+        if (mark := templates.stated(row)) is not None:
+            return templates.place(mark, row, number), number
     candidates = [
         (placed, number)
-        for number, row in enumerate(islice(rows, HEADER_ROWS), 1)
+        for number, row in enumerate(first, 1)
         for placed in (sources.place(layout, row) for layout in sources.layouts())
         if len(placed.at) >= LEAST_COLUMNS
     ]
@@ -323,17 +333,26 @@ def _fits_none(attempts: Iterable[Placed | None]) -> AdapterError:
 
 
 def _rows(found: list[Found], limits: Limits) -> Iterator[Decoded | Rejected]:
-    taken = 0
+    taken = examples = 0
     for each in found:
         blank: Sequence[Cell] = ()
+        mark = templates.stated(each.headers)
         for number, cells in enumerate(each.sheet.rows, each.row + 1):
             if cells is blank or all(is_blank(cell) for cell in cells):
                 blank = cells
                 continue
+            if mark and templates.is_example(mark, each.placed, cells):
+                examples += 1
+                continue
             taken += 1
             if taken > limits.rows:
                 raise TooLarge(f"The table has more than {limits.rows} rows.", advice="Split it and send the parts one by one.")
-            yield from _row(each, number, cells[: limits.columns], several=len(found) > 1)
+            if mark and templates.is_half_example(mark, each.placed, cells):
+                yield _half_example(each, mark, number, cells, several=len(found) > 1)
+            else:
+                yield from _row(each, number, cells[: limits.columns], several=len(found) > 1)
+    if not taken and examples:
+        raise AdapterError("The template holds its example row only.", code="only-example", advice="Fill in your own rows below it.")
     if not taken:
         raise AdapterError("The table has headers and no rows.", code="empty-file", advice="Fill in at least one row.")
 
@@ -347,6 +366,13 @@ def _row(found: Found, number: int, cells: Sequence[Cell], *, several: bool) -> 
         yield Rejected(number, fault.field, fault.code, fault.message, fault.advice, _address(fault.position, number, sheet), filled.who, row)
 
 
+def _half_example(found: Found, mark: templates.Mark, number: int, cells: Sequence[Cell], *, several: bool) -> Rejected:
+    """A row of one's own written over the example, or the example without its mark: it is not guessed which."""
+    where = _address(mark.position, number, found.sheet.name if several else "")
+    advice = "For a row of your own, empty this cell and give the person's own number; else delete the row."
+    return Rejected(number, "", "example", "The row is half the template's example.", advice, where, None, original(found.headers, cells))
+
+
 def _naming(placed: Placed) -> Iterator[int]:
     return (position for position, column in placed.at.items() if column.part == "who")
 
@@ -354,18 +380,8 @@ def _naming(placed: Placed) -> Iterator[int]:
 def _address(position: int | None, number: int, sheet: str) -> str | None:
     if position is None:
         return None
-    name = f"{_letters(position)}{number}"
+    name = address(position, number)
     return f"{sheet}!{name}" if sheet else name
-
-
-def _letters(position: int) -> str:
-    """A column's letters as a spreadsheet shows them: 0 is A, 26 is AA."""
-    letters = ""
-    position += 1
-    while position:
-        position, letter = divmod(position - 1, 26)
-        letters = chr(65 + letter) + letters
-    return letters
 
 
 def original(headers: Sequence[Cell], cells: Sequence[Cell]) -> bytes:
@@ -375,7 +391,7 @@ def original(headers: Sequence[Cell], cells: Sequence[Cell]) -> bytes:
         if cell is None or cell == "":
             continue
         header = str(headers[position]).strip() if position < len(headers) and headers[position] is not None else ""
-        row[header if header and header not in row else _letters(position)] = cell
+        row[header if header and header not in row else letters(position)] = cell
     try:
         return msgspec.json.encode(row)
     except (UnicodeEncodeError, TypeError, ValueError):

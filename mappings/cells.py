@@ -89,6 +89,21 @@ def plain(cell: Cell) -> str:
     return unicodedata.normalize("NFKC", str(cell)).strip() if cell is not None else ""
 
 
+def letters(position: int) -> str:
+    """A column's letters as a spreadsheet shows them: 0 is A, 26 is AA."""
+    found = ""
+    position += 1
+    while position:
+        position, letter = divmod(position - 1, 26)
+        found = chr(65 + letter) + found
+    return found
+
+
+def address(position: int, row: int) -> str:
+    """A cell's name: `E7`."""
+    return f"{letters(position)}{row}"
+
+
 def is_blank(cell: Cell) -> bool:
     """Whether the cell says nothing: empty, a dash, 无, N/A …"""
     return cell is None or (isinstance(cell, str) and plain(cell).casefold() in _BLANKS)

@@ -122,7 +122,11 @@ class Filled(NamedTuple):
 
 def compile_layout(path: Path) -> Layout:
     """The layout in a YAML file. Raises MappingError with file and line."""
-    table = tables.read(path)
+    return compile_table(tables.read(path))
+
+
+def compile_table(table: Table) -> Layout:
+    """The layout that a table of keys says. Raises MappingError with file and line."""
     table.only(_KEYS)
     kind = table.need("kind")
     if kind not in KINDS_TAKEN:
@@ -131,7 +135,7 @@ def compile_layout(path: Path) -> Layout:
     columns = [*_record_columns(table, kind), *_measure_columns(table, kind), *_who_columns(table)]
     _distinct(table, columns)
     titles = (str(title.need("zh")), str(title.need("en")))
-    return Layout(str(table.need("id")), titles, kind, tuple(columns), _constants(table, kind), _examples(table), path.name)
+    return Layout(str(table.need("id")), titles, kind, tuple(columns), _constants(table, kind), _examples(table), table.file)
 
 
 def _part(table: Table, key: str, *, required: bool = False) -> Table:
@@ -321,12 +325,14 @@ def _known(layout: Layout) -> dict[str, Column]:
 
 
 def _column_of(known: Mapping[str, Column], header: str) -> Column | None:
-    """The column a header names. A unit in the header outranks the layout's, where it can be converted."""
-    stated = _with_unit(header)
-    column = known.get(_normal(header)) or (known.get(stated[0]) if stated else None)
-    if column and stated and column.meaning.target and _convertible(stated[1], column.meaning.target):
+    """The column a header names. A unit in the header outranks the layout's; one that cannot be converted makes it another column."""
+    stated, exact = _with_unit(header), known.get(_normal(header))
+    column = exact or (known.get(stated[0]) if stated else None)
+    if column is None or stated is None or not column.meaning.target:
+        return column
+    if _convertible(stated[1], column.meaning.target):
         return column._replace(meaning=column.meaning._replace(unit=stated[1]))
-    return column
+    return exact
 
 
 # --- reading a row -------------------------------------------------------------------------------------------------------

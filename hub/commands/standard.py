@@ -9,6 +9,9 @@ from typing import Any
 import click
 
 from hub.commands.options import Options, echo
+from mappings.sources import KINDS_TAKEN
+from mappings.template_files import as_csv, as_workbook
+from mappings.templates import LANGUAGES
 from schemas import published
 from schemas.changes import Change, changes, demanded, stepped
 from schemas.errors import BadRequest
@@ -39,6 +42,21 @@ def diff(options: Options, old: str, new: str) -> None:
     step = demanded(found)
     told = {"old": before["version"], "new": after["version"], "step": step, "least": stepped(before["version"], step), "changes": [_told(c) for c in found]}
     echo(options, told, "\n".join([*map(_line, found), f"{len(found)} changes; step: {step} ({before['version']} to {told['least']} or later)"]))
+
+
+@standard.command("template")
+@click.argument("kind", type=click.Choice(KINDS_TAKEN))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--lang", type=click.Choice(LANGUAGES), default=LANGUAGES[0], show_default=True, help="Language of headers and comments.")
+@click.option("--version", default=STANDARD_VERSION, show_default=True, help="A version of the standard.")
+@click.pass_obj
+def template(options: Options, kind: str, file: Path, lang: str, version: str) -> None:
+    """Write the table to fill in for records of KIND to FILE (.xlsx or .csv)."""
+    if file.suffix.lower() not in (".xlsx", ".csv"):
+        raise BadRequest("The template is a workbook or a CSV file.", advice="Name a FILE that ends in .xlsx or .csv.")
+    write = as_csv if file.suffix.lower() == ".csv" else as_workbook
+    file.write_bytes(write(kind, version, lang))
+    echo(options, {"file": str(file), "kind": kind, "version": version}, str(file))
 
 
 def _document(name: str) -> Document:

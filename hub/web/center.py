@@ -94,7 +94,7 @@ async def choose(request: Request) -> Response:
     try:
         await preview(hub, _delivery(party, file))
     except (AdapterError, NotFound, Refused) as error:
-        return await _home(request, person, party, faults.file(error.code, error.message, error.advice), error.status)
+        return await _home(request, person, party, faults.file(error.code, error.message, error.advice, error.field), error.status)
     return see(f"/center/preview/{await park(hub, party, person.account, file)}")
 
 

@@ -323,6 +323,8 @@ ENGLISH: dict[str, str] = {
     "要看的行": "Rows to look at",
     "单元格": "Cell",
     "会员": "Member",
+    "没有自己的表？下载标准模板：": "No list of your own? Download a template: ",
+    "数据标准说明": "About the data standard",
     "怎么办": "What to do",
     "错误": "What is wrong",
     "还有 %(n)d 行没有显示，在下载的文件里。": "%(n)d more rows are in the download.",

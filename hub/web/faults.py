@@ -32,6 +32,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "empty": ("没有可以记的内容", "请填上数值，或者删掉这一行。"),
     "unknown-measure": ("指标不认识", "请从指标表里选。"),
     "measure": ("指标不认识", "请从指标表里选。"),
+    "example": ("这一行一半是模板的示例", "自己的记录：把第一列清空，写本人的号码；不是就删掉这一行。"),
 }
 """Code of a rejected row to what is wrong and what to do."""
 
@@ -52,8 +53,12 @@ FILES: dict[str, str] = {
     "forbidden": "这个账号不能做这一步。",
     "invalid-request": "填写的内容不对，请核对。",
     "no-such-member": "没有找到这样的居民，请核对号码，或先登记。",
+    "only-example": "模板里只有示例那一行。请在它下面填您的记录。",
+    "template": "这份模板这里不认识。请重新下载模板。",
+    "template-header": "%(place)s 不是模板的列名，或者重复了。请照模板改回列名；不要的列，把列名清空。",
+    "template-column": "模板缺了一列：%(place)s。请把这一列加回来，或把内容抄进新的模板。",
 }
-"""Code of an error of the whole request to a sentence."""
+"""Code of an error of the whole request to a sentence; `place` is what the error names."""
 
 REASONS: dict[str, tuple[str, str]] = {
     "unknown": ("号码没有登记", "先登记，或 30 天内再确认；过期自动删除。"),
@@ -120,11 +125,11 @@ def waiting(reason: str) -> Words:
     return Words(say(wrong), say(advice))
 
 
-def file(code: str, message: str, advice: str = "") -> str:
+def file(code: str, message: str, advice: str = "", place: str = "") -> str:
     """An error of the whole request in words."""
     if LANGUAGE.get() == "en" or code not in FILES:
         return f"{message} {advice}".strip()
-    return FILES[code]
+    return FILES[code] % {"place": place} if "%(place)s" in FILES[code] else FILES[code]
 
 
 def cells(original: bytes | None) -> dict[str, str]:

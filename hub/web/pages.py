@@ -16,9 +16,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hub.settings import Settings
 from hub.web import charts, dates, faults, locales, looks, sharing, words
+from mappings.sources import KINDS_TAKEN
 from schemas.classes import NAMES
 from schemas.errors import KineHubError, Unauthenticated
 from schemas.measures import MEASURES
+from schemas.standard import STANDARD
 
 FOLDER = Path(__file__).parent
 STATIC = FOLDER / "static"
@@ -136,6 +138,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "charts": charts, "dates": dates, "words": words, "faults": faults, "pick": locales.pick, "asset": asset, "listed": sharing.listed,
         "LANGUAGES": locales.LANGUAGES, "PURPOSES": looks.PURPOSES, "NAMES": NAMES, "MEASURES": MEASURES, "ROUTINE": words.ROUTINE,
+        "TEMPLATES": {kind: (STANDARD[kind].zh, STANDARD[kind].en) for kind in KINDS_TAKEN},
     }  # fmt: skip
     return environment
 

@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 
 from adapters import kinehub_json
 from adapters.kinehub_schema import FILE, schema, schemas
+from mappings.sources import KINDS_TAKEN
 from schemas import published
 from schemas.records import STANDARD_VERSION
 from tests.web.town import Place
@@ -41,3 +42,26 @@ def test_openapi_holds_the_shape_of_our_own_json(place: Place) -> None:
         assert target in shapes
     whole = {"$schema": schema(FILE)["$schema"], "$ref": reference, "components": described["components"]}
     assert Draft202012Validator(whole).is_valid(json.loads(kinehub_json.sample))
+
+
+def test_templates_are_downloaded_in_the_language_of_the_reader(place: Place) -> None:
+    with place.browse() as stranger:
+        for kind in KINDS_TAKEN:
+            assert stranger.get(f"/standard/templates/{kind}.xlsx").content.startswith(b"PK")
+        zh, en, old = (stranger.get(f"/standard/templates/session.csv{asked}") for asked in ("?lang=zh-CN", "?lang=en", "?lang=en&version=0.1.0"))
+        assert zh.text.startswith("\ufeff模板 session ")
+        assert "Mean heart rate (/min)" in en.text
+        assert "attachment" in en.headers["content-disposition"]
+        assert old.text.startswith("\ufefftemplate session 0.1.0,")
+        for missing in ("dance.xlsx", "session.pdf", "session.csv?version=9.9.9"):
+            assert stranger.get(f"/standard/templates/{missing}").status_code == 404
+
+
+def test_the_centre_finds_the_templates_and_is_told_which_cell_is_wrong(place: Place) -> None:
+    with place.browse("staff") as staff:
+        page = staff.show("/center")
+        assert '/standard/templates/session.xlsx"' in page
+        wrong = staff.get("/standard/templates/session.csv").text.replace("距离(米)", "路程")
+        answer = staff.upload(wrong.encode(), "sessions.csv")
+    assert answer.status_code == 422
+    assert "Q1 不是模板的列名" in answer.text
