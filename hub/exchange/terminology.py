@@ -287,9 +287,10 @@ def _offer(type_: str, name: str, work: Callable[..., Content], *, on_instance: 
         return answered(work(await inputs_of(request, definition), id_))
 
     said = (work.__doc__ or "").partition(" Raises ")[0]
-    router.add_api_route(f"/{type_}/${name}", on_type, methods=["GET", "POST"], name=f"{type_}-{name}", description=said)
-    if on_instance:
-        router.add_api_route(f"/{type_}/{{id_}}/${name}", on_one, methods=["GET", "POST"], name=f"{type_}-{name}-instance", description=said)
+    for method in ("GET", "POST"):  # one route each: an operation of the HTTP description has one method
+        router.add_api_route(f"/{type_}/${name}", on_type, methods=[method], name=f"{type_}-{name}", description=said)
+        if on_instance:
+            router.add_api_route(f"/{type_}/{{id_}}/${name}", on_one, methods=[method], name=f"{type_}-{name}-instance", description=said)
 
 
 def answered(content: Content) -> Response:
