@@ -102,7 +102,10 @@ def _values(grid: Grid) -> list[float | None]:
 
 async def _who_sees(hub: Hub, resident: UUID, record: UUID, slot: int, source: Party | None) -> list[str]:
     """Who may see one channel of this session right now, asked of the engine that decides when they do."""
-    asking = [(grant.party, grant.purpose) for grant in await sharing.grants_of(hub, resident) if grant.live and grant.party]
+    grants = [grant for grant in await sharing.grants_of(hub, resident) if grant.live and grant.permits]
+    asking = [(grant.party, grant.purpose) for grant in grants if grant.party]
+    if any(grant.everybody for grant in grants):
+        asking += [(receiver.party, receiver.purpose) for receiver in await sharing.receivers(hub)]
     asking += [(source, purpose) for purpose in (source.purposes or ("",))] if source else []
     names: dict[str, None] = {}
     async with hub.database.connection() as connection:

@@ -89,6 +89,38 @@ ENGLISH: dict[str, str] = {
     "看全部记录": "See all records",
     "谁能看": "Who may see it",
     "看：%(kinds)s": "Sees: %(kinds)s",
+    "；不包括：%(kinds)s": "; not: %(kinds)s",
+    "所有记录": "all records",
+    "任何目的": "any purpose",
+    "一部分记录": "a part of the records",
+    "任何机构": "Anyone",
+    "您拒绝了，不让看：%(kinds)s": "You refused to show: %(kinds)s",
+    "已拒绝": "refused",
+    "还拒绝了 %(n)d 家": "and %(n)d more refused",
+    "这一份没有让任何人看": "This one lets nobody see anything",
+    "注意：没有写明给谁看，任何机构都能看您的所有记录。不想这样，请按“停止”。": (
+        "Take care: this names no receiver, so everyone may see all your records. If you do not want that, press “Stop”."
+    ),
+    "注意：没有写明给谁看，任何机构都能看这些。不想这样，请按“停止”。": (
+        "Take care: this names no receiver, so everyone may see these. If you do not want that, press “Stop”."
+    ),
+    "我拒绝让%(who)s看我的%(kinds)s。我随时可以收回。": "I refuse to let %(who)s see my: %(kinds)s. I can take this back at any time.",
+    "这一份没有让任何人看我的记录。": "This one lets nobody see my records.",
+    "这一份没有写明给谁看：任何机构都能看我的%(kinds)s。我随时可以停止。": (
+        "This names no receiver: anyone may see my: %(kinds)s. I can stop this at any time."
+    ),
+    "这一份已经收回，不再算数。": "This one is taken back and does not count any more.",
+    "已经拒绝。%(who)s不能看：%(kinds)s。": "Refused. %(who)s may not see: %(kinds)s.",
+    "收回": "Take back",
+    "再次拒绝": "Refuse again",
+    "按错了？再次拒绝%(who)s": "Pressed by mistake? Refuse %(who)s again",
+    "拒绝回执": "Receipt of your refusal",
+    "谁决定的": "Who decided",
+    "哪天决定的": "Decided on",
+    "怎么收回：按“收回”，或打 12345，或到街道智慧健康小屋请人办。拒绝不影响您健身、看病。": (
+        "How to take it back: press “Take back”, call 12345, or ask at the street health kiosk. "
+        "Refusing changes nothing about your training or your treatment."
+    ),
     "到 %(day)s": "until %(day)s",
     "先看看：会看到什么": "See what they see",
     "停止": "Stop",
@@ -226,6 +258,10 @@ ENGLISH: dict[str, str] = {
     "号码不对": "the number is not right",
     "运动记录表": "Table of sessions",
     "质量良好": "quality good",
+    "%(n)d 次只看获准的部分": "%(n)d: permitted part only",
+    "只显示：%(parts)s": "only: %(parts)s",
+    "收缩压": "systolic",
+    "距离": "Distance",
     "%(n)d 次要核对": "%(n)d to check",
     "如果患者在您面前，请他在手机或健康小屋里打开“让别人看”，选本院；同意后立刻可以看到。": (
         "If the patient is with you, ask them to open “Let someone see” on their phone or at a kiosk and choose this "

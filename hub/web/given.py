@@ -1,4 +1,4 @@
-"""What a resident has agreed to: the list, each grant's receipt, stopping, giving back what was stopped, and what a receiver sees now."""
+"""What a resident has agreed to or refused: the list, each grant's receipt, stopping, giving back what was stopped, and what a receiver sees now."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ async def receipt(request: Request, grant: UUID) -> Response:
 
 @router.post("/stop-all")
 async def stop_all(request: Request) -> Response:
-    """Withdraw every consent in force."""
+    """Withdraw every consent in force that lets anyone see. A refusal stays: without it more could be seen, not less."""
     _, resident = await resident_of(request)
     for grant in await sharing.grants_of(hub_of(request), resident):
-        if grant.live:
+        if grant.live and grant.permits:
             await _stop(request, resident, grant.id)
     return see("/resident?stopped=all#main")
 

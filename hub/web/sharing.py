@@ -1,8 +1,8 @@
-"""Grants as a resident reads them: who, what for, which kinds, until when; and who may be asked to the next one."""
+"""Grants, and refusals, as a resident reads them: who, what for, which kinds, until when; and who may be asked to the next one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from consent.effect import Effect, Kinds, effect, together
 from consent.grant import WITHDRAWN_AT
 from hub.store import grants, parties
 from hub.store.ids import bucket_of
@@ -18,7 +19,7 @@ from hub.store.vault import OF_RESIDENTS
 from hub.web import dates, history
 from hub.web.locales import LANGUAGE, pick, say
 from hub.web.looks import PURPOSES
-from schemas.classes import CODES, NAMES, SYSTEM, DataClass, codes_of
+from schemas.classes import CODES, NAMES, DataClass, codes_of
 
 if TYPE_CHECKING:
     from hub.service import Hub
@@ -46,6 +47,7 @@ class Grant(msgspec.Struct, frozen=True):
     """One Consent, in words, its times on the resident's clock. `until` is its last day; `live` says it is in force now.
 
     `again`: it was stopped before its end, and the receiver is still there, so that it can be given back as it was.
+    A Consent may also refuse (`refuses`), or permit nobody anything; `everybody`: it names no receiver, so that all may see.
     """
 
     id: UUID
@@ -58,54 +60,85 @@ class Grant(msgspec.Struct, frozen=True):
     live: bool
     stopped: datetime | None
     again: bool
+    effect: Effect
+
+    @property
+    def permits(self) -> bool:
+        return self.effect.permits != Kinds()
+
+    @property
+    def refuses(self) -> bool:
+        return not self.permits and self.effect.denies != Kinds()
+
+    @property
+    def everybody(self) -> bool:
+        return self.permits and self.effect.everybody
 
     @property
     def kinds_text(self) -> str:
-        return listed(self.kinds)
+        return kinds_of(self.effect.denies if self.refuses else self.effect.permits)
+
+    @property
+    def line(self) -> str:
+        """What it does, beside the name."""
+        if self.refuses:
+            return say("您拒绝了，不让看：%(kinds)s", kinds=self.kinds_text)
+        if not self.permits:
+            return say("这一份没有让任何人看")
+        without = say("；不包括：%(kinds)s", kinds=kinds_of(self.effect.without)) if self.effect.without.bits else ""
+        return say("看：%(kinds)s", kinds=self.kinds_text) + without
 
 
 async def grants_of(hub: Hub, resident: UUID) -> list[Grant]:
-    """Every grant, those in force first, the newest on top."""
+    """Every grant, those in force first; among them what lets everybody see, then the newest."""
     consents = await grants.listing(hub, resident)
     async with hub.database.connection() as connection:
         by_reference = {party.reference: party for party in await parties.everyone(connection)}
     zone = await history.zone_of(hub, resident)
     made = [_grant(consent, by_reference, zone) for consent in reversed(consents)]
-    return sorted(made, key=lambda grant: (not grant.live, -(grant.given.timestamp() if grant.given else 0)))
+    return sorted(made, key=lambda grant: (not grant.live, not grant.everybody, -(grant.given.timestamp() if grant.given else 0)))
 
 
 def _grant(consent: dict[str, Any], by_reference: dict[str, Party], zone: ZoneInfo) -> Grant:
     provision = consent.get("provision") or {}
-    references = [actor["reference"]["reference"] for actor in provision.get("actor", []) if "reference" in actor.get("reference", {})]
-    party = next((by_reference[reference] for reference in references if reference in by_reference), None)
+    done = effect(consent, zone)
+    named = [by_reference.get(reference) for reference in done.named]
+    party = next(filter(None, named), None)
     until = _day((provision.get("period") or {}).get("end"))
     purpose = next((coding["code"] for coding in provision.get("purpose", []) if "code" in coding), "")
     lasts = until is None or until >= datetime.now(zone).date()
     return Grant(
         id=UUID(consent["id"]),
         party=party,
-        name=party.name if party else say("另一位接收方"),
+        name=_names(named, done),
         purpose=purpose,
-        kinds=list(dict.fromkeys(_classes(provision))),
+        kinds=codes_of(done.permits.bits),
         until=until,
         given=_instant(consent.get("dateTime"), zone),
         live=consent.get("status") == "active" and lasts,
         stopped=_stopped(consent, zone),
-        again=consent.get("status") == "inactive" and lasts and party is not None and purpose in party.purposes,
+        again=consent.get("status") == "inactive" and lasts and _may_return(done, party, purpose),
+        effect=done,
     )
+
+
+def _names(named: Sequence[Party | None], done: Effect) -> str:
+    if done.everybody:
+        return say("任何机构")
+    names = [party.name if party else say("另一位接收方") for party in named] or [say("另一位接收方")]
+    return (", " if LANGUAGE.get() == "en" else "、").join(dict.fromkeys(names))
+
+
+def _may_return(done: Effect, party: Party | None, purpose: str) -> bool:
+    """A refusal may always be said again; what let everybody see is not opened again with one tap."""
+    if done.permits == Kinds():
+        return done.denies != Kinds()
+    return not done.everybody and party is not None and purpose in party.purposes
 
 
 def _stopped(consent: dict[str, Any], zone: ZoneInfo) -> datetime | None:
     stamps = (each.get("valueDateTime") for each in consent.get("extension") or [] if each.get("url") == WITHDRAWN_AT)
     return _instant(next(stamps, None), zone) if consent.get("status") == "inactive" else None
-
-
-def _classes(provision: dict[str, Any]) -> Iterator[str]:
-    for coding in (*provision.get("class", []), *provision.get("securityLabel", [])):
-        if coding.get("system") == SYSTEM and coding.get("code") in NAMES:
-            yield coding["code"]
-    for child in provision.get("provision", []):
-        yield from _classes(child)
 
 
 def _day(text: str | None) -> date | None:
@@ -127,8 +160,21 @@ def listed(codes: Sequence[str]) -> str:
     return (", " if LANGUAGE.get() == "en" else "、").join(pick(NAMES[code]) for code in codes)
 
 
+def kinds_of(kinds: Kinds) -> str:
+    """运动、健康检测; everything; or a part that classes do not describe."""
+    if kinds.every:
+        return say("所有记录")
+    return listed(codes_of(kinds.bits)) or say("一部分记录")
+
+
 def sentence_of(grant: Grant) -> str:
-    """What was agreed, as it was read back."""
+    """What was agreed or refused, as it was read back."""
+    if grant.refuses:
+        return say("我拒绝让%(who)s看我的%(kinds)s。我随时可以收回。", who=grant.name, kinds=grant.kinds_text)
+    if not grant.permits:
+        return say("这一份没有让任何人看我的记录。")
+    if grant.everybody and not grant.purpose:
+        return say("这一份没有写明给谁看：任何机构都能看我的%(kinds)s。我随时可以停止。", kinds=grant.kinds_text)
     return say(
         "我同意%(who)s为了%(why)s，从 %(start)s 起到 %(day)s，看我的%(kinds)s。我随时可以停止。",
         who=grant.name,
@@ -153,26 +199,30 @@ JUST_NOW = timedelta(minutes=10)
 def notice(stopped: str, granted: str, grants: Sequence[Grant], now: datetime) -> Notice | None:
     """The notice on the page that a stop or a grant leads to. `now` is on the clock of the grants."""
     if stopped == "all":
-        just = [grant for grant in grants if grant.again and grant.stopped and now - grant.stopped < JUST_NOW]
+        just = [grant for grant in grants if grant.again and grant.permits and grant.stopped and now - grant.stopped < JUST_NOW]
         return Notice(say("全部停止了。从现在起，别人都看不到您的记录。"), just[:2])
     known = {str(grant.id): grant for grant in grants}
     if (grant := known.get(stopped)) is not None:
-        left = [code for one in grants if one.live and one.party == grant.party for code in one.kinds]
-        return Notice(_stopped_text(grant.name, list(dict.fromkeys(left))), [grant] if grant.again else [])
+        if not grant.permits:
+            return Notice(say("这一份已经收回，不再算数。"), [grant] if grant.again else [])
+        left = [one.effect.permits for one in grants if one.live and one.permits and (one.everybody or one.party == grant.party)]
+        return Notice(_stopped_text(grant.name, left), [grant] if grant.again else [])
     if (grant := known.get(granted)) is not None:
+        if grant.refuses:
+            return Notice(say("已经拒绝。%(who)s不能看：%(kinds)s。", who=grant.name, kinds=grant.kinds_text), receipt=grant.id)
         return Notice(say("已经同意。%(who)s现在可以看：%(kinds)s。", who=grant.name, kinds=grant.kinds_text), receipt=grant.id)
     return None
 
 
-def _stopped_text(who: str, left: Sequence[str]) -> str:
+def _stopped_text(who: str, left: Sequence[Kinds]) -> str:
     """What a stop did. A receiver that has another consent still sees what that one says."""
     if left:
-        return say("这一项已经停止。您还有别的同意，%(who)s还能看：%(kinds)s。", who=who, kinds=listed(left))
+        return say("这一项已经停止。您还有别的同意，%(who)s还能看：%(kinds)s。", who=who, kinds=kinds_of(together(left)))
     return say("已经停止。从现在起，%(who)s看不到您的记录。", who=who)
 
 
 def purpose_text(code: str) -> str:
-    return pick(PURPOSES[code]) if code in PURPOSES else code
+    return pick(PURPOSES[code]) if code in PURPOSES else code or say("任何目的")
 
 
 class Receiver(msgspec.Struct, frozen=True):

@@ -1,0 +1,91 @@
+"""What one Consent does, for its resident to read: whom it lets see what, whom it refuses, whether it lets everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from consent.match import Class, Condition
+from consent.provision import DENY, PERMIT, Rule, applies, parse
+
+
+class Kinds(msgspec.Struct, frozen=True):
+    """Data classes by their bits; `every`: all that is stored, `some`: a part that classes do not describe (dates, codes, named resources)."""
+
+    bits: int = 0
+    every: bool = False
+    some: bool = False
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """What a Consent permits, denies, and denies within its own permits. `everybody`: a permit stands under no actor.
+
+    `named` are references of those it permits, or, where it permits nobody, of those it refuses. A Consent that is not about
+    sharing, or is not understood, permits nothing.
+    """
+
+    permits: Kinds
+    denies: Kinds
+    without: Kinds
+    everybody: bool
+    named: tuple[str, ...]
+
+
+class _Said(NamedTuple):
+    """One rule, with what the rules above it say as well."""
+
+    outcome: int
+    kinds: Kinds
+    named: frozenset[str] | None
+    inner: bool
+
+
+def effect(consent: Mapping[str, Any], zone: ZoneInfo) -> Effect:
+    """What the Consent does while it is in force; what a withdrawn one did."""
+    said = tuple(_rules(consent, zone))
+    permits, denies = ([one for one in said if one.outcome == outcome] for outcome in (PERMIT, DENY))
+    acting = permits or denies
+    return Effect(
+        permits=together(one.kinds for one in permits),
+        denies=together(one.kinds for one in denies),
+        without=together(one.kinds for one in denies if permits and one.inner),
+        everybody=any(one.named is None for one in acting),
+        named=tuple(sorted(frozenset().union(*(one.named or () for one in acting)))),
+    )
+
+
+def _rules(consent: Mapping[str, Any], zone: ZoneInfo) -> Iterator[_Said]:
+    stated = {**consent, "status": "active"}
+    try:
+        if applies(stated, ""):
+            rule, _ = parse(stated, 0, zone=zone, resources={}, house=True)
+            yield from _walk(rule, Kinds(every=True), None, None)
+    except (AttributeError, TypeError, ValueError):  # the engine permits nothing then, and so does this
+        return
+
+
+def _walk(rule: Rule, above: Kinds, named: frozenset[str] | None, parent: Rule | None) -> Iterator[_Said]:
+    kinds = _kinds(rule.conditions, above)
+    who = rule.actors.references if rule.actors else named
+    yield _Said(rule.outcome, kinds, who, parent is not None and rule.actors is None)
+    for child in rule.children:
+        yield from _walk(child, kinds, who, rule)
+
+
+def _kinds(conditions: Iterable[Condition], above: Kinds) -> Kinds:
+    """What a rule speaks of: the classes it names among those of the rule above."""
+    for condition in conditions:
+        bits = condition.bits if isinstance(condition, Class) else 0
+        above = Kinds(bits if above.every else above.bits & bits) if bits else Kinds(above.bits, some=True)
+    return above
+
+
+def together(kinds: Iterable[Kinds]) -> Kinds:
+    """What any of them speaks of."""
+    found = Kinds()
+    for each in kinds:
+        found = Kinds(found.bits | each.bits, found.every or each.every, found.some or each.some)
+    return found
