@@ -61,13 +61,17 @@ class Week(msgspec.Struct, frozen=True):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One measured value at a local time; `second` is the diastolic of a blood pressure, `flags` the codes of its quality flags."""
+    """One measured value at a local time; `second` is the diastolic of a blood pressure, `flags` the codes of its quality flags.
+
+    whole: whether all of its record was seen; flags of one that was not are not known
+    """
 
     at: datetime
     value: float
     second: float | None = None
     source: str = ""
     flags: tuple[str, ...] = ()
+    whole: bool = True
 
 
 class Trend(msgspec.Struct, frozen=True):

@@ -40,9 +40,14 @@ class _Seen(msgspec.Struct):
     sport: str | None
 
 
+def seen_whole(permit: Permit, one: Disclosed) -> bool:
+    """Whether all of a record was let through. Of a part nobody can say how good the record is: flags and modality stay with the whole."""
+    return one.record is not None and (permit.basis == "self" or permit.decision.exact)
+
+
 def record_seen(permit: Permit, one: Disclosed) -> Envelope | None:
     """The record itself where all of it was let through; else what the resources that were let through tell of it."""
-    if one.record is not None and (permit.basis == "self" or permit.decision.exact):
+    if one.record is not None and seen_whole(permit, one):
         whole: Envelope = decode(one.record)
         return whole
     return record_of(one.kind, [served for _, served in one.resources])

@@ -12,7 +12,7 @@ import msgspec
 
 from hub.care import activity
 from hub.care.activity import Bout, Summary
-from hub.care.faces import person_of, record_seen
+from hub.care.faces import person_of, record_seen, seen_whole
 from hub.store import parties
 from hub.store.ids import bucket_of
 from hub.store.vault import Asked
@@ -32,13 +32,14 @@ Place = tuple[datetime, UUID]
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """One record as far as its reader may see it, with the name of its source."""
+    """One record as far as its reader may see it, with the name of its source. `whole`: all of it, so that its quality is known."""
 
     id: UUID
     record: Envelope
     source: str
     party: int
     starts: datetime
+    whole: bool = True
 
 
 class History(msgspec.Struct, frozen=True):
@@ -69,7 +70,7 @@ async def read(hub: Hub, asked: Asked, *, kinds: Sequence[str] = KINDS, since: d
                 return History([])
             for one in hub.vault.disclose(permit, rows):
                 if (record := record_seen(permit, one)) is not None:
-                    found.append(Seen(one.id, record, names.get(one.party, ""), one.party, one.starts))
+                    found.append(Seen(one.id, record, names.get(one.party, ""), one.party, one.starts, seen_whole(permit, one)))
                     rules |= dict.fromkeys(one.rules)
             left -= len(rows)
             after = (rows[-1]["starts"], rows[-1]["id"]) if len(rows) == size else None

@@ -6,7 +6,7 @@ in the audit before the answer leaves, the empty ones too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
 from hub.audit.trail import Entry
 from hub.care import activity
+from hub.care.activity import Reading
 from hub.intake import identity
 from hub.service import Hub
 from hub.store import parties
@@ -29,7 +30,7 @@ from hub.web import history
 from hub.web.history import Seen
 from hub.web.pages import Page, pages_of, see
 from schemas.errors import BadRequest, NotFound, Refused
-from schemas.records import FitnessTest, Quantity, Session, Who
+from schemas.records import Envelope, FitnessTest, Quantity, Session, Who
 
 router = APIRouter(prefix="/hospital", route_class=Page)
 
@@ -137,7 +138,6 @@ async def view(hub: Hub, resident: UUID, party: Party, purpose: str, weeks: int)
     if not found.seen:
         found = await history.read(hub, asked, most=SHOWN)
     window = timedelta(weeks=weeks)
-    pairs = [(one.record, one.source) for one in found.seen]
     sessions = [one for one in found.seen if isinstance(one.record, Session)]
     return {
         "who": who,
@@ -148,14 +148,24 @@ async def view(hub: Hub, resident: UUID, party: Party, purpose: str, weeks: int)
         "windows": WINDOWS,
         "goal": activity.GOAL_MIN,
         "summary": history.summary(found.seen, zone, now.date(), weeks),
-        "heart": activity.trend(activity.resting_heart_rate(pairs, zone), now, window),
-        "pressure": activity.trend(activity.blood_pressure(pairs, zone), now, window),
+        "heart": activity.trend(_readings(activity.resting_heart_rate, found.seen, zone), now, window),
+        "pressure": activity.trend(_readings(activity.blood_pressure, found.seen, zone), now, window),
         "sessions": _rows(sessions[:SHOWN], sessions, zone),
         "session_count": len(sessions),
         "tests": _tests(found.seen, zone),
         "last": _last(found.seen, zone, now),
         "party": party,
     }, found.rules
+
+
+def _readings(read: Callable[[Iterable[tuple[Envelope, str]], ZoneInfo], list[Reading]], seen: Sequence[Seen], zone: ZoneInfo) -> list[Reading]:
+    """Readings in time order, each saying whether all of its record was seen."""
+    found = [
+        msgspec.structs.replace(reading, whole=whole)
+        for whole in (True, False)
+        for reading in read([(one.record, one.source) for one in seen if one.whole is whole], zone)
+    ]
+    return sorted(found, key=lambda reading: reading.at)
 
 
 def _rows(shown: Sequence[Seen], sessions: Sequence[Seen], zone: ZoneInfo) -> list[dict[str, Any]]:
@@ -166,6 +176,7 @@ def _rows(shown: Sequence[Seen], sessions: Sequence[Seen], zone: ZoneInfo) -> li
             "source": one.source,
             "at": history.local(one.record, zone),
             "timed": history.timed(one.record),
+            "whole": one.whole,
             "again": again.get(one.id),
         }
         for one in shown

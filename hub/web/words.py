@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hub.care.activity import Reading
-from hub.web.locales import pick, say
+from hub.web.locales import LANGUAGE, pick, say
 from schemas.flags import FLAGS
 from schemas.measures import MEASURES
 from schemas.records import BodyComposition, CheckIn, DaySummary, Envelope, FitnessTest, Quantity, Session, VitalSign
@@ -155,6 +155,14 @@ def field(name: str) -> str:
 def doubtful(readings: Iterable[Reading]) -> int:
     """How many readings carry a flag that says more than how the value came about."""
     return sum(not ROUTINE.issuperset(reading.flags) for reading in readings)
+
+
+def parts(record: Session) -> str:
+    """What is shown of a session of which only a part may be seen."""
+    shown = [
+        (record.sport, say("项目")), (record.timer_s or record.elapsed_s, say("时长")), (record.distance_m, say("距离")), (record.hr_avg, say("心率")),
+    ]  # fmt: skip
+    return (", " if LANGUAGE.get() == "en" else "、").join(name for value, name in shown if value is not None) or say("时间")
 
 
 def flag(code: str) -> str:

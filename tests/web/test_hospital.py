@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+from hub.access import accounts
 from hub.store import grants, residents
 from hub.web.hospital import view
-from tests.builders import a_city, a_pressure, an_id_number
+from tests.builders import a_city, a_pressure, a_session, an_id_number
+from tests.exchange.test_own_consent import PASSWORD, browsing
 from tests.web.test_resident import granted
 from tests.web.town import Place, today
 
@@ -99,3 +102,41 @@ def test_a_denied_component_is_on_no_page(hub_url: str, tmp_path: Path) -> None:
             assert shown["who"].name == "王秀英"
 
     asyncio.run(work())
+
+
+def test_no_quality_is_claimed_for_what_is_seen_in_part(hub_url: str, tmp_path: Path) -> None:
+    """A session without its heart rate; a blood pressure without its diastolic: flags and modality stay with the whole."""
+    coded = [{"coding": [{"system": "http://loinc.org", "code": code}]} for code in ("8462-4", "55425-3")]
+
+    async def work() -> tuple[str, str]:
+        async with a_city(hub_url, tmp_path) as city:
+            hospital, center = await city.party("H", "hospital"), await city.party("C", "fitness-center")
+            resident = await city.resident()
+            day = today() - timedelta(days=1)
+            records = {"records": [a_pressure(f"{day}T09:00:00+08:00", 137, 83), a_session(f"{day}T08:00:00+08:00", 40)]}
+            assert (await city.upload(center, records, resident=resident)).status_code == 201
+            consent_id = await city.grant(resident, hospital, "health-check,activity")
+            async with city.hub.database.connection() as connection:
+                more = {"role": "doctor", "party": hospital.number, "password": PASSWORD}
+                await accounts.add(connection, city.hub.keyring, login="doctor", name="D", **more)
+            doctor = await browsing(city, "doctor")
+            whole = (await doctor.get(f"/hospital/patients/{resident}")).text
+            consent = (await grants.listing(city.hub, resident))[0]
+            consent["meta"] = {"profile": consent["meta"]["profile"]}
+            consent["provision"]["provision"] = [{"type": "deny", "code": coded}]
+            await residents.save_consent(city.hub, resident, lambda _: consent, actor="test", consent_id=consent_id, action="consent-grant")
+            part = (await doctor.get(f"/hospital/patients/{resident}")).text
+            await doctor.aclose()
+            return whole, part
+
+    whole, part = asyncio.run(work())
+    assert "质量良好" in whole
+    assert ">良好<" in whole
+    assert "只显示：" not in whole
+    assert "只看获准的部分" not in whole
+    assert "137/83" in whole
+    assert "质量良好" not in part
+    assert ">良好<" not in part
+    assert "只显示：项目、时长<" in part
+    assert "1 次只看获准的部分" in part
+    assert "收缩压 <strong>137</strong>" in part
