@@ -6,7 +6,8 @@ is what `_TEMPLATE` lists; functions come from the closed lists in `mappings/fun
     slot        stable number of the resource in its record; with `each`, the first of a range
     each        a list field: one resource per entry; `order` (measure keys) gives an entry the slot of its measure
     measure     a measure key; `own` (the quantity's or record's own); `{of: name}` chosen by a named function
-    value       a field, or the first present of several, in the measure's unit; the field's suffix names its unit
+    value       a field, or the first present of several, in the measure's unit; the field's suffix names its unit. `{field: measure}`
+                adds that measure's coding when this field is the one, so that a reader can tell
     quantity    a field holding a Quantity, or `self` for the entry of `each`
     code        coded by hand: `{system: code, ..., record: code}`; the code of `record` is one of `schemas/codes.csv` and gives the text
     when        a field that must be present; stands_in: written with an absent reason when nothing else was measured
@@ -186,7 +187,7 @@ def _quantity(scope: Scope, spec: Table) -> Reading | None:
 
 def _code(scope: Scope, spec: Table, measure: Measure | None, quantity: Reading | None) -> Parts:
     if measure is not None:
-        return [b",", *elements.measure_code(measure, quantity)]
+        return [b",", *elements.measure_code(measure, quantity, elements.stated_code(scope, spec) if "value" in spec else None)]
     return [b",", *elements.hand_code(scope.shared, spec)] if "code" in spec else []
 
 
@@ -219,7 +220,7 @@ def _present(scope: Scope, spec: Table) -> Callable[[Any], bool]:
     names = [*listed(spec.get("when", []))]
     required = [scope.getter(spec, "when", name) for name in names]
     if "value" in spec:
-        required.append(elements.first_of([scope.getter(spec, "value", name) for name in listed(spec["value"])]))
+        required.append(elements.first_of([scope.getter(spec, "value", name) for name in elements.fields_of(spec)]))
     if len(required) == 1:
         (only,) = required
         return lambda item: functions.there(only(item))
@@ -296,7 +297,7 @@ def compile_face(table: Table, shared: Shared) -> Face:
     table.only(_MAPPING)
     struct = named(table, "kind", table.need("kind"), KINDS)
     scope = Scope(shared, table, struct)
-    base = _base(table)
+    base = base_of(table)
     device = _device(scope, base, table)
     templates = tuple(_template(scope, spec.over(base)) for spec in table.need("resources"))
     _distinct(table, templates)
@@ -304,7 +305,8 @@ def compile_face(table: Table, shared: Shared) -> Face:
     return Face(table["kind"], str(table.need("version")), functions.EFFECTIVE[table["effective"]], device, templates)
 
 
-def _base(table: Table) -> Table:
+def base_of(table: Table) -> Table:
+    """What every template of a YAML takes where it does not say otherwise."""
     common = Table({key: table[key] for key in ("class", "effective") if key in table}).of(table)
     named(table, "effective", table.need("effective"), functions.EFFECTIVE)
     shared = table.get("shared")

@@ -94,10 +94,32 @@ def _source_coding(measure: Measure, of: Reading) -> Part:
     return write
 
 
-def measure_code(measure: Measure, quantity: Reading | None) -> Parts:
+def measure_code(measure: Measure, quantity: Reading | None, stated: Part | None = None) -> Parts:
+    """The code of a measure; `stated` adds a coding that depends on the item."""
     listed = dumps(codings(measure))[:-1]
     named = b'],"text":%b}' % dumps(measure.zh)
-    return [b'"code":{"coding":' + listed, *([_source_coding(measure, quantity)] if quantity else []), named]
+    more = [*([_source_coding(measure, quantity)] if quantity else []), *([stated] if stated else [])]
+    return [b'"code":{"coding":' + listed, *more, named]
+
+
+def fields_of(spec: Table) -> list[str]:
+    """The fields that `value` names, the first present of which is the value."""
+    return [next(iter(name)) if isinstance(name, dict) else name for name in listed(spec["value"])]
+
+
+def stated_code(scope: Scope, spec: Table) -> Part | None:
+    """The coding of `{field: measure}` in `value`, written when that field is the value."""
+    names = listed(spec["value"])
+    of = [named(spec, "value", next(iter(name.values())), MEASURES) if isinstance(name, dict) else None for name in names]
+    if not any(of):
+        return None
+    getters = [scope.getter(spec, "value", name) for name in fields_of(spec)]
+    written = [b"," + dumps(codings(measure)[-1]) if measure else b"" for measure in of]
+
+    def write(_: Context, item: Any) -> bytes:
+        return next((coding for getter, coding in zip(getters, written, strict=True) if getter(item) is not None), b"")
+
+    return write
 
 
 def hand_code(shared: Shared, spec: Table) -> Parts:
@@ -127,7 +149,8 @@ def first_of(getters: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
     return lambda item: next((value for getter in getters if (value := getter(item)) is not None), None)
 
 
-def _factor(spec: Table, field: str, unit: str) -> float:
+def factor_of(spec: Table, field: str, unit: str) -> float:
+    """What a field's number is multiplied with to be in a UCUM unit. Raises MappingError where there is no exact factor."""
     suffix = next((known for end, known in _SUFFIXES.items() if field.endswith(end)), unit)
     target = unit.removesuffix("/d") or unit
     if suffix == target or same_unit(suffix, unit):
@@ -138,9 +161,9 @@ def _factor(spec: Table, field: str, unit: str) -> float:
 
 
 def field_value(scope: Scope, spec: Table, unit: str) -> Callable[[Any], float | None]:
-    fields = listed(spec["value"])
+    fields = fields_of(spec)
     getter = first_of([scope.getter(spec, "value", field) for field in fields])
-    factors = {_factor(spec, field, unit) for field in fields}
+    factors = {factor_of(spec, field, unit) for field in fields}
     if len(factors) > 1:
         raise spec.wrong("value: the fields are in different units", "value")
     factor = factors.pop()
@@ -149,7 +172,7 @@ def field_value(scope: Scope, spec: Table, unit: str) -> Callable[[Any], float |
 
     def converted(item: Any) -> float | None:
         value = getter(item)
-        return None if value is None else round(value * factor, 4)
+        return None if value is None else round(value * factor, 6)
 
     return converted
 
@@ -178,12 +201,13 @@ def own_quantity(shared: Shared, of: Reading, measure: Measure) -> Part:
     return write
 
 
-def _url(shared: Shared, name: str) -> str:
+def url_of(shared: Shared, name: str) -> str:
+    """The canonical URL of an extension that a YAML names."""
     return str(shared.extensions.get(name, EXTENSIONS + name))
 
 
 def _flags(shared: Shared) -> Part:
-    opening = b'{"url":%b,"valueCode":' % dumps(_url(shared, "quality-flag"))
+    opening = b'{"url":%b,"valueCode":' % dumps(url_of(shared, "quality-flag"))
 
     def write(_: Context, record: Any) -> bytes:
         if not record.flags:
@@ -209,7 +233,7 @@ def _original(shared: Shared, of: Reading) -> Part:
         quantity = of(item)
         return quantity.original if quantity is not None else None
 
-    return _extension("valueString", _url(shared, "original-value"), functions.text, original)
+    return _extension("valueString", url_of(shared, "original-value"), functions.text, original)
 
 
 def effective_period(shared: Shared) -> Part:
@@ -226,16 +250,16 @@ def effective_period(shared: Shared) -> Part:
 def extensions(scope: Scope, spec: Table, quantity: Reading | None) -> list[Part]:
     shared, found = scope.shared, []
     if spec.get("whole"):
-        modality = _extension("valueCode", _url(shared, "modality"), functions.text, scope.getter(spec, "whole", "modality"))
+        modality = _extension("valueCode", url_of(shared, "modality"), functions.text, scope.getter(spec, "whole", "modality"))
         found += [_flags(shared), modality]
         scope.used.update(("flags", "note", "source_record_id"))
         if not spec.get("note"):
-            found.append(_extension("valueString", _url(shared, "note"), functions.text, attrgetter("note")))
+            found.append(_extension("valueString", url_of(shared, "note"), functions.text, attrgetter("note")))
     for name, typed in spec.get("extension", {}).items():
         typed.only(functions.EXTENSION_TYPES)
         (kind, field) = next(iter(typed.items()))
         value_name, function = functions.EXTENSION_TYPES[kind]
-        found.append(_extension(value_name, _url(shared, name), function, scope.getter(typed, kind, field)))
+        found.append(_extension(value_name, url_of(shared, name), function, scope.getter(typed, kind, field)))
     if quantity:
         found.append(_original(shared, quantity))
     return found
@@ -282,10 +306,13 @@ def _component(scope: Scope, measure: Measure, quantity: Reading) -> tuple[Part,
 
     def write(context: Context, item: Any) -> bytes:
         said = extension(context, item)
-        body = b"".join([part if isinstance(part, bytes) else part(context, item) for part in code])
-        return b"{%b%b%b%b}" % (said, b"," if said else b"", body, value(context, item))
+        return b"{%b%b%b%b}" % (said, b"," if said else b"", _joined(code, context, item), value(context, item))
 
     return (write,)
+
+
+def _joined(parts: Parts, context: Context, item: Any) -> bytes:
+    return b"".join([part if isinstance(part, bytes) else part(context, item) for part in parts])
 
 
 def quantity_components(scope: Scope, spec: Table) -> Part:
@@ -337,13 +364,13 @@ def _field_component(scope: Scope, spec: Table) -> Part:
     written = {}
     for measure in measures:
         assert measure is not None
-        code = _constant(measure_code(measure, None))
-        written[measure.key] = (b"{" + code, field_quantity(scope.shared, field_value(scope, spec, measure.unit), measure))
+        code = measure_code(measure, None, stated_code(scope, spec))
+        written[measure.key] = (code, field_quantity(scope.shared, field_value(scope, spec, measure.unit), measure))
 
     def write(context: Context, item: Any) -> bytes:
-        opening, value = written[pick(context, item) or ""]
+        code, value = written[pick(context, item) or ""]
         said = value(context, item)
-        return b"%b%b}," % (opening, said) if said else b""
+        return b"{%b%b}," % (_joined(code, context, item), said) if said else b""
 
     return write
 

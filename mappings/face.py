@@ -67,13 +67,14 @@ class Example(NamedTuple):
     expect: dict[str, Any]
 
 
-def _tables(folder: Path) -> tuple[Table, list[Table]]:
+def tables_of(folder: Path) -> tuple[Table, list[Table]]:
+    """`shared.yaml` and every other YAML of a folder, as tables."""
     return read(folder / "shared.yaml"), [read(path) for path in sorted(folder.glob("*.yaml")) if path.name != "shared.yaml"]
 
 
 def compile_folder(folder: Path) -> dict[str, Face]:
     """Every face of a folder by record kind. Raises MappingError."""
-    shared, tables = _tables(folder)
+    shared, tables = tables_of(folder)
     names = read_shared(shared)
     faces = {table.need("kind"): compile_face(table, names) for table in tables}
     for kind in KINDS:
@@ -85,7 +86,7 @@ def compile_folder(folder: Path) -> dict[str, Face]:
 def examples(folder: Path = FOLDER) -> list[Example]:
     """The examples of every YAML: their tests. Raises MappingError for a YAML with fewer than two."""
     found: list[Example] = []
-    for table in _tables(folder)[1]:
+    for table in tables_of(folder)[1]:
         listed = table.need("examples")
         if len(listed) < 2:
             raise table.wrong("at least two examples", "examples")

@@ -20,6 +20,7 @@ from mappings.grid import Grid, Method
 from schemas.classes import DataClass, codes_of
 from schemas.codes import LISTS, RECORD
 from schemas.measures import UCUM
+from schemas.records import Series
 
 PROFILE: Final = EXTENSIONS + "kinehub-sampled"
 METHOD: Final = EXTENSIONS + "sampling-method"
@@ -124,3 +125,21 @@ def _zone_of(face: Mapping[str, Any]) -> tzinfo | None:
 
 def _instant(at: datetime, zone: tzinfo | None) -> str:
     return (at.astimezone(zone) if zone else at).isoformat().replace("+00:00", "Z")
+
+
+def series_of(one: Mapping[str, Any]) -> list[Series]:
+    """The samples in an Observation of ours, or of another hub that speaks as we do: one Series a dimension; none for any other."""
+    codes = {coding.get("code") for coding in one.get("code", {}).get("coding", ()) if coding.get("system") == RECORD}
+    channel = next((channel for channel in CHANNELS.values() if channel.code in codes), None)
+    said, start = one["valueSampledData"], one.get("effectivePeriod", {}).get("start")
+    if channel is None or not isinstance(said.get("data"), str) or said.get("dimensions") != len(channel.series) or not start:
+        return []
+    origin, factor = said.get("origin", {}).get("value", 0), said.get("factor", 1)
+    try:
+        at, period = datetime.fromisoformat(start), float(said["period"]) / 1000
+        values = [None if word in ("E", "U", "L") else origin + float(word) * factor for word in said["data"].split()]
+    except (ValueError, TypeError, KeyError):
+        return []
+    if at.tzinfo is None or len(values) % len(channel.series):
+        return []
+    return [Series(name, at, values[dimension :: len(channel.series)], interval_s=period) for dimension, name in enumerate(channel.series)]

@@ -24,7 +24,7 @@ if not (FOLDER / "expected.json").exists():
         raise FileNotFoundError(f"In CI the samples must be there: {FOLDER}")
     pytest.skip(f"no samples at {FOLDER}; name them with KINEHUB_SAMPLES", allow_module_level=True)
 
-FORMATS = {"FIT": "fit", "TCX": "tcx", "GPX": "gpx", "HL7 v2 ORU^R01": "hl7v2", "Open mHealth": "open-mhealth"}
+FORMATS = {"FIT": "fit", "TCX": "tcx", "GPX": "gpx", "HL7 v2 ORU^R01": "hl7v2", "Open mHealth": "open-mhealth", "FHIR Observation (PHD)": "fhir-r4"}
 CASES = {case["file"]: case for case in json.loads((FOLDER / "expected.json").read_text()) if case["format"] in FORMATS}
 
 SPORTS = {"Biking": "cycling", "Other": "other", "run": "running", "unknown": None, "fitness_equipment": "indoor_rowing"}
@@ -144,6 +144,17 @@ def check_point(records: list[dict[str, Any]], facts: dict[str, Any]) -> None:
         assert (instant(record["start"]), instant(record["end"])) == (instant(facts["start"]), instant(facts["end"]))
 
 
+def check_phd(records: list[dict[str, Any]], facts: dict[str, Any]) -> None:
+    """A gateway's Observation: each value by its MDC code, in UCUM without annotations."""
+    assert {(value["mdc"], value["value"], value["unit"]) for value in quantities(records)} == {
+        (result["mdc"], float(result["value"]), result["unit"]) for result in facts["observations"]
+    }
+    loincs = {value["mdc"]: value["code"] for value in quantities(records)}
+    assert all(loincs[result["mdc"]] == result["loinc"] for result in facts["observations"] if "loinc" in result)
+    (record,) = records
+    assert (record["local_offset_minutes"], instant(record["start"])) == (facts["local_offset_minutes"], instant(facts["time"]))
+
+
 def check_track(records: list[dict[str, Any]], facts: dict[str, Any]) -> None:
     """A file of activities, or the one of whose eight tracks only five points have times."""
     wanted = facts.get("activities") or [
@@ -160,7 +171,10 @@ def check_fit(records: list[dict[str, Any]], facts: dict[str, Any]) -> None:
     check_session(records[0], whole | facts["sessions"][0], facts["local_offset_minutes"])
 
 
-CHECKS = {"FIT": check_fit, "TCX": check_track, "GPX": check_track, "HL7 v2 ORU^R01": check_results, "Open mHealth": check_point}
+CHECKS = {
+    "FIT": check_fit, "TCX": check_track, "GPX": check_track, "HL7 v2 ORU^R01": check_results, "Open mHealth": check_point,
+    "FHIR Observation (PHD)": check_phd,
+}  # fmt: skip
 
 
 async def uploaded(city: City, file: str, format_: str, order: int, zone: str | None = None) -> tuple[Any, UUID, set[str]]:

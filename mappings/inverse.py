@@ -1,0 +1,460 @@
+"""FHIR R4 back to records, by the same YAML of `mappings/fhir/` that writes the face.
+
+What a template says of a resource is read off it again: its code or measure tells which template it is, and every value, extension,
+element and component goes back into the field it came from. Resources of one record find each other by their references.
+What the standard has no field for is not read; what it does know is kept (`tests/mappings/test_inverse.py`).
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from mappings import functions, opposites
+from mappings.compiler import base_of, read_shared
+from mappings.elements import Shared, factor_of, fields_of, listed, url_of
+from mappings.face import FOLDER, tables_of
+from mappings.opposites import Unreadable
+from mappings.tables import Table
+from schemas.errors import InvalidRecord
+from schemas.measures import BY_LOINC, BY_MDC, LOCAL, LOINC, MDC, MEASURES, Measure
+from schemas.records import KINDS, Device, Flag, Moment, Quantity, Record
+from schemas.units import convert, same_unit, ucum
+
+Json = dict[str, Any]
+
+ABOUT: Final = frozenset({"Patient", "Provenance", "Device", "Organization", "Practitioner", "PractitionerRole", "Location", "OperationOutcome"})
+"""Types that say something about a record's resources and are no record themselves."""
+_ALIASES: Final = {"55284-4": "blood-pressure", "18708-8": "blood-pressure"}
+"""LOINC numbers that LOINC has replaced, still sent by devices: 55284-4 by 85354-9 (HL7 PHD examples)."""
+
+
+class Understood(NamedTuple):
+    """A record read off FHIR: the resources it came from (their places in what was given), and whose they say it is."""
+
+    record: Record
+    places: tuple[int, ...]
+    subject: Json | None
+
+
+class Template(NamedTuple):
+    """A template of a YAML, as something to recognise and read."""
+
+    kind: str
+    slot: int
+    spec: Table
+    codes: frozenset[tuple[str, str]]
+    measures: frozenset[str] | None
+    profile: str | None
+
+    def fits(self, resource: Json) -> bool:
+        """Whether a resource is what this template writes."""
+        if resource["resourceType"] != self.spec["type"]:
+            return False
+        if self.codes:
+            return not self.codes.isdisjoint(_codings(resource.get("code")))
+        if self.measures is not None:
+            found = measure_of(resource.get("code"))
+            return found is not None and found.key in self.measures
+        return self.profile in resource.get("meta", {}).get("profile", ())
+
+
+class Reading(NamedTuple):
+    """A kind's YAML for reading: the template that stands for the record, and the others."""
+
+    kind: str
+    shared: Shared
+    table: Table
+    anchors: tuple[Template, ...]
+    others: tuple[Template, ...]
+
+
+def records_of(resources: Sequence[Json]) -> Iterator[Understood | tuple[int, InvalidRecord]]:
+    """The records in FHIR resources; for a resource that is none, its place and why.
+
+    A panel (activity group, weighing, report) takes the members it refers to. Measures of a day are one record a day and device; activity
+    measures without a group are one session a period. Anything else that names a measure of the standard is a measurement of its own.
+    """
+    by_reference = {name: place for place, one in enumerate(resources) for name in names_of(one)}
+    free = {place: one for place, one in enumerate(resources) if one["resourceType"] not in ABOUT}
+    for grouping in (_panels, _days, _bouts, _alone):
+        for places, reading in list(grouping(free, by_reference)):
+            group = [resources[place] for place in places]
+            for place in places:
+                free.pop(place, None)
+            try:
+                yield Understood(_read(reading, group, resources, by_reference), tuple(places), group[0].get("subject"))
+            except (InvalidRecord, Unreadable) as wrong:
+                yield places[0], wrong if isinstance(wrong, InvalidRecord) else InvalidRecord(str(wrong), code="not-readable", field=wrong.element)
+    for place, one in free.items():
+        yield place, InvalidRecord(f"This {one['resourceType']} says nothing that the standard has.", code="not-a-measure", field="code")
+
+
+# Which resources are one record
+
+
+Groups = Iterator[tuple[list[int], Reading]]
+
+
+def _panels(free: dict[int, Json], by_reference: dict[str, int]) -> Groups:
+    for place, one in list(free.items()):
+        for reading in _readings().values():
+            anchor = next((anchor for anchor in reading.anchors if anchor.fits(one)), None)
+            if anchor is None:
+                continue
+            members = [by_reference[name] for name in _references(one) if name in by_reference and by_reference[name] in free]
+            yield [place, *(member for member in members if any(other.fits(free[member]) for other in reading.others))], reading
+            break
+
+
+def _days(free: dict[int, Json], _: dict[str, int]) -> Groups:
+    reading = _readings()["day-summary"]
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    for place, one in free.items():
+        said = _said_day(one)
+        if said and any(template.fits(one) for template in reading.others):
+            groups.setdefault((_subject(one), said, one.get("device", {}).get("reference", "")), []).append(place)
+    yield from ((places, reading) for places in groups.values())
+
+
+def _said_day(one: Json) -> str:
+    """The local day of an Observation that is about a day: a date alone, or any time for a measure that only days have."""
+    said = str(one.get("effectiveDateTime") or one.get("effectivePeriod", {}).get("start", ""))
+    measure = measure_of(one.get("code"))
+    return said[:10] if measure is not None and (len(said) == 10 or measure.key not in _alone_too()) else ""
+
+
+@cache
+def _alone_too() -> frozenset[str]:
+    """Measures of a day that are measured at a moment as well."""
+    return frozenset({"resting-heart-rate"})
+
+
+def _bouts(free: dict[int, Json], _: dict[str, int]) -> Groups:
+    reading = _readings()["session"]
+    groups: dict[tuple[str, str], list[int]] = {}
+    for place, one in free.items():
+        if any(template.fits(one) for template in reading.others if "each" not in template.spec):
+            period = one.get("effectivePeriod", {})
+            said = f"{period.get('start')}/{period.get('end')}" if period else str(one.get("effectiveDateTime"))
+            groups.setdefault((_subject(one), said), []).append(place)
+    yield from ((places, reading) for places in groups.values())
+
+
+def _alone(free: dict[int, Json], _: dict[str, int]) -> Groups:
+    reading = _readings()["vital"]
+    yield from (([place], reading) for place, one in free.items() if any(template.fits(one) for template in reading.others))
+
+
+def _subject(one: Json) -> str:
+    subject = one.get("subject", {})
+    return str(subject.get("reference") or subject.get("identifier", {}).get("value", ""))
+
+
+def _references(node: Any) -> Iterator[str]:
+    """Every literal reference in a resource, `Type/id`, without a base or version."""
+    if isinstance(node, dict):
+        said = node.get("reference")
+        if isinstance(said, str):
+            yield local_reference(said)
+        for value in node.values():
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
+
+
+def names_of(one: Json) -> Iterator[str]:
+    """What a reference may call a resource: its type and id, and the fullUrl of its entry (`_fullUrl`)."""
+    if "id" in one:
+        yield f"{one['resourceType']}/{one['id']}"
+    if "_fullUrl" in one:
+        yield local_reference(one["_fullUrl"])
+
+
+def local_reference(said: str) -> str:
+    """`https://x/fhir/Observation/1/_history/2` as `Observation/1`; a urn as it is."""
+    parts = said.partition("/_history/")[0].rsplit("/", 2)
+    return said if said.startswith("urn:") else "/".join(parts[-2:])
+
+
+# What a resource says
+
+
+def _codings(concept: Json | None) -> Iterator[tuple[str, str]]:
+    for coding in (concept or {}).get("coding", ()):
+        yield coding.get("system", ""), str(coding.get("code", ""))
+
+
+def measure_of(concept: Json | None) -> Measure | None:
+    """The measure that a CodeableConcept names: by our own code, else LOINC, else IEEE 11073 MDC."""
+    found = list(_codings(concept))
+    known: tuple[tuple[str, Callable[[str], Measure | None]], ...] = (
+        (LOCAL, MEASURES.get), (LOINC, lambda code: BY_LOINC.get(code) or MEASURES.get(_ALIASES.get(code, ""))), (MDC, BY_MDC.get),
+    )  # fmt: skip
+    return next((measure for system, find in known for said, code in found if said == system and (measure := find(code)) is not None), None)
+
+
+def quantity_of(said: Json, measure: Measure, coding: str | None, original: str | None) -> Quantity:
+    """A Quantity in the measure's unit, with the value as it was written where the unit had to be converted."""
+    value = said.get("value")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise InvalidRecord("A quantity has no value.", code="value-missing", field=measure.key)
+    unit = ucum(str(said.get("code") or said.get("unit") or ""))
+    if not unit and measure.unit:
+        raise InvalidRecord("A quantity has no unit.", code="unit", field=measure.key)
+    if same_unit(unit, measure.unit):
+        return Quantity(measure.key, float(value), measure.unit, original=original, coding=coding)
+    return Quantity(measure.key, convert(float(value), unit, measure.unit), measure.unit, original=original or f"{value:g} {unit}", coding=coding)
+
+
+def _source_coding(concept: Json, measure: Measure) -> str | None:
+    """The source's own code beside those that the standard writes itself."""
+    ours = {LOCAL: {measure.key}, LOINC: set(measure.loinc), "urn:oid:2.16.156.10011.2.2.1": {measure.wst363}}
+    more = [(system, code) for system, code in _codings(concept) if code and code not in ours.get(system, ())]
+    first = next((pair for pair in more if pair[0] == MDC), more[0] if more else None)
+    return None if first is None else "|".join(filter(None, first))
+
+
+# Reading a record
+
+
+class _Fields:
+    """The fields of a record as they are found."""
+
+    def __init__(self, reading: Reading, struct: type[msgspec.Struct]) -> None:
+        self.shared, self.found = reading.shared, dict[str, Any]()
+        self.types = {field.name: field.type for field in msgspec.structs.fields(struct)}
+
+    def put(self, name: str, value: Any) -> None:
+        """A field's value, in the field's own type; the first that says something stays."""
+        if value is None or self.found.get(name) is not None:
+            return
+        if isinstance(value, float) and value.is_integer() and int in typing.get_args(self.types[name]):
+            value = int(value)
+        self.found[name] = value
+
+
+def _read(reading: Reading, group: list[Json], resources: Sequence[Json], by_reference: dict[str, int]) -> Record:
+    struct = KINDS[reading.kind]
+    fields = _Fields(reading, struct)
+    for one in group:
+        template = next(template for template in (*reading.anchors, *reading.others) if template.fits(one))
+        _status(one)
+        if "each" in template.spec:
+            fields.found.setdefault(template.spec["each"], []).append(_entry(reading, template, one, group[0]))
+        else:
+            _resource(fields, template, one)
+    _times(reading, fields, group)
+    fields.put("device", _device(reading, group, resources, by_reference))
+    _order(reading, fields)
+    for field in msgspec.structs.fields(struct):
+        if field.required and typing.get_origin(field.type) is list:
+            fields.found.setdefault(field.name, [])
+    try:
+        record: Record = msgspec.convert({**msgspec.to_builtins(fields.found), "kind": reading.kind}, Record)
+    except msgspec.ValidationError as wrong:
+        raise InvalidRecord(f"The {reading.kind} is not complete: {wrong}.", code="not-complete") from None
+    return record
+
+
+def _status(one: Json) -> None:
+    if one.get("status") in ("entered-in-error", "cancelled", "registered", "unknown"):
+        raise InvalidRecord(f"Its status is {one['status']}.", code="status", field="status")
+
+
+def _order(reading: Reading, fields: _Fields) -> None:
+    """Entries of a list in the order in which they were written: their slots', where these are the hub's own ids."""
+    for template in reading.others:
+        if "each" in template.spec and (entries := fields.found.get(template.spec["each"])):
+            fields.found[template.spec["each"]] = [entry for _, entry in sorted(entries, key=lambda pair: pair[0])]
+
+
+def _entry(reading: Reading, template: Template, one: Json, anchor: Json) -> tuple[int, Any]:
+    """One entry of a list field: a Quantity, or a struct of its own such as a lap."""
+    place = int(one["id"].rpartition("-")[2]) if one.get("id", "").rpartition("-")[2].isdigit() else 0
+    if template.spec.get("quantity") == "self":
+        measure = _needed(one)
+        return place, quantity_of(one.get("valueQuantity", {}), measure, _source_coding(one["code"], measure), _original(reading.shared, one))
+    entry = typing.get_args(typing.get_type_hints(KINDS[reading.kind])[template.spec["each"]])[0]
+    fields = _Fields(reading, entry)
+    _resource(fields, template, one)
+    period, whole = one.get("effectivePeriod"), anchor.get("effectivePeriod")
+    said = (period or {}).get("start") or one.get("effectiveDateTime")
+    if said and (period, one.get("effectiveDateTime")) != (whole, anchor.get("effectiveDateTime")):
+        fields.put("start", opposites.moment(said, None).at)
+    return place, msgspec.convert(msgspec.to_builtins(fields.found), entry)
+
+
+def _needed(one: Json) -> Measure:
+    measure = measure_of(one.get("code"))
+    if measure is None:
+        raise InvalidRecord("Its code is no measure of the standard.", code="not-a-measure", field="code")
+    return measure
+
+
+def _resource(fields: _Fields, template: Template, one: Json) -> None:
+    spec = template.spec
+    if "value" in spec:
+        _value(fields, spec, one)
+    if "quantity" in spec:
+        measure = _needed(one)
+        fields.put("measure", measure.key)
+        if "valueQuantity" in one:
+            fields.put(spec["quantity"], quantity_of(one["valueQuantity"], measure, _source_coding(one["code"], measure), _original(fields.shared, one)))
+    components = spec.get("components")
+    if isinstance(components, Table):
+        fields.put(components["each"], list(_quantities(fields.shared, one)) or None)
+    elif components:
+        for part in components:
+            _part(fields, part, one)
+    for name, typed in spec.get("extension", {}).items():
+        (kind, field) = next(iter(typed.items()))
+        fields.put(field, opposites.EXTENSIONS[kind](_extension(fields.shared, one, name)))
+    for name, call in _elements(spec, one).items():
+        (function, names) = next(iter(call.items()))
+        read = _range(one) if function == "reference_range" else opposites.OPPOSITES[function](one.get(name), one.get(f"_{name}"))
+        for field, value in zip(listed(names), read, strict=False):
+            fields.put(field, value)
+    if spec.get("whole"):
+        _whole(fields, one)
+
+
+def _range(one: Json) -> tuple[float | None, float | None]:
+    """The ends of the reference range in the measure's unit; an end without a number, or in a unit of its own, is not read."""
+    measure, ends = _needed(one), opposites.range_of(one.get("referenceRange"))
+    low, high = (quantity_of({"code": measure.unit, **end}, measure, None, None).value if "value" in end else None for end in ends)
+    return low, high
+
+
+def _elements(spec: Table, one: Json) -> Table:
+    """The elements of a template, those that a Physical Activity profile moves to an extension read from there (`body-site`)."""
+    found: Table = spec.get("elements", Table())
+    site = next((said for said in one.get("extension", ()) if said.get("url", "").endswith("/body-site")), None)
+    if site is not None and "bodySite" in found:
+        one.setdefault("bodySite", site.get("valueCodeableConcept"))
+    return found
+
+
+def _value(fields: _Fields, spec: Table, one: Json) -> None:
+    """A number into its field, seconds to the millisecond. Where several fields may be the value, a coding of the field's own measure tells which."""
+    said = one.get("valueQuantity")
+    if said is None:
+        return
+    names: list[Any] = [*listed(spec["value"])]
+    measure, named = _needed(one), {code for _, code in _codings(one.get("code"))}
+    stated = (field for name in names if isinstance(name, dict) for field, key in name.items() if key in named)
+    field = next(stated, None) or fields_of(spec)[0]
+    value, factor = quantity_of(said, measure, None, None).value, factor_of(spec, field, measure.unit)
+    fields.put(field, value if factor == 1.0 else round(value / factor, 3))
+
+
+def _part(fields: _Fields, spec: Table, one: Json) -> None:
+    wanted = set(functions.CHOICES[spec["measure"]["of"]][1]) if isinstance(spec["measure"], dict) else {spec["measure"]}
+    for component in one.get("component", ()):
+        measure = measure_of(component.get("code"))
+        if measure is not None and measure.key in wanted and "valueQuantity" in component:
+            _value(fields, spec, component)
+
+
+def _quantities(shared: Shared, one: Json) -> Iterator[Quantity]:
+    for component in one.get("component", ()):
+        measure = measure_of(component.get("code"))
+        if measure is not None and "valueQuantity" in component:
+            coding = _source_coding(component["code"], measure)
+            yield quantity_of(component["valueQuantity"], measure, coding, _original(shared, component))
+
+
+def _extension(shared: Shared, one: Json, name: str) -> Json | None:
+    return next((said for said in one.get("extension", ()) if said.get("url") == url_of(shared, name)), None)
+
+
+def _original(shared: Shared, one: Json) -> str | None:
+    said = _extension(shared, one, "original-value")
+    return said.get("valueString") if said else None
+
+
+def _whole(fields: _Fields, one: Json) -> None:
+    """What is said once of a record: flags, modality, the source's own id, the note."""
+    shared = fields.shared
+    flags = [Flag(said["valueCode"]) for said in one.get("extension", ()) if said.get("url") == url_of(shared, "quality-flag")]
+    fields.put("flags", flags or None)
+    fields.put("modality", (_extension(shared, one, "modality") or {}).get("valueCode"))
+    note = (_extension(shared, one, "note") or {}).get("valueString")
+    fields.put("note", note or next((said.get("text") for said in one.get("note", ()) if said.get("text")), None))
+    fields.put("source_record_id", next((said.get("value") for said in one.get("identifier", ()) if said.get("value")), None))
+
+
+def _times(reading: Reading, fields: _Fields, group: list[Json]) -> None:
+    """Start and end, and the day of what is about a day."""
+    first = group[0]
+    if reading.table["effective"] == "date":
+        fields.put("date", _said_day(first))
+        fields.put("start", Moment(local=opposites.midnight(fields.found["date"]), precision="day"))
+    elif fields.found.get("start") is None:
+        start, end = opposites.effective(first, (_extension(fields.shared, first, "effective-period") or {}).get("valuePeriod"))
+        fields.put("start", start)
+        fields.put("end", end)
+
+
+def _device(reading: Reading, group: list[Json], resources: Sequence[Json], by_reference: dict[str, int]) -> Device | None:
+    said = next((one["device"] for one in group if "device" in one), None) or _beside(reading, group[0], by_reference)
+    if said is None:
+        return None
+    place = by_reference.get(local_reference(said.get("reference", "")))
+    if place is None:
+        name = said.get("identifier", {}).get("value")
+        return Device(identifier=name) if name else Device(model=said["display"]) if said.get("display") else None
+    fields = _Fields(reading, Device)
+    for element, call in reading.shared.device["elements"].items():
+        (function, name) = next(iter(call.items()))
+        (value,) = opposites.OPPOSITES[function](resources[place].get(element), None)
+        fields.put(name.partition(".")[2], value)
+    return Device(**fields.found) if fields.found else None
+
+
+def _beside(reading: Reading, one: Json, by_reference: dict[str, int]) -> Json | None:
+    """The device of a face whose resources have no element for one (an Encounter): it lies at the same record's slot for devices."""
+    name = f"Device/{one.get('id', '').rpartition('-')[0]}-{reading.table['device']}"
+    return {"reference": name} if name in by_reference else None
+
+
+# The YAML, compiled for reading
+
+
+@cache
+def _readings() -> dict[str, Reading]:
+    shared_table, tables = tables_of(FOLDER)
+    shared = read_shared(shared_table)
+    return {table["kind"]: _reading(table, shared) for table in tables}
+
+
+def _reading(table: Table, shared: Shared) -> Reading:
+    base = base_of(table)
+    templates = [_template(table["kind"], spec.over(base), shared) for spec in table["resources"]]
+    anchors = tuple(one for one in templates if one.spec.get("whole") and (one.spec.get("members") or one.measures is None))
+    return Reading(table["kind"], shared, table, anchors, tuple(one for one in templates if one not in anchors))
+
+
+def _template(kind: str, spec: Table, shared: Shared) -> Template:
+    code = spec.get("code", {})
+    codes = frozenset((shared.systems[system], value) for system, value in code.items() if system != "zh")
+    return Template(kind, spec["slot"], spec, codes, _measures(spec), shared.profiles.get(spec["profile"]))
+
+
+def _measures(spec: Table) -> frozenset[str] | None:
+    measure = spec.get("measure")
+    if measure is None:
+        return None
+    if isinstance(measure, dict):
+        return frozenset(functions.CHOICES[measure["of"]][1])
+    return frozenset(MEASURES) if measure == "own" else frozenset({measure})
+
+
+def known_types() -> Iterable[str]:
+    """The resource types that may be a record."""
+    return {template.spec["type"] for reading in _readings().values() for template in (*reading.anchors, *reading.others)}

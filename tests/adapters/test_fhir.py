@@ -1,0 +1,209 @@
+"""FHIR R4 as a source: a hospital's Observations, a gateway's, a Physical Activity bundle of another hub; and what is hostile."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from adapters import fhir
+from adapters.base import AdapterError, Context, Decoded, Rejected
+from tests.adapters.test_contract import JSON, holds_its_promise
+from tests.builders import a_city, a_pressure, a_session
+
+LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
+PA = "http://hl7.org/fhir/us/physical-activity/CodeSystem/pa-temporary-codes"
+PERIOD = {"start": "2026-05-01T08:00:00+08:00", "end": "2026-05-01T08:40:00+08:00"}
+SERIES = {"heart_rate": {"interval_s": 1, "values": [92, 93, None, 95, 101, 99]}}
+
+
+def read(content: Any) -> list[Decoded | Rejected]:
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return list(fhir.decode(io.BytesIO(body), Context(zone="Asia/Shanghai")))
+
+
+def observation(code: str, value: float | None = None, unit: str = "", system: str = LOINC, **more: Any) -> dict[str, Any]:
+    said = {"valueQuantity": {"value": value, "system": UCUM, "code": unit}} if value is not None else {}
+    about = {"subject": {"reference": "Patient/p1"}} | ({} if "effectivePeriod" in more else {"effectiveDateTime": "2026-05-01T08:40:00+08:00"})
+    coding = {"coding": [{"system": system, "code": code}]}
+    return {"resourceType": "Observation", "id": f"o-{code}", "status": "final", "code": coding, **about, **said, **more}
+
+
+def bundle(*resources: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one} for one in resources]}
+
+
+def only(content: Any) -> Decoded:
+    (found,) = read(content)
+    assert isinstance(found, Decoded), found
+    return found
+
+
+def test_a_physical_activity_group_of_another_hub_is_one_session() -> None:
+    members = [
+        observation("73985-4", valueCodeableConcept={"coding": [{"system": LOINC, "code": "LA11834-1", "display": "Walking"}]}, effectivePeriod=PERIOD),
+        observation("55411-3", 0.5, "h", effectivePeriod=PERIOD), observation("55430-3", 2.1, "km", effectivePeriod=PERIOD),
+        observation("55425-3", 104, "{beats}/min", effectivePeriod=PERIOD), observation("55424-6", 130, "kcal", effectivePeriod=PERIOD),
+    ]  # fmt: skip
+    group = observation("PAPanel", system=PA, effectivePeriod=PERIOD, hasMember=[{"reference": f"Observation/{one['id']}"} for one in members])
+    record: Any = only(bundle(*members, group)).record
+    assert (record.__struct_config__.tag, record.sport, record.timer_s, record.distance_m, record.hr_avg) == ("session", "walking", 1800, 2100, 104)
+    assert (record.energy_kcal, record.source_record_id) == (130, "Observation/o-PAPanel")
+    assert record.elapsed_s is None
+
+
+def test_activity_measures_without_a_group_are_one_session_a_period() -> None:
+    later = {"start": "2026-05-02T08:00:00+08:00", "end": "2026-05-02T08:30:00+08:00"}
+    found = read(bundle(
+        observation("55411-3", 40, "min", effectivePeriod=PERIOD), observation("55425-3", 104, "/min", effectivePeriod=PERIOD),
+        observation("55411-3", 30, "min", effectivePeriod=later) | {"id": "other"},
+    ))  # fmt: skip
+    assert [(one.record.timer_s, one.record.hr_avg) for one in found] == [(2400, 104), (1800, None)]  # type: ignore[union-attr]
+
+
+def test_measures_of_a_day_are_one_summary() -> None:
+    day = "2026-05-01"
+    found: Any = only(bundle(observation("41950-7", 8421, "/d", effectiveDateTime=day), observation("40443-4", 61, "/min", effectiveDateTime=day)))
+    assert (str(found.record.date), found.record.steps, found.record.resting_hr) == ("2026-05-01", 8421, 61)
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "unit", "gives", "original"),
+    [
+        ("8310-5", 98.6, "[degF]", 37.0, "98.6 [degF]"), ("29463-7", 150, "[lb_av]", 68.038856, "150 [lb_av]"), ("8867-4", 71, "{beat}/min", 71, None),
+        ("14743-9", 6.1, "mmol/L", 6.1, None),
+    ],
+)  # fmt: skip
+def test_a_value_is_kept_in_the_standards_unit_with_what_was_written(code: str, value: float, unit: str, gives: float, original: str | None) -> None:
+    found: Any = only(observation(code, value, unit))
+    assert found.record.quantity.value == pytest.approx(gives)
+    assert found.record.quantity.original == original
+    assert ("unit-converted" in {flag.code for flag in found.record.flags}) == (original is not None)
+
+
+@pytest.mark.parametrize(
+    ("resource", "code", "field"),
+    [
+        (observation("8867-4", 71, "mm[Hg]"), "unit", ""),
+        (observation("8867-4", 71, ""), "unit", "heart-rate"),
+        (observation("8867-4", 71, "/min", status="entered-in-error"), "status", "status"),
+        (observation("99999-9", 71, "/min"), "not-a-measure", "code"),
+        (observation("8867-4", 71, "/min", effectiveDateTime="2026-05"), "not-readable", "effective"),
+        (observation("8867-4", 71, "/min") | {"code": {"coding": {}}}, "not-r4", "Observation.code.coding"),
+        (observation("8867-4", 71, "/min", valueQuantity={"value": "71"}), "not-r4", "Observation.valueQuantity.value"),
+        ({"resourceType": "Telescope"}, "not-a-resource", "resourceType"),
+        ({"id": "x"}, "not-a-resource", "resourceType"),
+    ],
+)
+def test_what_cannot_be_a_record_is_refused_by_its_cause_and_its_neighbour_kept(resource: dict[str, Any], code: str, field: str) -> None:
+    rows = read([observation("8310-5", 36.6, "Cel"), resource])
+    (good,) = [row for row in rows if isinstance(row, Decoded)]
+    (bad,) = [row for row in rows if isinstance(row, Rejected)]
+    assert good.row == 1
+    assert (bad.row, bad.code, bad.field) == (2, code, field)
+
+
+def test_whose_it_is_comes_from_the_patient_in_the_file_or_the_reference() -> None:
+    patient = {
+        "resourceType": "Patient", "id": "p1", "birthDate": "1955-04-17", "gender": "female", "name": [{"text": "王秀英"}],
+        "identifier": [{"system": "urn:oid:2.16.156.10011.1.3", "value": "990000195504170022"}, {"system": "urn:hospital", "value": "H-7"}],
+        "telecom": [{"system": "phone", "value": "19900000002"}],
+    }  # fmt: skip
+    pulse = observation("8867-4", 71, "/min")
+    who = only(bundle(patient, pulse)).who
+    assert who is not None
+    assert (who.id_number, who.source_id, who.name, who.phone, str(who.birth_date)) == ("990000195504170022", "H-7", "王秀英", "19900000002", "1955-04-17")
+    alone = only(pulse).who
+    assert alone is not None
+    assert (alone.source_id, alone.name) == ("Patient/p1", None)
+    logical = only(pulse | {"subject": {"identifier": {"system": "urn:oid:2.16.156.10011.1.19", "value": "C1"}}}).who
+    assert logical is not None
+    assert logical.health_card == "C1"
+
+
+def test_two_peoples_file_keeps_each_ones_own_bytes() -> None:
+    mine, hers = observation("8867-4", 71, "/min"), observation("8867-4", 64, "/min", subject={"reference": "Patient/p2"}) | {"id": "hers"}
+    found = read(bundle(mine, hers))
+    assert [json.loads(row.original or b"null") for row in found] == [[mine], [hers]]
+    assert only(mine).original is None
+
+
+def test_a_bundle_that_refers_by_urn_is_read_alike() -> None:
+    member = observation("55411-3", 40, "min", effectivePeriod=PERIOD)
+    group = observation("PAPanel", system=PA, effectivePeriod=PERIOD, hasMember=[{"reference": "urn:uuid:1"}])
+    del member["id"], group["id"]
+    entries = [{"fullUrl": "urn:uuid:2", "resource": group}, {"fullUrl": "urn:uuid:1", "resource": member}]
+    found: Any = only({"resourceType": "Bundle", "type": "transaction", "entry": entries})
+    assert found.record.timer_s == 2400
+
+
+def _places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    for key, inner in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        yield from _places(inner, (*path, key))
+
+
+SAMPLE = json.loads(fhir.sample)
+FULL = bundle(
+    observation("PAPanel", system=PA, effectivePeriod=PERIOD, hasMember=[{"reference": "Observation/o-55411-3"}], device={"reference": "Device/d"}),
+    observation("55411-3", 40, "min", effectivePeriod=PERIOD), observation("41950-7", 8421, "/d", effectiveDateTime="2026-05-01"),
+    observation("8867-4", 71, "/min", referenceRange=[{"low": {"value": 50}}], bodySite={"text": "左手"}, interpretation=[{"coding": [{"code": "H"}]}],
+                note=[{"text": "x"}], identifier=[{"value": "i"}], extension=[{"url": "u", "valueString": "s"}]),
+    {"resourceType": "Device", "id": "d", "manufacturer": "M", "identifier": [{"value": "1"}], "version": [{"value": "2"}], "type": {"text": "t"}},
+    {"resourceType": "Patient", "id": "p1", "name": [{"text": "n", "given": ["g"]}], "telecom": [{"system": "phone", "value": "1"}]},
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_any_json_at_any_place_is_refused_or_read(data: st.DataObject) -> None:
+    content = copy.deepcopy(data.draw(st.sampled_from([SAMPLE, FULL])))
+    place = data.draw(st.sampled_from(sorted(filter(None, _places(content)), key=str)))
+    node = content
+    for step in place[:-1]:
+        node = node[step]
+    node[place[-1]] = data.draw(JSON)
+    assert holds_its_promise(fhir, json.dumps(content).encode())  # type: ignore[arg-type]  # a module is an adapter
+
+
+def test_a_file_of_nothing_is_refused() -> None:
+    for content in (b'{"resourceType": "Bundle", "type": "collection"}', b"[]", b"{", b""):
+        with pytest.raises(AdapterError):
+            read(content)
+
+
+def test_what_a_hub_shows_another_hub_reads_as_the_same(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center = await city.party("Center", "fitness-center")
+            first, second = await city.resident(), await city.resident("李国强", 3)
+            sent = [a_session(distance_m=4200.5, laps=[{"distance_m": 400, "timer_s": 131.5}]) | {"series": SERIES}, a_pressure()]
+            assert (await city.upload(center, {"records": sent}, resident=first)).status_code == 201
+            shown = (await city.get(center, "Observation", patient=str(first), _count=1000, _include="Observation:device")).json()
+            again = await city.upload(center, shown, resident=second, format_="fhir-r4")
+            assert again.status_code == 201, again.text
+            assert {record["kind"] for record in again.json()["records"]} == {"session", "vital"}
+            copied = (await city.get(center, "Observation", patient=str(second), _count=1000)).json()
+            assert sorted(map(_content, _resources(shown))) == sorted(map(_content, _resources(copied)))
+            repeated = await city.upload(center, {**shown, "total": 7}, resident=second, format_="fhir-r4")
+            assert repeated.json()["status"] == "duplicate"
+
+    asyncio.run(work())
+
+
+def _resources(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [entry["resource"] for entry in found["entry"] if entry["resource"]["resourceType"] == "Observation"]
+
+
+def _content(one: dict[str, Any]) -> str:
+    """An Observation without whose and which it is."""
+    left = {name: value for name, value in one.items() if name not in ("id", "subject", "identifier", "device", "derivedFrom", "hasMember")}
+    return json.dumps(left | {"meta": one["meta"]["profile"], "members": len(one.get("hasMember", ()))}, sort_keys=True)
