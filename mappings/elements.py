@@ -238,7 +238,7 @@ def _original(shared: Shared, of: Reading) -> Part:
 
 def effective_period(shared: Shared) -> Part:
     """The whole period of the record, where the effective time has room for its start alone."""
-    opening = b'{"url":%b,"valuePeriod":' % dumps(_url(shared, "effective-period"))
+    opening = b'{"url":%b,"valuePeriod":' % dumps(url_of(shared, "effective-period"))
 
     def write(context: Context, _: Any) -> bytes:
         record = context.record
