@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -88,14 +88,17 @@ async def explained(hub: Hub, resident: UUID, to: Party, purpose: str, language:
     return explain(policy, request, language)
 
 
-async def _policy(hub: Hub, resident: UUID, permit: SystemPermit, party: Party | None = None) -> tuple[Policy, list[dict[str, Any]]]:
-    """The resident's policy and Consents, with its audit entry written before anything of them is shown. `party`: for whom."""
+async def _policy(hub: Hub, resident: UUID, permit: SystemPermit) -> tuple[Policy, list[dict[str, Any]]]:
+    """The resident's policy and Consents, with its audit entry written before anything of them is shown."""
     async with hub.database.connection() as connection:
         found = await hub.vault.policy(connection, resident, permit)
-    await hub.trail.note(
-        Entry(actor="system", action="policy", outcome="opened", resident=resident, party=party.number if party else None, rule=f"system:{permit.job}")
-    )
+    await hub.trail.note(_opening(resident, permit))
     return found
+
+
+def _opening(resident: UUID, permit: SystemPermit, party: Party | None = None) -> Entry:
+    """The entry of consents opened. `party`: for whom."""
+    return Entry(actor="system", action="policy", outcome="opened", resident=resident, party=party.number if party else None, rule=f"system:{permit.job}")
 
 
 async def agreed(hub: Hub, residents: Iterable[UUID], to: Party) -> set[UUID]:
@@ -103,15 +106,13 @@ async def agreed(hub: Hub, residents: Iterable[UUID], to: Party) -> set[UUID]:
 
     Decided as for `to` itself, so that nothing is told of what anyone agreed to with others. See docs/decisions/0010.
     """
-    asked = [(purpose, action) for purpose in (None, *_PURPOSES, *to.purposes) for action in ("collect", "access")]
-    found = set()
-    for resident in residents:
-        with suppress(NotFound):  # erased meanwhile
-            policy, _ = await _policy(hub, resident, AGREED, to)
-            now = datetime.now(UTC)
-            if any(decide(policy, Request(to.reference, now, to.reference, purpose=purpose, action=action)).classes for purpose, action in asked):
-                found.add(resident)
-    return found
+    asked = [(purpose, action) for purpose in dict.fromkeys((None, *_PURPOSES, *to.purposes)) for action in ("collect", "access")]
+    async with hub.database.connection() as connection:
+        policies = await hub.vault.policies(connection, list(residents), AGREED)
+    await asyncio.gather(*(hub.trail.note(_opening(resident, AGREED, to)) for resident in policies))
+    now = datetime.now(UTC)
+    requests = [Request(to.reference, now, to.reference, purpose=purpose, action=action) for purpose, action in asked]
+    return {resident for resident, policy in policies.items() if any(decide(policy, request).classes for request in requests)}
 
 
 _PURPOSES = sorted({purpose for purposes in DEFAULT_PURPOSES.values() for purpose in purposes})

@@ -94,6 +94,17 @@ class SystemPermit(msgspec.Struct, frozen=True):
     job: str
 
 
+_STANDING = """SELECT r.id, r.epoch, r.zone, k.kek, k.erasure, k.wrapped
+FROM residents r JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id"""
+_CONSENTS = "SELECT resident, id, version, body FROM records"
+_NEWEST = f"AND kind = {KIND_NUMBERS['consent']} AND NOT deleted ORDER BY recorded, id"
+
+
+def _places(residents: Collection[UUID]) -> tuple[list[int], list[UUID]]:
+    """Their buckets, for the planner and the shards, and they themselves."""
+    return sorted({bucket_of(resident) for resident in residents}), list(residents)
+
+
 class Disclosed(msgspec.Struct, frozen=True):
     """A record as far as a permit reaches: `resources` are (slot, bytes as served); `record` only when nothing was held back or redacted."""
 
@@ -193,7 +204,19 @@ class Vault:
         if not isinstance(permit, SystemPermit):
             raise PermitRequired("A resident's consents were asked for without a system permit.")
         standing = await self._standing(connection, resident)
-        return standing.policy, await self._consents(connection, standing.subject)
+        return standing.policy, _opened(standing.subject, await self._consent_rows(connection, resident))
+
+    async def policies(self, connection: Connection[Any], residents: Collection[UUID], permit: SystemPermit) -> dict[UUID, Policy]:
+        """The compiled policies of many residents in two queries; one who does not exist is left out. The caller notes each opening."""
+        if not isinstance(permit, SystemPermit):
+            raise PermitRequired("Residents' consents were asked for without a system permit.")
+        rows = await connection.fetch(f"{_STANDING} WHERE r.bucket = ANY($1) AND r.id = ANY($2)", *_places(residents))
+        standing = {row["id"]: found.policy for row in rows if (found := self._stands(row["id"], row))}
+        changed = {row["id"]: row for row in rows if row["id"] not in standing}
+        consents: dict[UUID, list[Row]] = {resident: [] for resident in changed}
+        for consent in await connection.fetch(f"{_CONSENTS} WHERE bucket = ANY($1) AND resident = ANY($2) {_NEWEST}", *_places(changed)):
+            consents[consent["resident"]].append(consent)
+        return standing | {resident: self._compiled(resident, row, consents[resident]).policy for resident, row in changed.items()}
 
     def _decide(self, standing: _Standing, asked: Asked, now: datetime, source: str | None) -> Decision:
         if asked.self_access:
@@ -203,29 +226,23 @@ class Vault:
         return either(decision, own_upload(source)) if source else decision
 
     async def _standing(self, connection: Connection[Any], resident: UUID) -> _Standing:
-        row = await connection.fetchrow(
-            "SELECT r.epoch, r.zone, k.kek, k.erasure, k.wrapped FROM residents r JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id "
-            "WHERE r.bucket = $1 AND r.id = $2", bucket_of(resident), resident,
-        )  # fmt: skip
+        row = await connection.fetchrow(f"{_STANDING} WHERE r.bucket = $1 AND r.id = $2", bucket_of(resident), resident)
         if row is None:
             raise NotFound("There is no such resident.")
+        return self._stands(resident, row) or self._compiled(resident, row, await self._consent_rows(connection, resident))
+
+    def _stands(self, resident: UUID, row: Row) -> _Standing | None:
         known = self._standings.get(resident)
-        if known is not None and known.epoch == row["epoch"]:
-            return known
-        subject = self.subject(resident, row)
-        zone = row["zone"] or "Asia/Shanghai"
-        policy = compile_policy(await self._consents(connection, subject), resident=f"Patient/{resident}", zone=zone)
-        standing = _Standing(row["epoch"], subject, policy, zone)
+        return known if known is not None and known.epoch == row["epoch"] else None
+
+    def _compiled(self, resident: UUID, row: Row, consents: Sequence[Row]) -> _Standing:
+        subject, zone = self.subject(resident, row), row["zone"] or "Asia/Shanghai"
+        standing = _Standing(row["epoch"], subject, compile_policy(_opened(subject, consents), resident=f"Patient/{resident}", zone=zone), zone)
         _remember(self._standings, resident, standing)
         return standing
 
-    async def _consents(self, connection: Connection[Any], subject: Subject) -> list[dict[str, Any]]:
-        rows = await connection.fetch(
-            "SELECT id, version, body FROM records WHERE bucket = $1 AND resident = $2 AND kind = $3 AND NOT deleted ORDER BY recorded, id",
-            bucket_of(subject.id), subject.id, KIND_NUMBERS["consent"],
-        )  # fmt: skip
-        opened = ((row["id"], _open(subject, row)) for row in rows)
-        return [orjson.loads(body.resource(str(identity), slot)) for identity, body in opened for slot in body.header.slots]
+    async def _consent_rows(self, connection: Connection[Any], resident: UUID) -> list[Row]:
+        return list(await connection.fetch(f"{_CONSENTS} WHERE bucket = $1 AND resident = $2 {_NEWEST}", bucket_of(resident), resident))
 
     async def _source_of(self, connection: Connection[Any], party: int | None) -> str | None:
         if party is None:
@@ -515,6 +532,11 @@ def open_waiting(subject: Subject, table: str, sealed: bytes, *where: bytes) -> 
 
 def _open(subject: Subject, row: Row) -> Body:
     return Body(unpack(subject.sealer("records").open(row["body"], *_body_place(subject.id, row["id"], row["version"]))))
+
+
+def _opened(subject: Subject, consents: Sequence[Row]) -> list[dict[str, Any]]:
+    bodies = ((row["id"], _open(subject, row)) for row in consents)
+    return [orjson.loads(body.resource(str(identity), slot)) for identity, body in bodies for slot in body.header.slots]
 
 
 def _scrubbed(served: bytes, hidden: frozenset[str]) -> bytes:

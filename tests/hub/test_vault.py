@@ -88,6 +88,8 @@ def test_consents_open_for_a_system_permit_alone_which_leaves_an_entry_and_opens
                 for permit in (None, own, "show-consents"):
                     with pytest.raises(PermitRequired):
                         await city.hub.vault.policy(connection, resident, permit)  # type: ignore[arg-type]
+                    with pytest.raises(PermitRequired):
+                        await city.hub.vault.policies(connection, [resident], permit)  # type: ignore[arg-type]
                 with pytest.raises(PermitRequired):
                     list(city.hub.vault.disclose(grants.SHOW, rows))  # type: ignore[arg-type]
             before = await grants.looks(city.hub, resident)

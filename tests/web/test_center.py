@@ -151,6 +151,18 @@ def test_the_preview_says_who_has_not_agreed_with_this_centre_and_nothing_else(p
         assert staff.show(path) == before
 
 
+def test_each_member_whose_consents_are_opened_for_the_centre_finds_one_entry(place: Place) -> None:
+    count = "SELECT resident FROM audit WHERE rule = 'system:agreed-with-party' AND party = $1"
+    content = dated(300) + f"YH-0002,李建国,快走,{today() - timedelta(days=300)} 10:00,{today() - timedelta(days=300)} 10:30,30,110,2500\n".encode()
+    with place.browse("staff") as staff:
+        path = previewed(staff, content)
+        before = len(place.rows(count, place.town.center.number))
+        staff.show(path)
+        opened = place.rows(count, place.town.center.number)
+    assert len(opened) == before + 2
+    assert {row["resident"] for row in opened} == {place.town.resident, place.town.neighbour}
+
+
 def test_a_parked_file_is_sealed_expires_and_belongs_to_one_account(place: Place) -> None:
     with place.browse("staff") as staff, place.browse("colleague") as other:
         path = previewed(staff, dated(120))
