@@ -23,6 +23,7 @@ from hub.exchange import directory, explained, linkage, published, reading, samp
 from hub.exchange.capability import capability_statement, smart_configuration, terminology_capabilities
 from hub.exchange.compartment import Compartment, Resource
 from hub.exchange.definitions import resource_types, search_parameters
+from hub.exchange.invariants import check_consent
 from hub.exchange.parameters import Query, parse
 from hub.exchange.search import Page, bundle, run, search_url
 from hub.exchange.shape import is_shaped, shaped
@@ -550,11 +551,11 @@ async def _own_consent(request: Request) -> tuple[Hub, UUID, dict[str, Any]]:
     if request.headers.get("x-csrf-token") != signed_in.csrf:
         raise Refused("The request does not come from the resident's own page.", code="csrf")
     resource = await written(request, "Consent")
-    resident = signed_in.person.resident
-    patient = resource.get("patient")
-    if not isinstance(patient, dict) or patient.get("reference") != f"Patient/{resident}":
-        raise BadRequest("The patient of the Consent must be the signed-in resident.", field="Consent.patient")
     check("Consent", resource)
+    check_consent(resource)
+    resident = signed_in.person.resident
+    if resource.get("patient", {}).get("reference") != f"Patient/{resident}":
+        raise BadRequest("The patient of the Consent must be the signed-in resident.", field="Consent.patient")
     return hub_of(request), resident, {key: value for key, value in resource.items() if key not in ("id", "meta")}
 
 

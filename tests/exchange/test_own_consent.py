@@ -75,6 +75,42 @@ def wrongs(consent: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def broken_invariants(consent: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Element to a Consent that breaks one of R4's invariants there."""
+    provision = consent["provision"]
+    ended = {"start": "2026-05-02", "end": "2026-05-01"}
+    url, both = "https://example.org/note", {"valueString": "x", "extension": [{"url": "https://example.org/inner", "valueString": "y"}]}
+    moments = {"start": "2026-05-02T08:00:00+08:00", "end": "2026-05-01T23:59:59Z"}
+    performer = [{"reference": "Patient/1"}, {"reference": "#nobody"}]
+    scoped = {key: value for key, value in consent.items() if key != "patient"}
+    scope = {"system": "http://terminology.hl7.org/CodeSystem/consentscope"}
+    return {
+        "Consent.policy": {key: value for key, value in consent.items() if key != "policyRule"},
+        "Consent.provision.period": consent | {"provision": provision | {"period": ended}},
+        "Consent.provision.provision[0].dataPeriod": consent | {"provision": provision | {"provision": [{"type": "deny", "dataPeriod": moments}]}},
+        "Consent.performer[1].reference": consent | {"performer": performer},
+        "Consent.organization[0].reference": consent | {"organization": [{"reference": "#"}]},
+        "Consent.extension[0]": consent | {"extension": [{"url": url} | both]},
+        "Consent.provision.modifierExtension[0]": consent | {"provision": provision | {"modifierExtension": [{"url": url}]}},
+        "Consent._dateTime.extension[0]": consent | {"dateTime": "2026-01-01", "_dateTime": {"extension": [{"url": url}]}},
+    } | {f"Consent.patient {code}": scoped | {"scope": {"coding": [scope | {"code": code}]}} for code in ("patient-privacy", "research", "adr", "treatment")}
+
+
+def kept_invariants(consent: dict[str, Any]) -> list[dict[str, Any]]:
+    """Consents at the edge of the same invariants."""
+    provision, url = consent["provision"], "https://example.org/note"
+    organization = {"resourceType": "Organization", "id": "here", "name": "H", "partOf": {"reference": "#"}}
+    policy = {key: value for key, value in consent.items() if key != "policyRule"} | {"policy": [{"uri": "https://example.org/policy"}]}
+    return [
+        policy,
+        consent | {"provision": provision | {"period": {"start": "2026-05-01", "end": "2026-05-01"}}},
+        consent | {"provision": provision | {"period": {"start": "2026-05-10", "end": "2026-05"}}},
+        consent | {"provision": provision | {"period": {"start": "0001-01-01", "end": "9999-12-31T23:59:59-14:00"}}},
+        consent | {"contained": [organization], "organization": [{"reference": "#here"}]},
+        consent | {"extension": [{"url": url, "valueString": "x"}, {"url": url, "extension": [{"url": "inner", "valueBoolean": False}]}]},
+    ]
+
+
 def without_value(consent: dict[str, Any], element: str) -> dict[str, Any]:
     """The Consent with an extension where the element's value was."""
     extension = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]}
@@ -148,6 +184,24 @@ def test_a_consent_with_a_code_that_r4_does_not_know_is_refused_at_its_element(h
                     assert (answer.status_code, outcome["resourceType"], outcome["issue"][0]["expression"]) == (422, "OperationOutcome", [element])
             own = (await browser.get("/fhir/Consent", params={"patient": str(resident)})).json()
             assert [entry["resource"]["meta"]["versionId"] for entry in own["entry"]] == ["1"]
+            await browser.aclose()
+
+    asyncio.run(work())
+
+
+def test_a_consent_that_breaks_an_invariant_is_refused_at_its_element(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            hospital, resident = await city.party("Hospital", "hospital"), await city.resident()
+            browser, csrf = await signed_in(city, resident)
+            headers = {"X-CSRF-Token": csrf, "Origin": BASE}
+            consent = a_consent(resident, hospital.reference)
+            for place, broken in broken_invariants(consent).items():
+                answer = await browser.post("/fhir/Consent", json=broken, headers=headers)
+                assert (answer.status_code, answer.json()["issue"][0]["expression"]) == (422, place.split()[:1])
+            for valid in kept_invariants(consent):
+                answer = await browser.post("/fhir/Consent", json=valid, headers=headers)
+                assert answer.status_code == 201, answer.text
             await browser.aclose()
 
     asyncio.run(work())
