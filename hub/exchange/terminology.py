@@ -176,7 +176,8 @@ def _is_wanted(member: Member, text: str | None) -> bool:
 
 
 def _used(inputs: Inputs, found: Sequence[Member]) -> list[Content]:
-    versions = dict.fromkeys(f"{member.system}|{member.version}" for member in found if member.version)
+    """What shaped the expansion. An OID takes no version behind a bar: each code says its version as well."""
+    versions = dict.fromkeys(f"{member.system}|{member.version}" for member in found if member.version and not member.system.startswith("urn:"))
     asked = [{"name": name, f"value{kind}": inputs[name][0]} for name, kind in _SAID.items() if name in inputs]
     return [*asked, *({"name": "version", "valueUri": canonical} for canonical in versions)]
 

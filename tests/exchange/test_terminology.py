@@ -18,7 +18,9 @@ from fhir.resources.R4B.terminologycapabilities import TerminologyCapabilities
 from fhir.resources.R4B.valueset import ValueSet
 
 from schemas.measures import MEASURES
+from schemas.records import STANDARD_VERSION
 from schemas.sports import SPORTS
+from schemas.sports import SYSTEM as SPORTS_SYSTEM
 from tests.builders import a_city
 
 MEASURE, SEX = "https://kinehub.org/fhir/CodeSystem/measure", "urn:oid:2.16.156.10011.2.3.3.4"
@@ -225,6 +227,9 @@ def test_a_value_set_is_expanded_whole_filtered_and_in_pages(reading: Reading) -
         assert codes(await reader.get("ValueSet/sport/$expand", count=0)) == []
         posted = await reader.posted("ValueSet/$expand", {"name": "url", "valueUri": SPORTS_SET}, {"name": "count", "valueInteger": 2})
         assert codes(posted) == list(SPORTS)[:2]
+        assert {"name": "version", "valueUri": f"{SPORTS_SYSTEM}|{STANDARD_VERSION}"} in whole["expansion"]["parameter"]
+        sexes = (await reader.get("ValueSet/sex/$expand"))["expansion"]
+        assert ("parameter" in sexes, {one["version"] for one in sexes["contains"]}) == (False, {"2003"})
         units = await reader.get("ValueSet/measure-unit/$expand")
         assert "mm[Hg]" in codes(units)
 

@@ -139,6 +139,7 @@ def test_fhir_kit_client_reads_the_patient_and_every_page(history: History, tmp_
     assert seen["everything"]["pages"] == -(-everything // 3)
     assert (seen["fhirVersion"], seen["patient"], seen["pressures"], seen["same"], seen["history"]) == ("4.0.1", history.resident, 2, True, 1)
     assert 0 < len(seen["dated"]) < everything
+    assert (seen["expanded"], seen["translated"]) == (["systolic"], True)
 
 
 def test_foreign_models_take_the_capability_statement_and_a_search_bundle(history: History) -> None:

@@ -27,6 +27,10 @@ const one = await client.read({ resourceType: 'Observation', id: everything.ids[
 const version = await client.vread({ resourceType: 'Observation', id: one.id, version: one.meta.versionId });
 const history = await client.resourceHistory({ resourceType: 'Observation', id: one.id });
 const whole = await client.operation({ name: '$everything', resourceType: 'Patient', id: patient, method: 'get' });
+const system = 'https://kinehub.org/fhir/CodeSystem/measure';
+const expanded = await client.operation({ name: '$expand', resourceType: 'ValueSet', id: 'measure', method: 'get', input: { filter: '收缩压' } });
+const coding = { name: 'coding', valueCoding: { system, code: 'systolic' } };
+const translated = await client.operation({ name: '$translate', resourceType: 'ConceptMap', input: { resourceType: 'Parameters', parameter: [coding] } });
 
 process.stdout.write(JSON.stringify({
   fhirVersion: capability.fhirVersion,
@@ -37,5 +41,7 @@ process.stdout.write(JSON.stringify({
   posted: posted.entry.length,
   same: version.id === one.id,
   history: history.total,
+  expanded: expanded.expansion.contains.map((one) => one.code),
+  translated: translated.parameter.find((one) => one.name === 'result').valueBoolean,
   whole: whole.entry.filter((entry) => entry.resource.resourceType === 'Observation').length,
 }));
