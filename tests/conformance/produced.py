@@ -126,6 +126,23 @@ def _anonymous(http: httpx.Client) -> Iterator[tuple[str, bytes]]:
     for path in [f"/fhir/OperationDefinition/{url.rpartition('/')[2]}" for url in ours if url.startswith("https://kinehub.org/")]:
         yield path, http.get(path).raise_for_status().content
     yield "a refusal", http.get("/fhir/Patient").content
+    for path in _published(http):
+        yield path, http.get(path).raise_for_status().content
+
+
+def _published(http: httpx.Client) -> list[str]:
+    """Every published code system, value set and map, every expansion, and a call of each other operation."""
+    systolic = "system=https://kinehub.org/fhir/CodeSystem/measure&code=systolic"
+    ids = [entry["resource"]["id"] for entry in http.get("/fhir/ValueSet").json()["entry"]]
+    return [
+        "/fhir/metadata?mode=terminology",
+        *(f"/fhir/{type_}" for type_ in ("CodeSystem", "ValueSet", "ConceptMap")),
+        *(f"/fhir/ValueSet/{id_}/$expand?includeDesignations=true&offset=0" for id_ in ids),
+        f"/fhir/CodeSystem/$lookup?{systolic}",
+        "/fhir/CodeSystem/sex/$subsumes?codeA=0&codeB=9",
+        f"/fhir/ValueSet/measure/$validate-code?{systolic}&display=pulse",
+        f"/fhir/ConceptMap/$translate?{systolic}",
+    ]
 
 
 def _next(bundle: dict[str, Any]) -> str | None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from schemas import terminology
 from tests.conformance.produced import by_mappings, over_http
 from tests.process import a_hub
 
@@ -46,10 +47,13 @@ def _finding(source: str, issue: dict[str, object]) -> Finding:
 
 
 def _judged(resources: list[tuple[str, bytes]], folder: Path) -> Iterator[Finding]:
-    """Findings on the resources; the first is broken on purpose, and its errors must come first."""
-    path = folder / "produced.ndjson"
+    """Findings on the resources, our own codes being known; the first is broken on purpose, and its errors must come first."""
+    path, ours = folder / "produced.ndjson", folder / "terminology"
+    ours.mkdir()
+    for one in terminology.resources():
+        (ours / f"{one['resourceType']}-{one['id']}.json").write_text(json.dumps(one), encoding="utf-8")
     path.write_bytes(b"\n".join([BROKEN, *(json.dumps(json.loads(body), ensure_ascii=False).encode() for _, body in resources)]))
-    done = subprocess.run(["make", "--silent", "validate", f"FILES={path}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(["make", "--silent", "validate", f"FILES={path}", f"PACKAGES={ours}"], cwd=ROOT, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     assert len(lines) == len(resources) + 1, f"The validator did not run: {done.stdout[-2000:]} {done.stderr[-2000:]}"
     assert "error" in {issue["severity"] for issue in json.loads(lines[0])["issue"]}
@@ -70,8 +74,9 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
 
 def _types(resources: list[tuple[str, bytes]]) -> Counter[str]:
     must = dict.fromkeys(
-        ("Consent", "Linkage", "CapabilityStatement", "OperationDefinition", "Bundle", "Patient", "Provenance", "DeviceDefinition", "HealthcareService"), 0
-    )
+        ("Consent", "Linkage", "CapabilityStatement", "OperationDefinition", "Bundle", "Patient", "Provenance", "DeviceDefinition", "HealthcareService",
+         "CodeSystem", "ValueSet", "ConceptMap", "Parameters", "TerminologyCapabilities"), 0
+    )  # fmt: skip
     found = Counter(must)
     for _, body in resources:
         found.update(re.findall(r'"resourceType":\s?"(\w+)"', body.decode()))
