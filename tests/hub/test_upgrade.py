@@ -87,7 +87,7 @@ def test_a_newer_mapping_makes_new_versions_and_keeps_the_old(hub_url: str, tmp_
     async def work() -> None:
         async with a_city(hub_url, tmp_path) as city:
             home = older(
-                ("mappings/fhir/session.yaml", "\nversion: 1.", "\nversion: 0."), ("mappings/fhir/session.yaml", "zh: 运动记录", "zh: 锻炼"),
+                ("mappings/fhir/session.yaml", "\nversion: 1.", "\nversion: 0."), ("schemas/codes.csv", "运动记录", "锻炼"),
             )  # fmt: skip
             center, resident, (session, vital) = await _stored_by(city, cli, home, [a_session() | {"series": SERIES}, a_pressure()])
             group, samples = f"Observation/{session}-1", f"Observation/{session}-61"
