@@ -12,6 +12,10 @@ An adapter turns the bytes of one source format into records of the unified data
     recognises(head: bytes, filename: str | None) -> bool     `head` is the first 4,096 bytes
     decode(stream: BinaryIO, context: Context) -> Iterator[Decoded | Rejected]
 
+and where its code does not name the fields that it fills, for the page that shows them:
+
+    fills() -> dict[str, frozenset[str]]   kind of record to its fields
+
 It never touches the database, HTTP, FHIR, the clock (`context.received_at` is the clock) or the network. It raises
 AdapterError (UnknownFormat, TooLarge) and nothing else; a row that cannot be used is yielded as Rejected.
 It never guesses a time zone: a wall clock without offset is Moment(local=…), and the intake applies the party's zone.

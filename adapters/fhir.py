@@ -20,6 +20,7 @@ from adapters import elements
 from adapters.base import AdapterError, Context, Decoded, Rejected, TooLarge
 from mappings import sampled
 from mappings.inverse import Understood, local_reference, names_of, records_of
+from mappings.places import places
 from schemas.errors import InvalidRecord
 from schemas.r4 import shape
 from schemas.records import KINDS, Flag, Series, Who
@@ -53,6 +54,11 @@ IDENTIFIERS: Final = {
     "https://kinehub.org/id/member-number": "member_number",
 }
 """Identifier systems of Patients to the hints they are (OIDs: STANDARD 5a); any other system is the sender's own number."""
+
+
+def fills() -> dict[str, frozenset[str]]:
+    """What a face has a place for is read back from it."""
+    return {kind: frozenset(name for name in places(kind) if "." not in name) for kind in KINDS}
 
 
 class _Entry(msgspec.Struct, rename="camel"):

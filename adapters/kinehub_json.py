@@ -127,6 +127,11 @@ ROW: Final = msgspec.defstruct(
 _decode_row = msgspec.json.Decoder(ROW).decode
 
 
+def fills() -> dict[str, frozenset[str]]:
+    """Every field: its rows have the records' own."""
+    return {name: frozenset(record.__struct_fields__) for name, record in KINDS.items()}
+
+
 def recognises(head: bytes, filename: str | None) -> bool:
     return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[") and b'"record"' in head and b'"kind"' in head
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from adapters.kinehub_schema import schema, schemas
-from hub.web.locales import LANGUAGE, pick
-from hub.web.pages import Page, download
+from hub.web import described
+from hub.web.locales import LANGUAGE, pick, say
+from hub.web.pages import Page, download, pages_of
 from mappings.sources import KINDS_TAKEN
 from mappings.template_files import as_csv, as_workbook
 from schemas import published
 from schemas.errors import NotFound
+from schemas.measures import MEASURES
 from schemas.records import STANDARD_VERSION
 from schemas.standard import STANDARD
 
@@ -21,6 +24,42 @@ router = APIRouter(prefix="/standard", route_class=Page)
 documents = APIRouter(include_in_schema=False)
 
 _PUBLIC = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff"}
+
+
+@router.get("")
+async def index(request: Request, q: Annotated[str, Query(max_length=80)] = "") -> Response:
+    """What the standard holds, and what of it is asked for."""
+    found = described.search(q)
+    return pages_of(request).render(
+        request, "standard.html", q=q.strip(), found=described.grouped(found), count=len(found), kinds=STANDARD.values(), systems=described.systems(),
+        measures=len(MEASURES), unsure=described.unsure(), version=STANDARD_VERSION, draft=published.is_draft(), versions=published.versions(),
+        schemas=list(schemas()), title=described.title,
+    )  # fmt: skip
+
+
+@router.get("/measures")
+async def measures(request: Request) -> Response:
+    """Every measure with its codes, unit and ranges."""
+    return pages_of(request).render(request, "standard_measures.html", measures=list(map(described.of_measure, MEASURES.values())), unsure=described.unsure())
+
+
+@router.get("/codes/{name}")
+async def codes(request: Request, name: str) -> Response:
+    """One list of codes. Raises NotFound."""
+    if name not in described.systems():
+        raise NotFound("There is no such list of codes.")
+    return pages_of(request).render(request, "standard_codes.html", system=described.systems()[name], described=described)
+
+
+@router.get("/kinds/{kind}")
+async def kind_page(request: Request, kind: str) -> Response:
+    """One kind of record, field by field. Raises NotFound."""
+    if kind not in STANDARD:
+        raise NotFound("There is no such kind of record.")
+    found = STANDARD[kind]
+    key = say("、").join(pick((found.fields[name].zh, found.fields[name].en)) for name in found.key)
+    groups = [list(described.rows(kind, common=common)) for common in (False, True)]
+    return pages_of(request).render(request, "standard_kind.html", kind=found, groups=groups, key=key)
 
 
 @documents.get("/standard.json")

@@ -196,11 +196,14 @@ def addresses(place: Place, login: str | None) -> Iterator[str]:
         assert receipt
         yield from ("/center", preview, receipt[1], f"{receipt[1]}?again=2&error=member")
     yield from {
-        None: ("/sign-in", "/docs"),
+        None: (
+            "/sign-in", "/docs", "/standard", "/standard?q=min", "/standard?q=qzx", "/standard/kinds/session", "/standard/kinds/vital", "/standard/measures",
+            "/standard/codes/sport",
+        ),
         "doctor": ("/hospital", f"/hospital/patients/{town.resident}", f"/hospital/patients/{town.resident}?weeks=52", "/hospital/patients/nobody"),
         "admin": ("/admin",),
         "city": ("/city",),
-    }.get(login, ())
+    }.get(login, ())  # fmt: skip
 
 
 @pytest.mark.parametrize("login", [None, "wang", "doctor", "staff", "admin", "city"])
@@ -215,6 +218,18 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(chromium: Any, axe: str,
                     assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, language)
                     if width in (DESK["width"], PHONE["width"]):
                         assert page.evaluate(AXE, login in (None, "wang")) == [], (path, language, width)
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_the_standard_is_searched_while_typing_and_without_a_script(chromium: Any, place: Place, script: bool) -> None:
+    with visiting(chromium, place, java_script_enabled=script) as page:
+        page.goto("/standard")
+        page.fill("#q", "泳池")
+        if not script:
+            page.press("#q", "Enter")
+        page.click("#found a:has-text('泳池长度')")
+        page.wait_for_url(re.compile("/standard/kinds/session#pool_length_m"))
+        assert "Observation.extension(pool-length-m)" in page.inner_text("tr:target")
 
 
 def test_elder_mode_has_large_type_large_targets_and_few_choices(chromium: Any, place: Place) -> None:

@@ -11,7 +11,10 @@ from adapters import kinehub_json
 from adapters.kinehub_schema import FILE, schema, schemas
 from mappings.sources import KINDS_TAKEN
 from schemas import published
+from schemas.measures import MEASURES
 from schemas.records import STANDARD_VERSION
+from schemas.standard import STANDARD
+from schemas.terminology import code_systems
 from tests.web.town import Place
 
 
@@ -65,3 +68,57 @@ def test_the_centre_finds_the_templates_and_is_told_which_cell_is_wrong(place: P
         answer = staff.upload(wrong.encode(), "sessions.csv")
     assert answer.status_code == 422
     assert "Q1 不是模板的列名" in answer.text
+
+
+def test_the_page_leads_from_a_kind_to_its_fields_units_places_and_sources(place: Place) -> None:
+    with place.browse() as stranger:
+        home = stranger.show("/standard")
+        for kind in STANDARD.values():
+            assert f'href="/standard/kinds/{kind.code}"' in home
+            page = stranger.show(f"/standard/kinds/{kind.code}")
+            for field in kind.fields.values():
+                assert f'id="{field.name}"' in page
+        page = re.sub(r"\s+", " ", stranger.show("/standard/kinds/session"))
+        row = page.partition('id="hr_avg"')[2].partition("</tr>")[0]
+    for said in ("平均心率", "/min", "可能 20–260", "Observation.valueQuantity", "LOINC 55425-3", "标准模板", "TCX"):
+        assert said in row, said
+
+
+def test_a_search_without_a_script_finds_names_codes_and_places(place: Place) -> None:
+    with place.browse() as stranger:
+        wanted_of = (
+            ("心率", "#hr_avg"), ("8867-4", "/standard/measures#heart-rate"), ("heart rate mean", "#hr_avg"), ("泳池", "#pool_length_m"),
+            ("encounter.period", "/standard/kinds/check-in#start"), ("yoga", "/standard/codes/sport#yoga"), ("implausible", "quality-flag"),
+        )  # fmt: skip
+        for asked, wanted in wanted_of:
+            assert wanted in stranger.show(f"/standard?q={asked}"), asked
+        assert "没有找到" in stranger.show("/standard?q=qzx")
+        assert "<script>" not in stranger.show("/standard?q=<script>alert(1)</script>")
+
+
+def test_what_could_not_be_verified_says_so(place: Place) -> None:
+    with place.browse() as stranger:
+        page = stranger.show("/standard/measures")
+    for measure in MEASURES.values():
+        row = page.partition(f'id="{measure.key}"')[2].partition("</tr>")[0]
+        assert ("待核对" in row) == ("(verify)" in measure.source or measure.source.startswith("third-party use")), measure.key
+
+
+def test_every_list_of_codes_has_a_page_with_its_canonical_url(place: Place) -> None:
+    with place.browse() as stranger:
+        home = stranger.show("/standard?lang=en")
+        for system in code_systems():
+            if system["id"] != "measure":
+                assert f'href="/standard/codes/{system["id"]}"' in home
+                page = stranger.show(f"/standard/codes/{system['id']}")
+                assert system["url"] in page
+                assert page.count("<tr id=") == system["count"]
+        assert stranger.get("/standard/codes/dance").status_code == stranger.get("/standard/kinds/dance").status_code == 404
+
+
+def test_every_link_of_the_page_leads_somewhere(place: Place) -> None:
+    with place.browse() as stranger:
+        links = set(re.findall(r'href="(/[^"#?]*)', stranger.show("/standard") + stranger.show("/standard/kinds/session"))) - {"/static/app.css"}
+        assert len(links) > 30
+        for link in links:
+            assert stranger.get(link).status_code == 200, link

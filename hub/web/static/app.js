@@ -23,6 +23,21 @@ for (const form of document.querySelectorAll("[data-drop]")) {
   });
 }
 
+for (const form of document.querySelectorAll("[data-asking]")) {
+  const input = form.querySelector("input[type=search]");
+  let waiting, asked = 0;
+  const ask = async () => {
+    const path = `${form.getAttribute("action")}?q=${encodeURIComponent(input.value.trim())}`;
+    const turn = ++asked;
+    const answer = await fetch(path);
+    if (!answer.ok || turn !== asked) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    document.getElementById("found").replaceChildren(...page.getElementById("found").childNodes);
+    history.replaceState(null, "", path);
+  };
+  input.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(ask, 200); });
+}
+
 const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
 const text = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
