@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -77,30 +78,50 @@ def restore(dsn: str, file: Path) -> dict[str, Any]:
     live = int(_query(dsn, f"SELECT count(*) FROM {_KEYS}"))  # noqa: S608 - constant name
     if not live and not keys.exists():
         raise Conflict(f"There are no data keys: {keys} is missing.", advice="Put it beside the backup.")
+    for archive in (file,) if live else (file, keys):
+        _read_through(dsn, archive)
     tables = _query(
-        dsn, "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'data_keys'"
+        dsn,
+        "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables "
+        "WHERE schemaname = 'public' AND tablename NOT IN ('data_keys', 'alembic_version')",
     )
-    revision = _query(dsn, "SELECT version_num FROM public.alembic_version")
     _query(dsn, f"{_KEEP_AUDIT} {_KEEP_CONSENTS} TRUNCATE {tables};")
-    _run(dsn, ["pg_restore", "--data-only", "--disable-triggers", "--single-transaction", "--exit-on-error", "--dbname=" + _name(dsn), str(file)])
+    _put_rows(dsn, file)
     if not live:
-        _run(dsn, ["pg_restore", "--data-only", "--single-transaction", "--exit-on-error", "--dbname=" + _name(dsn), str(keys)])
-    _query(dsn, f"UPDATE public.alembic_version SET version_num = '{revision}'")  # noqa: S608 - read from there
+        _put_rows(dsn, keys)
     _query(dsn, _PUT_CONSENTS_BACK + _PUT_AUDIT_BACK)
     return {"restored": str(file), "keys": "kept" if live else str(keys)}
+
+
+def _read_through(dsn: str, archive: Path) -> None:
+    """Read an archive to its end before anything gives way to it. Raises Unavailable for one that is cut short, or is none."""
+    _run(dsn, ["pg_restore", "--file=/dev/null", str(archive)])
+
+
+def _put_rows(dsn: str, archive: Path) -> None:
+    """The rows of an archive, all of them or none, but for the revision's: a restore that fails leaves tables that the next one knows."""
+    contents = _run(dsn, ["pg_restore", "--list", str(archive)])
+    with NamedTemporaryFile("w", suffix=".list") as chosen:
+        chosen.writelines(line for line in contents.splitlines(keepends=True) if " alembic_version " not in line)
+        chosen.flush()
+        _run(dsn, [
+            "pg_restore", "--data-only", "--disable-triggers", "--single-transaction", "--exit-on-error", f"--use-list={chosen.name}",
+            "--dbname=" + _name(dsn), str(archive),
+        ])  # fmt: skip
 
 
 def _name(dsn: str) -> str:
     return unquote(urlsplit(dsn).path.lstrip("/")) or "postgres"
 
 
-def _run(dsn: str, command: list[str]) -> None:
+def _run(dsn: str, command: list[str]) -> str:
     done = subprocess.run(  # noqa: S603 - PostgreSQL's own tools
         [binaries() / command[0], *command[1:]], env={**os.environ, **environment(dsn)}, capture_output=True, text=True, check=False,
         umask=0o077,  # a backup is nobody else's to read while it is written, either
     )  # fmt: skip
     if done.returncode:
         raise Unavailable(f"{command[0]} failed: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.returncode}")
+    return done.stdout
 
 
 def _query(dsn: str, statement: str) -> str:

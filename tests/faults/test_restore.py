@@ -14,7 +14,7 @@ from hub.store import postgres
 from hub.store.backup import backup
 from tests.builders import a_session
 from tests.databases import execute
-from tests.process import Running, a_hub
+from tests.process import Running, a_hub, command
 
 NAME = "唯一姓名戊"
 PASSWORD = "a long enough phrase"
@@ -166,4 +166,20 @@ def test_a_backup_from_before_a_column_was_added_is_restored(tmp_path: Path) -> 
             backup(dsn, file)
         city.cli("restore", str(file))
         city.again()
+        assert city.shown("hospital", kept) == seen[kept]
+
+
+def test_a_file_that_is_no_whole_backup_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
+    whole, cut, other = tmp_path / "hub.backup", tmp_path / "cut.backup", tmp_path / "other.backup"
+    with a_hub(tmp_path / "hub") as city:
+        _, kept, seen = two_residents(city)
+        city.cli("backup", str(whole))
+        cut.write_bytes(whole.read_bytes()[:-900])
+        other.write_text("no backup at all")
+        for file in (cut, other):
+            done = command(city.folder, "restore", str(file))
+            assert (done.returncode, len(done.stderr.strip().splitlines())) == (1, 1), done.stderr
+            assert city.shown("hospital", kept) == seen[kept]
+        assert city.audit()["intact"]
+        city.cli("restore", str(whole))
         assert city.shown("hospital", kept) == seen[kept]
