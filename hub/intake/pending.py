@@ -27,7 +27,7 @@ async def settle_row(hub: Hub, party: Party, receipt: UUID, row: int, resident: 
     """Store a waiting row for `resident` and answer with the receipt as it stands now. Raises NotFound, and Refused as an upload."""
     from hub.intake.upload import draft, original_of, refuse_another_person
 
-    if not 0 < row <= Limits().rows:
+    if not 0 < row <= 2 * Limits().rows:  # sheets whose numbers meet are counted on from the last row
         raise NotFound("There is no such row waiting, or no such resident.")
     async with hub.database.connection() as connection:
         zone = await connection.fetchrow("SELECT zone FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident), resident)

@@ -30,11 +30,12 @@ class RejectedRow(msgspec.Struct, omit_defaults=True):
     cell: str | None = None
 
 
-class PendingRow(msgspec.Struct):
-    """A row that waits until it is certain whose it is."""
+class PendingRow(msgspec.Struct, omit_defaults=True):
+    """A row that waits until it is certain whose it is; `row` is its alone in this receipt, `cell` where the file says whose it is."""
 
     row: int
     reason: str
+    cell: str | None = None
 
 
 class Detail(msgspec.Struct):

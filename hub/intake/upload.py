@@ -13,6 +13,7 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from typing import Any, Protocol, TypeGuard
 from uuid import UUID, uuid4
 
@@ -88,6 +89,7 @@ async def take(hub: Hub, delivery: Delivery) -> tuple[int, dict[str, Any]]:
         return 200, await _repeated(hub, delivery.party, known)
     found = await sort_rows(hub, delivery, source, known, rows)
     _refuse_if_nothing(found)
+    _number_apart([row for row, _ in found.pending])
     upload = _upload(hub, delivery, source, found, known)
     await hub.writing.put(upload)
     if upload.first is not None:
@@ -99,13 +101,27 @@ async def take(hub: Hub, delivery: Delivery) -> tuple[int, dict[str, Any]]:
     return (207 if receipt["rejected"] or receipt["pending"] else 201), receipt
 
 
+def _number_apart(rows: Sequence[Decoded]) -> None:
+    """Give each waiting row a number of its own, by which it is settled: every sheet of a workbook counts from 1."""
+    free = count(max((row.row or 1 for row in rows), default=0) + 1)
+    taken: set[int] = set()
+    for row in rows:
+        number = row.row or 1
+        row.row = next(free) if number in taken else number
+        taken.add(row.row)
+
+
+def _waiting(found: Sorted) -> list[PendingRow]:
+    return [PendingRow(row.row or 1, reason, row.cell) for row, reason in found.pending]
+
+
 def _fresh(receipt: ReceiptRow, found: Sorted) -> dict[str, Any]:
     """The receipt of what was just written, from memory."""
     taken = [(draft.shown, draft.outcome, draft.resident) for draft in found.drafts]
     return receipt_of(
         receipt.id, receipt.status, receipt.format, receipt.created,
         [entry(record, str(outcome.record), str(resident), outcome.resources) for record, outcome, resident in taken if record and outcome],
-        Detail(found.rejected, [PendingRow(row.row or 1, reason) for row, reason in found.pending]),
+        Detail(found.rejected, _waiting(found)),
     )  # fmt: skip
 
 
@@ -295,7 +311,7 @@ def _seal_rest(hub: Hub, delivery: Delivery, receipt: ReceiptRow, upload: Upload
     wrapped = hub.keyring.wrap(str(subject.id), data_key)
     upload.keys = [(bucket_of(subject.id), subject.id, wrapped.kek, wrapped.erasure, wrapped.wrapped, now + EXPIRES)]
     receipt.subject = subject.id
-    receipt.detail = seal_detail(subject, receipt.id, Detail(found.rejected, [PendingRow(row.row or 1, reason) for row, reason in found.pending]))
+    receipt.detail = seal_detail(subject, receipt.id, Detail(found.rejected, _waiting(found)))
     for row, reason in found.pending:
         identity_ = uuid4()
         row.original = row.original if row.original is not None else delivery.body

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from pathlib import Path
+
+from openpyxl import Workbook
 
 from tests.builders import a_city, a_session, an_id_number
 
@@ -43,3 +46,33 @@ def test_a_row_that_many_settle_at_once_is_stored_for_one_resident(hub_url: str,
             assert len([ids for ids in seen if ids]) == 1
 
     asyncio.run(body())
+
+
+def test_rows_of_several_sheets_that_wait_under_one_number_are_settled_one_by_one(hub_url: str, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center = await city.party("中心", "fitness-center", zone="Asia/Shanghai")
+            resident = await city.resident()
+            receipt = (await city.upload(center, a_workbook(), format_="table")).json()
+            assert [row["cell"] for row in receipt["pending"]] == ["一月!A2", "二月!A2", "二月!A3"]
+            assert len({row["row"] for row in receipt["pending"]}) == 3
+            path, headers = f"/intake/receipts/{receipt['receipt_id']}", await city.bearer(center, "intake.write")
+            for number, waits in enumerate(receipt["pending"], 1):
+                settled = await city.http.post(f"{path}/pending/{waits['row']}", json={"resident": str(resident)}, headers=headers)
+                assert settled.json()["pending"] == receipt["pending"][number:]
+                assert settled.json()["records"][-1]["start"][:10] == f"2026-0{1 if number == 1 else 2}-0{number}"
+
+    asyncio.run(body())
+
+
+def a_workbook() -> bytes:
+    """Sessions of nobody known, on two sheets that count their rows each from 1."""
+    book, out = Workbook(), io.BytesIO()
+    book.remove(book.worksheets[0])
+    for name, days in (("一月", ["2026-01-01"]), ("二月", ["2026-02-02", "2026-02-03"])):
+        sheet = book.create_sheet(name)
+        sheet.append(["会员号", "项目", "开始时间", "结束时间"])
+        for day in days:
+            sheet.append(["nobody's", "快走", f"{day} 09:00", f"{day} 09:30"])
+    book.save(out)
+    return out.getvalue()
