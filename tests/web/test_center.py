@@ -10,7 +10,7 @@ from datetime import datetime, time, timedelta
 import orjson
 from openpyxl import Workbook, load_workbook
 
-from tests.builders import a_session
+from tests.builders import a_pressure, a_session
 from tests.web.test_resident import granted
 from tests.web.town import CSV, Place, Visitor, today
 
@@ -197,3 +197,11 @@ def test_a_file_that_cannot_be_used_says_so_in_words(place: Place) -> None:
             assert said in answer.text
             assert answer.headers["content-type"].startswith("text/html")
     assert records(place) == before
+
+
+def test_the_receipt_of_a_reading_that_is_no_exercise_opens(place: Place) -> None:
+    reading = a_pressure(f"{today() - timedelta(days=9)}T09:00:00+08:00") | {"who": {"member_number": "YH-4417"}}
+    with place.browse("staff") as staff:
+        answer = staff.send_form(f"{previewed(staff, orjson.dumps({'records': [reading]}), 'reading.json')}/accept")
+        page = staff.show(answer.headers["location"])
+    assert counts(page) == [1, 0, 0]
