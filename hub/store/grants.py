@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from consent.decision import Policy, decide
 from consent.explain import explain
 from consent.grant import consent_for, renewed, withdrawn
 from consent.request import Request
 from hub.audit.trail import Entry
+from hub.store.ids import bucket_of
 from hub.store.parties import DEFAULT_PURPOSES, Party, everyone
 from hub.store.residents import save_consent
 from hub.store.vault import SystemPermit
@@ -42,14 +44,21 @@ async def grant(
 ) -> str:
     """Grant one receiver access; returns the Consent's id. Raises BadRequest with the place, NotFound."""
     now = datetime.now(UTC)
+    begins = valid_from or now.astimezone(await _zone(hub, resident))
 
     def made(consent_id: str) -> dict[str, Any]:
         return consent_for(
-            resident=f"Patient/{resident}", recipient=to.reference, purpose=purpose, classes=classes, sensitive=sensitive, valid_from=valid_from or now,
+            resident=f"Patient/{resident}", recipient=to.reference, purpose=purpose, classes=classes, sensitive=sensitive, valid_from=begins,
             valid_until=valid_until, data_from=data_from, data_until=data_until, recorded=now, consent_id=consent_id,
         )  # fmt: skip
 
     return await save_consent(hub, resident, made, actor=actor, action="consent-grant")
+
+
+async def _zone(hub: Hub, resident: UUID) -> ZoneInfo:
+    """Where the resident's days begin, and so on which day a year ends."""
+    async with hub.database.connection() as connection:
+        return ZoneInfo(await connection.fetchval("SELECT zone FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident), resident) or "UTC")
 
 
 async def withdraw(hub: Hub, resident: UUID, consent_id: UUID, *, actor: str) -> None:
