@@ -274,49 +274,34 @@ def serve(folder: Path, port: int) -> None:
     """The same city, kept running, with sign-in hints. SIGTERM stops it as Ctrl-C does, its hub included."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with receiving() as receiver, serving(folder, port) as url:
-        city = City(folder, url)
-        if not city.cli("party", "list"):
-            build(city, receiver)
-            resident = city.residents[PEOPLE[0][0]]
-            upload_samples(city, resident)
-            twelve_weeks(city, resident)
-            secret = folder / "demo-password"
-            secret.write_text(PASSWORD)
-            city.cli("user", "add", "wang", "--name", PEOPLE[0][0], "--role", "resident", "--resident", resident, "--password-file", str(secret))
-            city.cli(
-                "user",
-                "add",
-                "doctor",
-                "--name",
-                "李医生",
-                "--role",
-                "doctor",
-                "--party",
-                city.parties["hospital"]["party_id"],
-                "--password-file",
-                str(secret),
-            )
-            city.cli(
-                "user",
-                "add",
-                "center",
-                "--name",
-                "周教练",
-                "--role",
-                "staff",
-                "--party",
-                city.parties["center"]["party_id"],
-                "--password-file",
-                str(secret),
-            )
-            for receiver, classes in (("hospital", "activity,health-check,identity"), ("center", "activity")):
-                named = ("--resident", resident, "--to", city.parties[receiver]["party_id"], "--purpose", "TREAT", "--data", classes)
-                city.cli("consent", "grant", *named)
-        say(f"\n{url}/sign-in   resident: wang   doctor: doctor   centre: center   password: {PASSWORD}\nStop with Ctrl-C.")
+        if not (folder / "demo-password").exists():
+            settle_in(City(folder, url), receiver)
+        name, birth, order, _ = PEOPLE[0]
+        say(f"\n{url}/sign-in   resident: wang   doctor: doctor   centre: center   password: {PASSWORD}")
+        say(f"The doctor finds {name} (invented) by the ID number {id_number(birth, order)}.\nStop with Ctrl-C.")
         try:
             signal.pause()
         except KeyboardInterrupt:
             say("Stopping.")
+
+
+def settle_in(city: City, receiver: str) -> None:
+    """A city with twelve weeks behind it, accounts and grants. The password's file gets its name last: it says that all of it is there."""
+    build(city, receiver)
+    resident = city.residents[PEOPLE[0][0]]
+    upload_samples(city, resident)
+    twelve_weeks(city, resident)
+    for key, classes in (("hospital", "activity,health-check,identity"), ("center", "activity")):
+        city.cli("consent", "grant", "--resident", resident, "--to", city.parties[key]["party_id"], "--purpose", "TREAT", "--data", classes)
+    secret = city.folder / "demo-password.new"
+    secret.write_text(PASSWORD)
+    for login, name, role, *of in (
+        ("wang", PEOPLE[0][0], "resident", "--resident", resident),
+        ("doctor", "李医生", "doctor", "--party", city.parties["hospital"]["party_id"]),
+        ("center", "周教练", "staff", "--party", city.parties["center"]["party_id"]),
+    ):
+        city.cli("user", "add", login, "--name", name, "--role", role, *of, "--password-file", str(secret))
+    secret.rename(city.folder / "demo-password")
 
 
 def main() -> None:
