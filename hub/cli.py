@@ -63,18 +63,31 @@ def _common_first(arguments: list[str]) -> list[str]:
     return common + rest
 
 
+def _wrong_use(error: click.ClickException) -> str:
+    """One line: what is wrong, and whose help says how it is right."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    said = " ".join(error.format_message().split())
+    return f"kinehub: {said} See {context.command_path} --help." if context else f"kinehub: {said}"
+
+
 def main() -> NoReturn:
     """The command `kinehub`."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
-        cli.main(_common_first(sys.argv[1:]), standalone_mode=False)
-    except click.ClickException as error:
+        cli.main(_common_first(sys.argv[1:]), prog_name="kinehub", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        click.echo(_wrong_use(error), err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(1)
     except KineHubError as error:
         click.echo(f"kinehub: {error.message} {error.advice}".rstrip(), err=True)
+        sys.exit(1)
+    except OSError as error:
+        click.echo(f"kinehub: {error.filename}: {error.strerror}." if error.filename else f"kinehub: a defect of ours: {places(error)}", err=True)
         sys.exit(1)
     except Exception as error:
         click.echo(f"kinehub: a defect of ours: {places(error)}", err=True)

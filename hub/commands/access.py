@@ -54,12 +54,14 @@ def user_add(
 @click.option("--key", "key_file", required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--scope", required=True)
 @click.option("--purpose")
-@click.option("--url", default="http://localhost:8000", show_default=True)
+@click.option("--url", envvar="KINEHUB_BASE_URL", default="http://localhost:8000", show_default=True, show_envvar=True, help="The hub's address.")
 @click.pass_obj
 def token(options: Options, client_id: str, key_file: Path, scope: str, purpose: str | None, url: str) -> None:
     """A Backend Services access token from a running hub (private_key_jwt)."""
-
-    key = orjson.loads(key_file.read_bytes())
+    try:
+        key = orjson.loads(key_file.read_bytes())
+    except orjson.JSONDecodeError:
+        raise click.UsageError("--key must hold a private JWK as JSON.") from None
 
     async def work() -> Token:
         async with httpx.AsyncClient() as http:

@@ -61,7 +61,7 @@ def party_add(
         raise click.UsageError("--token-url is of use with --deliver-to only.")
     if zone:
         _check_zone(zone)
-    public = registrable(orjson.loads(jwks.read_bytes())) if jwks else None
+    public = registrable(_keys_of(jwks)) if jwks else None
     if public is None:
         private, public = new_client_key()
         assert key_out is not None
@@ -80,6 +80,13 @@ def party_add(
         {"party_id": str(made.id), "client_id": made.client_id, "organization": made.reference},
         f"{made.name}: client {made.client_id}, party {made.id}",
     )
+
+
+def _keys_of(file: Path) -> Any:
+    try:
+        return orjson.loads(file.read_bytes())
+    except orjson.JSONDecodeError:
+        raise click.UsageError("--jwks must hold a JWK set as JSON.") from None
 
 
 def _check_zone(zone: str) -> None:
