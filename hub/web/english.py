@@ -385,6 +385,7 @@ ENGLISH: dict[str, str] = {
     "填表用的模板": "Templates to fill in",
     "给程序用的": "For programs",
     "整个标准，一个 JSON 文件": "The whole standard as one JSON file",
+    "FHIR 包（package.tgz）": "FHIR package (package.tgz)",
     "数据标准目录": "Data standard: contents",
     "来源没有给编号时，这几项都相同就认作同一条：%(fields)s。": "Where a source gives no id of its own, records that agree in these are the same one: %(fields)s.",
     "、": ", ",

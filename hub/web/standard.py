@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import orjson
@@ -23,6 +24,8 @@ from schemas.standard import STANDARD
 router = APIRouter(prefix="/standard", route_class=Page)
 documents = APIRouter(include_in_schema=False)
 
+PACKAGE = Path(__file__).parents[2] / "build" / "guide" / "package.tgz"
+"""Where `make guide` puts the FHIR package; there is none in an installed hub."""
 _PUBLIC = {"Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff"}
 
 
@@ -33,7 +36,7 @@ async def index(request: Request, q: Annotated[str, Query(max_length=80)] = "") 
     return pages_of(request).render(
         request, "standard.html", q=q.strip(), found=described.grouped(found), count=len(found), kinds=STANDARD.values(), systems=described.systems(),
         measures=len(MEASURES), unsure=described.unsure(), version=STANDARD_VERSION, draft=published.is_draft(), versions=published.versions(),
-        schemas=list(schemas()), title=described.title,
+        schemas=list(schemas()), title=described.title, package=PACKAGE.is_file(),
     )  # fmt: skip
 
 
@@ -72,6 +75,14 @@ async def whole(request: Request) -> Response:
 async def release(request: Request, version: str) -> Response:
     """A version of the standard as one document. Raises NotFound."""
     return Response(published.written(published.release(version)), 200, _PUBLIC, "application/json")
+
+
+@documents.get("/standard/package.tgz")
+async def package(request: Request) -> Response:
+    """The FHIR package, where it was built. Raises NotFound."""
+    if not PACKAGE.is_file():
+        raise NotFound("The FHIR package was not built here.", advice="Build it with make guide.")
+    return Response(await asyncio.to_thread(PACKAGE.read_bytes), 200, _PUBLIC, "application/gzip")
 
 
 @documents.get("/standard/schema/{name}.json")

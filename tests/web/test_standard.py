@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 
 from adapters import kinehub_json
 from adapters.kinehub_schema import FILE, schema, schemas
+from hub.web.standard import PACKAGE
 from mappings.sources import KINDS_TAKEN
 from schemas import published
 from schemas.measures import MEASURES
@@ -114,6 +115,12 @@ def test_every_list_of_codes_has_a_page_with_its_canonical_url(place: Place) -> 
                 assert system["url"] in page
                 assert page.count("<tr id=") == system["count"]
         assert stranger.get("/standard/codes/dance").status_code == stranger.get("/standard/kinds/dance").status_code == 404
+
+
+def test_the_fhir_package_is_offered_where_it_was_built(place: Place) -> None:
+    with place.browse() as stranger:
+        listed = "/standard/package.tgz" in stranger.show("/standard")
+        assert (stranger.get("/standard/package.tgz").status_code == 200) == listed == PACKAGE.is_file()
 
 
 def test_every_link_of_the_page_leads_somewhere(place: Place) -> None:
