@@ -26,8 +26,9 @@ from adapters import elements
 from adapters.base import AdapterError, Context, Decoded, Rejected
 from schemas.errors import InvalidRecord
 from schemas.measures import MEASURES
-from schemas.records import KINDS, Envelope, Moment, Quantity, Record, Series, Who
+from schemas.records import KINDS, Analyte, Envelope, Moment, Quantity, Record, Series, Who
 from schemas.sports import SPORTS
+from schemas.standard import MEASURED, MOMENTS
 from schemas.units import convert, same_unit, ucum
 
 id = "kinehub-json"
@@ -50,7 +51,42 @@ sample = b"""[
 {"who": {"member_number": "A1002"},
  "record": {"kind": "fitness-test", "start": "2026-05-01T09:00:00+08:00", "edition": "GTZD-2023",
             "items": [{"measure": "grip-strength", "value": 31.4, "unit": "kg"}]}},
-{"who": {"member_number": "A1002"}, "record": {"kind": "check-in", "start": "2026-05-01T07:55:00+08:00", "method": "card"}}
+{"who": {"member_number": "A1002"}, "record": {"kind": "check-in", "start": "2026-05-01T07:55:00+08:00", "method": "card"}},
+{"who": {"member_number": "A1002"},
+ "record": {"kind": "lab-result", "start": "2026-05-01T08:10:00+08:00", "source_record_id": "LIS-7", "issued": "2026-05-01T14:30:00+08:00",
+            "items": [{"measure": "total-cholesterol", "value": 5.4, "unit": "mmol/L", "reference_high": 5.2, "interpretation": "H"},
+                      {"name": "Urine protein", "text": "negative"}]}},
+{"who": {"member_number": "A1002"},
+ "record": {"kind": "sleep", "start": "2026-05-01T23:05:00+08:00", "end": "2026-05-02T06:45:00+08:00", "total_min": 428, "deep_min": 71}},
+{"who": {"member_number": "A1002"},
+ "record": {"kind": "screening", "start": "2026-05-01T09:00:00+08:00", "instrument": "par-q-plus", "answers": [{"item": "1", "answer": false}],
+            "limits": [{"text": "Heart rate below 120"}]}},
+{"who": {"member_number": "A1002"},
+ "record": {"kind": "prescription", "start": "2026-05-01", "end": "2026-07-31", "status": "active", "reason": "Insufficient physical activity",
+            "goals": [{"text": "150 minutes a week", "measure": "active-minutes-week", "value": 150, "unit": "min/wk"}],
+            "exercises": [{"text": "Brisk walking", "sport": "walking", "frequency_per_week": 5, "duration_min": 30, "intensity": "moderate"}]}},
+{"who": {"member_number": "A1002"},
+ "record": {"kind": "referral", "start": "2026-05-01T10:00:00+08:00", "source_record_id": "R-7", "status": "requested",
+            "reason": "Insufficient physical activity", "recipient": "Eastlake Fitness"}},
+{"who": {"member_number": "A1002"},
+ "record": {"kind": "effect-evaluation", "start": "2026-02-01", "end": "2026-05-01", "formula": "difference of means", "formula_version": "1.2",
+            "changes": [{"measure": "resting-heart-rate", "before": 74, "after": 68, "unit": "/min"}]}},
+{"who": {"member_number": "A1002"}, "record": {"kind": "rehabilitation-status", "start": "2026-05-01", "stage": "recovery", "scale": "HSS", "score": 78}},
+{"who": {"member_number": "A1002"},
+ "record": {"kind": "movement-assessment", "start": "2026-05-01T10:30:00+08:00", "movement": "squat", "algorithm": "pose-squat", "algorithm_version": "2.1"}},
+{"who": {"member_number": "A1002"}, "record": {"kind": "condition", "start": "2026-05-01", "name": "Hypertension", "clinical_status": "active"}},
+{"who": {"member_number": "A1002"}, "record": {"kind": "medication", "start": "2026-01-01", "name": "Amlodipine", "dosage": "5 mg a day"}},
+{"who": {"member_number": "A1002"}, "record": {"kind": "visit", "start": "2026-05-01T09:00:00+08:00", "end": "2026-05-01T09:20:00+08:00"}},
+{"who": {"member_number": "A1002"}, "record": {"kind": "imaging", "start": "2026-05-01", "dicom_modality": "MR", "description": "Left knee"}},
+{"who": {"member_number": "A1002"},
+ "record": {"kind": "appointment", "start": "2026-05-03T09:00:00+08:00", "end": "2026-05-03T10:00:00+08:00", "status": "booked"}},
+{"who": {"member_number": "A1002"}, "record": {"kind": "guidance", "start": "2026-05-01T10:40:00+08:00", "advice": "Keep the knees over the toes"}},
+{"who": {"member_number": "A1002"},
+ "record": {"kind": "adherence", "start": "2026-05-01", "end": "2026-05-29", "formula": "sessions done", "formula_version": "2.0", "done_sessions": 14}},
+{"who": {"member_number": "A1002"},
+ "record": {"kind": "points", "start": "2026-05-01T10:45:00+08:00", "source_record_id": "P-9", "delta": 20, "reason": "session"}},
+{"who": {"member_number": "A1002"}, "record": {"kind": "membership", "start": "2026-01-01", "end": "2026-12-31", "status": "active", "number": "A1002"}},
+{"who": {"member_number": "A1002"}, "record": {"kind": "issue-report", "start": "2026-05-01T11:00:00+08:00", "text": "A loose pedal", "status": "requested"}}
 ]
 """
 
@@ -58,6 +94,9 @@ CHANNELS: Final = frozenset({"heart-rate", "power", "cadence", "speed", "altitud
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(:\d\d(?:[.,]\d{1,9})?)?)([Zz]|[+-]\d\d:\d\d)?)?")
 
 When = str | Moment
+
+
+_WIRE: Final[dict[Any, Any]] = {Moment: When, Moment | None: When | None}
 
 
 class _Bad(Exception):
@@ -88,13 +127,15 @@ class _Kind(NamedTuple):
     wire: type[msgspec.Struct]
     fields: tuple[str, ...]
     values: Callable[[Any], tuple[Any, ...]]
+    moments: tuple[str, ...]
+    looks: tuple[Callable[[dict[str, Any], Any], None], ...]
 
 
 def _wire(name: str, record: type[Envelope]) -> type[msgspec.Struct]:
     """The partner-facing twin of a record: same fields, times also as text, a vital's value without nesting."""
     fields: list[Any] = []
     for field in msgspec.structs.fields(record):
-        kind = {"start": When, "end": When | None}.get(field.name, field.type)
+        kind = _WIRE.get(field.type, field.type)
         fields.append((field.name, kind) if field.required else (field.name, kind, _default(field)))
     if name == "vital":
         fields += [("value", float | None, None), ("unit", str | None, None)]
@@ -105,26 +146,6 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
     if field.default_factory is not msgspec.NODEFAULT:
         return msgspec.field(default_factory=cast(Callable[[], Any], field.default_factory))
     return field.default
-
-
-def _kind(name: str, record: type[Envelope]) -> _Kind:
-    fields = record.__struct_fields__
-    return _Kind(record, _wire(name, record), fields, attrgetter(*fields))
-
-
-_KINDS: Final = {kind.wire: kind for kind in (_kind(name, record) for name, record in KINDS.items())}
-WIRE: Final[dict[str, type[msgspec.Struct]]] = {name: kind.wire for name, kind in zip(KINDS, _KINDS.values(), strict=True)}
-"""Kind of record to the struct it is decoded with; `ROW` is the struct of a whole row."""
-ROW: Final = msgspec.defstruct(
-    "Row",
-    [
-        ("record", reduce(or_, _KINDS)),
-        ("who", _Who | None, None),
-        ("series", dict[str, _Samples] | list[_ListedSamples] | None, None),
-    ],
-    forbid_unknown_fields=True,
-)
-_decode_row = msgspec.json.Decoder(ROW).decode
 
 
 def fills() -> dict[str, frozenset[str]]:
@@ -189,9 +210,11 @@ def _record(wire: msgspec.Struct) -> Envelope:
     kind = _KINDS[type(wire)]
     values = dict(zip(kind.fields, kind.values(wire), strict=True))
     values["start"] = moment(values["start"], "record.start")
-    if values["end"] is not None:
-        values["end"] = moment(values["end"], "record.end")
-    _LOOK[kind.record.__name__](values, wire)
+    for name in kind.moments:
+        if values[name] is not None:
+            values[name] = moment(values[name], f"record.{name}")
+    for look in kind.looks:
+        look(values, wire)
     return kind.record(**values)
 
 
@@ -294,18 +317,82 @@ def _look_items(name: str) -> Callable[[dict[str, Any], Any], None]:
     return look
 
 
-def _look_nowhere(values: dict[str, Any], wire: Any) -> None:
-    return None
+def _look_lab_result(values: dict[str, Any], wire: Any) -> None:
+    if not values["items"]:
+        raise _Bad("record.items", "schema", "The list is empty.", "Send at least one result.")
+    values["items"] = [_analyte(item, f"record.items[{number}]") for number, item in enumerate(values["items"])]
+
+
+def _analyte(given: Analyte, field: str) -> Analyte:
+    if given.measure is None:
+        return given
+    if given.value is None:
+        _known_measure(given.measure, field)
+        return given
+    found = _quantity(Quantity(given.measure, given.value, given.unit or "", given.original), field)
+    if found.unit == given.unit:
+        return given
+    ends = {name: _end(end, given, found.unit, field) for name in ("reference_low", "reference_high") if (end := getattr(given, name)) is not None}
+    return msgspec.structs.replace(given, value=found.value, unit=found.unit, original=found.original, **ends)
+
+
+def _end(end: float, given: Analyte, unit: str, field: str) -> float:
+    return _quantity(Quantity(given.measure or "", end, given.unit or ""), field).value
+
+
+def _known_measure(measure: str, field: str) -> None:
+    if measure not in MEASURES:
+        raise _Bad(f"{field}.measure", "measure", "Not a measure of the unified data standard.", "See the list of measures.")
+
+
+def _look_prescription(values: dict[str, Any], wire: Any) -> None:
+    if not values["exercises"]:
+        raise _Bad("record.exercises", "schema", "The list is empty.", "Send at least one exercise.")
+    for number, exercise in enumerate(values["exercises"]):
+        if exercise.sport is not None and exercise.sport not in SPORTS:
+            raise _Bad(f"record.exercises[{number}].sport", "sport", "Not a sport of the unified data standard.", "See the list of sports, or leave it out.")
+    for number, goal in enumerate(values["goals"]):
+        if goal.measure is not None:
+            _known_measure(goal.measure, f"record.goals[{number}]")
+
+
+def _look_effect_evaluation(values: dict[str, Any], wire: Any) -> None:
+    if not values["changes"]:
+        raise _Bad("record.changes", "schema", "The list is empty.", "Send at least one measure before and after.")
+    for number, change in enumerate(values["changes"]):
+        _known_measure(change.measure, f"record.changes[{number}]")
 
 
 _LOOK: Final[dict[str, Callable[[dict[str, Any], Any], None]]] = {
-    "Session": _look_session,
-    "VitalSign": _look_vital,
-    "BodyComposition": _look_items("quantities"),
-    "FitnessTest": _look_items("items"),
-    "DaySummary": _look_nowhere,
-    "CheckIn": _look_nowhere,
+    "session": _look_session,
+    "vital": _look_vital,
+    "lab-result": _look_lab_result,
+    "prescription": _look_prescription,
+    "effect-evaluation": _look_effect_evaluation,
 }
+"""What a row of a kind is looked at for beside its types; lists of quantities are looked at in every kind."""
+
+
+def _kind(name: str, record: type[Envelope]) -> _Kind:
+    fields = record.__struct_fields__
+    own = (_LOOK[name],) if name in _LOOK else ()
+    items = tuple(_look_items(field) for field, many in MEASURED[name] if many and name not in _LOOK)
+    return _Kind(record, _wire(name, record), fields, attrgetter(*fields), ("end", *MOMENTS[name]), (*own, *items))
+
+
+_KINDS: Final = {kind.wire: kind for kind in (_kind(name, record) for name, record in KINDS.items())}
+WIRE: Final[dict[str, type[msgspec.Struct]]] = {name: kind.wire for name, kind in zip(KINDS, _KINDS.values(), strict=True)}
+"""Kind of record to the struct it is decoded with; `ROW` is the struct of a whole row."""
+ROW: Final = msgspec.defstruct(
+    "Row",
+    [
+        ("record", reduce(or_, _KINDS)),
+        ("who", _Who | None, None),
+        ("series", dict[str, _Samples] | list[_ListedSamples] | None, None),
+    ],
+    forbid_unknown_fields=True,
+)
+_decode_row = msgspec.json.Decoder(ROW).decode
 
 
 def _series(given: dict[str, _Samples] | list[_ListedSamples], start: Moment, limit: int) -> list[Series]:

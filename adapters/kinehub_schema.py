@@ -18,7 +18,7 @@ from adapters.kinehub_json import CHANNELS, ROW, WIRE
 from schemas.measures import MEASURES, Measure
 from schemas.records import KINDS, STANDARD_VERSION
 from schemas.sports import SPORTS
-from schemas.standard import PARTS, STANDARD, Field
+from schemas.standard import MOMENTS, PARTS, STANDARD, Field
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 BASE: Final = f"https://kinehub.org/standard/{STANDARD_VERSION}/schema/"
@@ -33,6 +33,7 @@ _OFFSET = "([Zz]|[+-][0-9]{2}:[0-9]{2})"
 _TIME: Final = f"^{_DAY}([Tt ]{_CLOCK}{_OFFSET}?)?$"
 _INSTANT: Final = f"^{_DAY}[Tt ]{_CLOCK}{_OFFSET}$"
 _RENAMED: Final = {"_Who": "who", "_Samples": "samples", "_ListedSamples": "listed-samples", "Row": "row"}
+_MOMENTS: Final = {"start", "end"}.union(*MOMENTS.values())
 _ABSENT: Final[Schema] = {"type": "null"}
 _NONE: Final[Schema] = {"maxItems": 0}
 
@@ -111,7 +112,7 @@ def _field(shape: Schema, field: Field) -> Schema:
     if field.name in ("sport", "measure"):
         branches[:] = [{"$ref": f"#/$defs/{field.name}"} if branch.get("type") == "string" else branch for branch in branches]
         shape = {"anyOf": branches} | {key: shape[key] for key in ("default",) if key in shape}
-    if field.name in ("start", "end") and len(branches) > 1:
+    if field.name in _MOMENTS and len(branches) > 1:
         for branch in branches:
             branch |= {"pattern": _TIME, "examples": ["2026-05-01T08:00:00+08:00", "2026-05-01"]} if branch.get("type") == "string" else {}
     return shape | _words(field)

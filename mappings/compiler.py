@@ -13,19 +13,25 @@ is what `_TEMPLATE` lists; functions come from the closed lists in `mappings/fun
     when        a field that must be present; stands_in: written with an absent reason when nothing else was measured
     whole       carries what is said once of the record: flags, modality, the source's own id, the note
     members     lists the other Observations of the face
+    elements    what else the resource says, see `mappings/shape.py`
+    one_way     of a whole file, with its reason: it is written and not read back (`mappings/inverse.py`)
+
+Where a type keeps subject, time and device is told once, under `types` of `shared.yaml`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
-from mappings import elements, functions
+from mappings import elements, functions, shape
 from mappings.elements import Part, Parts, Reading, Scope, Shared, listed, named
 from mappings.functions import Context, dumps
 from mappings.tables import Table
 from schemas.classes import CODES, NAMES, DataClass
 from schemas.classes import SYSTEM as CLASS_SYSTEM
+from schemas.errors import InvalidRecord
 from schemas.measures import MEASURES, Measure
 from schemas.records import KINDS
 
@@ -33,8 +39,8 @@ _TEMPLATE = (
     "slot", "type", "class", "profile", "category", "code", "measure", "value", "quantity", "when", "each", "order", "effective", "whole",
     "note", "members", "stands_in", "extension", "elements", "constant", "components",
 )  # fmt: skip
-_MAPPING = ("kind", "version", "class", "effective", "device", "left_out", "shared", "resources", "examples")
-_TYPES = ("Observation", "DiagnosticReport", "Encounter", "Device")
+_MAPPING = ("kind", "version", "class", "effective", "device", "left_out", "one_way", "shared", "resources", "examples")
+_TYPE = ("subject", "time", "device", "status", "identifier", "members")
 R4_PROFILES = "http://hl7.org/fhir/StructureDefinition/"
 _RANGE, _REPEATS = 100, 5
 RESERVED = range(60, 100)
@@ -50,7 +56,10 @@ class Written(NamedTuple):
 
 
 class Template(NamedTuple):
-    """A compiled template. `variants` is keyed by measure; None where the template has one form only."""
+    """A compiled template. `variants` is keyed by measure; None where the template has one form only.
+
+    members: opening of the element that lists the other Observations; room: slots of a list before the next one's begin
+    """
 
     slot: int
     type: str
@@ -60,8 +69,15 @@ class Template(NamedTuple):
     present: Callable[[Any], bool]
     pick: Callable[[Context, Any], str | None]
     variants: dict[str | None, Written]
-    members: bool
+    members: bytes
     stands_in: bool
+    room: int | None = None
+
+    def slots(self, record: Any) -> list[int]:
+        """The slots that this record fills."""
+        if self.each is None:
+            return [self.slot] if self.present(record) else []
+        return slots_of(self, self.each(record))
 
 
 class Face(NamedTuple):
@@ -75,6 +91,8 @@ class Face(NamedTuple):
 
 
 def _profile(shared: Shared, spec: Table, measure: Measure | None) -> str:
+    if "profile" not in spec and spec["type"] != "Observation":
+        return str(R4_PROFILES + spec["type"])
     name = spec.need("profile")
     if name == "by-measure":
         assert measure is not None
@@ -117,19 +135,32 @@ def _merged(parts: Parts) -> tuple[bytes, tuple[tuple[Part, bytes], ...]]:
 
 def _is_vital_sign(spec: Table, profile: str) -> bool:
     """Whether a profile of R4 itself wants one moment where the face has a period."""
-    return profile.startswith(R4_PROFILES) and spec.get("effective") == "period"
+    return spec["type"] == "Observation" and profile.startswith(R4_PROFILES) and spec.get("effective") == "period"
 
 
-def _about(spec: Table, profile: str) -> list[Part]:
-    """Subject, effective time and device, in the form the resource type has them."""
+def _about(shared: Shared, spec: Table, profile: str) -> list[Part]:
+    """Subject, effective time and device, where the resource type has them."""
     if _is_vital_sign(spec, profile):
         return [_about_moment]
-    if spec["type"] == "Device":
-        return [lambda context, _: b',"patient":' + context.subject[11:]]
-    if spec["type"] == "Encounter":
-        return [lambda context, _: context.subject]
-    effective = functions.EFFECTIVE[spec["effective"]]
-    if spec["type"] == "DiagnosticReport":
+    type_, effective = shared.types[spec["type"]], functions.EFFECTIVE[spec["effective"]]
+    if "time" in type_ and type_["time"] == {"effective": "choice"}:
+        return _about_effective(spec, type_, effective)
+    parts: list[Part] = []
+    if "subject" in type_:
+        parts.append(_subject(type_["subject"]))
+    if "time" in type_ and spec["effective"] != "none":
+        (name, form) = next(iter(type_["time"].items()))
+        parts.append(functions.TIMES[form](name))
+    return parts
+
+
+def _subject(name: str) -> Part:
+    opening = b',"%b":' % name.encode()
+    return lambda context, _: opening + context.subject[11:]
+
+
+def _about_effective(spec: Table, type_: Table, effective: Callable[[Context, Any], bytes]) -> list[Part]:
+    if "device" not in type_:
         return [lambda context, _: context.subject + context.effective]
     if "each" in spec and spec["effective"] == "lap":
         return [lambda context, item: context.subject + effective(context, item) + context.device]
@@ -162,17 +193,18 @@ def _written(scope: Scope, spec: Table, measure: Measure | None, closing: Parts)
     extensions += [elements.effective_period(shared)] if _is_vital_sign(spec, profile) else []
     if extensions:
         parts.append(elements.wrapped(extensions, b',"extension":['))
+    type_ = shared.types[spec["type"]]
     if spec.get("whole"):
-        parts.append(elements.identifier)
-    if spec["type"] in ("Observation", "DiagnosticReport"):
-        parts.append(b',"status":"final"')
+        parts.append(elements.one_identifier if type_.get("identifier") == "one" else elements.identifier)
+    if "status" in type_ and "status" not in spec.get("elements", {}):
+        parts.append(b',"status":%b' % dumps(type_["status"]))
     parts += [b',"%b":%b' % (name.encode(), dumps(value)) for name, value in spec.get("constant", {}).items()]
     if "category" in spec:
         parts.append(elements.category(shared, spec, _categories(shared, spec, measure, profile)))
     parts += _code(scope, spec, measure, quantity)
-    parts += _about(spec, profile)
+    parts += _about(shared, spec, profile)
     parts += _value(scope, spec, measure, quantity)
-    parts += [elements.element(scope, spec, name, call) for name, call in spec.get("elements", {}).items()]
+    parts += [shape.element(scope, spec, name, value) for name, value in spec.get("elements", {}).items()]
     parts += [elements.note] if spec.get("whole") and spec.get("note") else []
     parts += closing
     return Written(int(CODES[data_class]), *_merged([*parts, b"}"]))
@@ -205,7 +237,7 @@ def _closing(scope: Scope, spec: Table) -> Parts:
         when = scope.getter(spec, "when", spec.need("when"))
         parts.append(lambda _, item: b"" if functions.there(when(item)) else b',"dataAbsentReason":' + functions.ABSENT)
     if spec.get("members"):
-        name = b',"result":[' if spec["type"] == "DiagnosticReport" else b',"hasMember":['
+        name = _members(scope.shared, spec)
         parts.append(lambda context, _: b"%b%b]" % (name, context.members) if context.members else b"")
     components = spec.get("components")
     if isinstance(components, Table):
@@ -214,6 +246,15 @@ def _closing(scope: Scope, spec: Table) -> Parts:
     elif components:
         parts.append(elements.field_components(scope, components))
     return parts
+
+
+def _members(shared: Shared, spec: Table) -> bytes:
+    type_ = shared.types[spec["type"]]
+    if not spec.get("members"):
+        return b""
+    if "members" not in type_:
+        raise spec.wrong(f"members: {spec['type']} has no list of Observations", "members")
+    return b',"%b":[' % type_["members"].encode()
 
 
 def _present(scope: Scope, spec: Table) -> Callable[[Any], bool]:
@@ -229,21 +270,23 @@ def _present(scope: Scope, spec: Table) -> Callable[[Any], bool]:
 
 def _template(scope: Scope, spec: Table) -> Template:
     spec.only(_TEMPLATE)
-    named(spec, "type", spec.need("type"), dict.fromkeys(_TYPES))
+    named(spec, "type", spec.need("type"), scope.shared.types)
     named(spec, "effective", spec.need("effective"), functions.EFFECTIVE)
     inner, each = scope, None
     if "each" in spec:
         if "when" in spec or "value" in spec:
             raise spec.wrong("each: its entries are always there; `when` and `value` do not go with it", "each")
         each = scope.getter(spec, "each", spec["each"])
-        inner = scope.of_entries(spec["each"])
+        inner = scope.of_entries(spec, spec["each"])
     pick, measures = elements.measures_of(inner, spec)
     closing = _closing(inner, spec)
     opening = b'{"resourceType":"%b","id":"' % spec["type"].encode()
+    variants = {measure.key if measure else None: _written(inner, spec, measure, closing) for measure in measures}
+    if each and spec.get("quantity") != "self":
+        inner.all_used(spec, ("start",) if spec["effective"] == "lap" else ())
     return Template(
         slot=_slot(spec), type=spec["type"], opening=opening, each=each, order=_order(spec), present=_present(inner, spec), pick=pick,
-        variants={measure.key if measure else None: _written(inner, spec, measure, closing) for measure in measures},
-        members=bool(spec.get("members")), stands_in=bool(spec.get("stands_in")),
+        variants=variants, members=_members(scope.shared, spec), stands_in=bool(spec.get("stands_in")),
     )  # fmt: skip
 
 
@@ -270,6 +313,8 @@ def slots_of(template: Template, entries: list[Any]) -> list[int]:
     A measure's second reading lies 100 further; what `order` does not list, or comes more than five times, lies past all of these.
     """
     if template.order is None:
+        if template.room is not None and len(entries) > template.room:
+            raise InvalidRecord(f"A list of the record has more than {template.room} entries.", code="too-many")
         return list(range(template.slot, template.slot + len(entries)))
     slots, seen, past = [], dict[str, int](), template.slot + _RANGE * _REPEATS
     for entry in entries:
@@ -289,6 +334,8 @@ def slots_of(template: Template, entries: list[Any]) -> list[int]:
 def read_shared(table: Table) -> Shared:
     """`shared.yaml` as named tables. Raises MappingError for a missing or unknown one."""
     table.only(Shared._fields)
+    for type_ in table.need("types").values():
+        type_.only(_TYPE)
     return Shared(*(table.need(name) for name in Shared._fields))
 
 
@@ -300,7 +347,10 @@ def compile_face(table: Table, shared: Shared) -> Face:
     base = base_of(table)
     device = _device(scope, base, table)
     templates = tuple(_template(scope, spec.over(base)) for spec in table.need("resources"))
-    _distinct(table, templates)
+    templates = _distinct(table, templates)
+    scope.slots.update((template.slot, template) for template in templates)
+    for spec, slot in scope.wanted:
+        named(spec, "to", str(slot), {str(known): template for known, template in scope.slots.items()})
     _whole(scope, table)
     return Face(table["kind"], str(table.need("version")), functions.EFFECTIVE[table["effective"]], device, templates)
 
@@ -328,7 +378,8 @@ def _device_by_measure(scope: Scope, spec: Table) -> Template:
     return made[DataClass.HEALTH_CHECK]._replace(variants=variants, pick=lambda _, item: item.measure)
 
 
-def _distinct(table: Table, templates: tuple[Template, ...]) -> None:
+def _distinct(table: Table, templates: tuple[Template, ...]) -> tuple[Template, ...]:
+    """The templates, each list with the room it has before the next one. Raises MappingError where slots would meet."""
     taken: set[int] = {0, table["device"]}
     if table["kind"] == "session":
         taken.update(RESERVED)
@@ -336,16 +387,20 @@ def _distinct(table: Table, templates: tuple[Template, ...]) -> None:
         if template.slot in taken:
             raise spec.wrong(f"slot {template.slot} is taken", "slot")
         taken.add(template.slot)
-    starts = [template.slot for template in templates if template.each]
-    if starts and (len(starts) > 1 or max(taken) > starts[0]):
-        raise table.wrong("one list of resources may repeat, and its slots come last", "resources")
+    lists = sorted((template for template in templates if template.each), key=lambda template: template.slot)
+    if lists and max(taken - {template.slot for template in lists}) > lists[0].slot:
+        raise table.wrong("lists of resources come last, behind every slot that does not repeat", "resources")
+    if any(template.order for template in lists[:-1]):
+        raise table.wrong("a list with an `order` comes last: it has no end", "resources")
+    room = {one.slot: following.slot - one.slot for one, following in pairwise(lists)}
+    return tuple(template._replace(room=room.get(template.slot)) for template in templates)
 
 
 def _whole(scope: Scope, table: Table) -> None:
     """Every field of the record is mapped, or left out on purpose with its reason."""
     left_out = set(table.get("left_out", {}))
-    if any(template_effective(table, spec) == "period" for spec in table["resources"]):
-        scope.used.update(("start", "end"))
+    for spec in table["resources"]:
+        scope.used.update(_told_by_time(scope.shared, spec.over(base_of(table))))
     if table["effective"] == "date":
         scope.used.add("date")
     fields = set(scope.struct.__struct_fields__)
@@ -355,6 +410,9 @@ def _whole(scope: Scope, table: Table) -> None:
         raise table.wrong(f"the field {name!r} is neither mapped nor in left_out")
 
 
-def template_effective(table: Table, spec: Table) -> str:
-    """The effective time a template uses."""
-    return str(spec.get("effective") or table["effective"])
+def _told_by_time(shared: Shared, spec: Table) -> tuple[str, ...]:
+    """The fields that a template's own time writes."""
+    if spec["effective"] != "period":
+        return ()
+    forms = shared.types[spec["type"]].get("time", {}).values()
+    return ("start", "end") if {"choice", "period"} & set(forms) else ("start",) if forms else ()

@@ -6,18 +6,19 @@ A part is constant bytes or a function of the face's context and an item (the re
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 import msgspec
 
-from mappings import functions
-from mappings.functions import EXTENSIONS, Context, dumps
+from mappings import calls, functions
+from mappings.functions import EXTENSIONS, Context, codings, dumps
 from mappings.tables import Table
 from schemas.codes import LISTS
 from schemas.errors import InvalidRecord
-from schemas.measures import LOCAL, LOINC, MEASURES, UCUM, WST363, Measure
-from schemas.records import Device, Quantity
+from schemas.measures import MEASURES, UCUM, Measure
+from schemas.records import Quantity
 from schemas.units import FACTORS, same_unit
 
 Part = Callable[[Context, Any], bytes]
@@ -38,22 +39,33 @@ class Shared(NamedTuple):
     categories: Table
     extensions: Table
     units: Table
+    types: Table
     device: Table
 
 
 class Scope:
-    """The file being compiled: the struct that its field names mean, and which of them were used."""
+    """The file being compiled: the struct that its field names mean, and which of them were used.
 
-    def __init__(self, shared: Shared, table: Table, struct: type[msgspec.Struct]) -> None:
+    outer:  the record's scope, for the scope of a list's entries
+    slots:  slot to compiled template of the whole file, there once it is compiled
+    wanted: (table, slot) of every reference to another resource of the record
+    """
+
+    def __init__(self, shared: Shared, table: Table, struct: type[msgspec.Struct], outer: Scope | None = None) -> None:
         self.shared = shared
         self.table = table
         self.struct = struct
+        self.outer = outer
         self.used: set[str] = set()
+        self.slots: dict[int, Any] = outer.slots if outer else {}
+        self.wanted: list[tuple[Table, int]] = outer.wanted if outer else []
 
-    def of_entries(self, field: str) -> Scope:
-        """The scope of a list field's entries."""
-        entry = get_args(get_type_hints(self.struct)[field])[0]
-        return Scope(self.shared, self.table, entry)
+    def of_entries(self, spec: Table, field: str) -> Scope:
+        """The scope of a list field's entries. Raises MappingError for what is no list of structs."""
+        entry: Any = next(iter(get_args(_hints(self.struct).get(field))), None)
+        if not hasattr(entry, "__struct_fields__"):
+            raise spec.wrong(f"each: {field!r} is no list of the record", "each")
+        return Scope(self.shared, self.table, entry, self)
 
     def getter(self, spec: Table, key: str, name: str) -> Callable[[Any], Any]:
         """A field's getter; `a.b` reaches into a nested struct. Raises MappingError for a field that is not there."""
@@ -61,9 +73,30 @@ class Scope:
         for part in name.split("."):
             if part not in getattr(struct, "__struct_fields__", ()):
                 raise spec.wrong(f"{key}: the record has no field {name!r}", key)
-            struct = Device if part == "device" else None
+            struct = _struct_in(_hints(struct)[part])
         self.used.add(name.partition(".")[0])
         return attrgetter(name)
+
+    def reader(self, spec: Table, key: str, name: str) -> tuple[bool, Callable[[Any], Any]]:
+        """A field's getter, and whether it reads the record instead of the entry (`record.title` inside `each`)."""
+        if self.outer is not None and name.startswith("record."):
+            return True, self.outer.getter(spec, key, name.removeprefix("record."))
+        return False, self.getter(spec, key, name)
+
+
+    def all_used(self, spec: Table, but: tuple[str, ...] = ()) -> None:
+        """Raises MappingError when a field of an entry is written nowhere."""
+        for name in sorted({*self.struct.__struct_fields__} - self.used - {*but}):
+            raise spec.wrong(f"the field {name!r} of an entry is not mapped", "each")
+
+
+@cache
+def _hints(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    return get_type_hints(struct)
+
+
+def _struct_in(hint: Any) -> Any:
+    return next((part for part in (hint, *get_args(hint)) if hasattr(part, "__struct_fields__")), None)
 
 
 def listed(value: Any) -> list[str]:
@@ -74,13 +107,6 @@ def named(spec: Table, key: str, name: Any, known: dict[str, Any]) -> Any:
     if name not in known:
         raise spec.wrong(f"{key}: {name!r} is not known; known: {', '.join(sorted(known))}", key)
     return known[name]
-
-
-def codings(measure: Measure) -> list[dict[str, str]]:
-    """A measure's codings: LOINC, then our own with its name, then the national data element (WS/T 363)."""
-    standard = [{"system": LOINC, "code": code} for code in measure.loinc]
-    national = [{"system": WST363, "code": measure.wst363}] if measure.wst363 else []
-    return [*standard, {"system": LOCAL, "code": measure.key, "display": measure.zh}, *national]
 
 
 def _source_coding(measure: Measure, of: Reading) -> Part:
@@ -256,13 +282,20 @@ def extensions(scope: Scope, spec: Table, quantity: Reading | None) -> list[Part
         if not spec.get("note"):
             found.append(_extension("valueString", url_of(shared, "note"), functions.text, attrgetter("note")))
     for name, typed in spec.get("extension", {}).items():
-        typed.only(functions.EXTENSION_TYPES)
-        (kind, field) = next(iter(typed.items()))
-        value_name, function = functions.EXTENSION_TYPES[kind]
-        found.append(_extension(value_name, url_of(shared, name), function, scope.getter(typed, kind, field)))
+        found.append(_typed_extension(scope, name, typed))
     if quantity:
         found.append(_original(shared, quantity))
     return found
+
+
+def _typed_extension(scope: Scope, name: str, typed: Table) -> Part:
+    typed.only(calls.EXTENSION_TYPES)
+    (kind, field) = next(iter(typed.items()))
+    value_name, function = calls.EXTENSION_TYPES[kind]
+    getters = [scope.getter(typed, kind, one) for one in listed(field)]
+    if len(getters) == 1:
+        return _extension(value_name, url_of(scope.shared, name), function, getters[0])
+    return _extension(value_name, url_of(scope.shared, name), lambda context, found: function(context, *found), lambda item: [get(item) for get in getters])
 
 
 def wrapped(parts: list[Part], opening: bytes) -> Part:
@@ -273,25 +306,17 @@ def wrapped(parts: list[Part], opening: bytes) -> Part:
     return write
 
 
-def element(scope: Scope, spec: Table, name: str, call: Table) -> Part:
-    call.only(functions.FUNCTIONS)
-    (function_name, fields) = next(iter(call.items()))
-    function = functions.FUNCTIONS[function_name]
-    getters = [scope.getter(call, function_name, field) for field in listed(fields)]
-    opening = b',"%b":' % name.encode()
-
-    def write(context: Context, item: Any) -> bytes:
-        value = function(context, *[getter(item) for getter in getters])
-        return opening + value if value else b""
-
-    return write
-
-
 def identifier(context: Context, record: Any) -> bytes:
+    inner = one_identifier(context, record)
+    return b',"identifier":[%b]' % inner[14:] if inner else b""
+
+
+def one_identifier(context: Context, record: Any) -> bytes:
+    """The identifier of a type that has but one."""
     if not record.source_record_id or record.source_record_id.isspace():
         return b""
     value = dumps(record.source_record_id)
-    return b',"identifier":[{"system":"%b","value":%b,"assigner":%b}]' % (functions.SOURCE_RECORD_SYSTEM.encode(), value, context.party)
+    return b',"identifier":{"system":"%b","value":%b,"assigner":%b}' % (functions.SOURCE_RECORD_SYSTEM.encode(), value, context.party)
 
 
 def note(context: Context, record: Any) -> bytes:

@@ -21,7 +21,9 @@ from schemas.classes import codes_of
 from schemas.errors import InvalidRecord, MappingError
 from schemas.records import KINDS, STANDARD_VERSION, Record
 
-__all__ = ["MAPPING_VERSION", "Example", "Resource", "Subject", "compile_folder", "examples", "face", "is_current", "mapping_version", "source_hash"]
+__all__ = [
+    "MAPPING_VERSION", "Example", "Resource", "Subject", "compile_folder", "examples", "face", "is_current", "mapping_version", "source_hash", "types",
+]  # fmt: skip
 
 FOLDER: Final = Path(__file__).parent / "fhir"
 MAPPING_VERSION: Final = "1.0.0"
@@ -101,6 +103,11 @@ _FACES: Final = compile_folder(FOLDER)
 _BY_TYPE: Final = {KINDS[kind]: compiled for kind, compiled in _FACES.items()}
 
 
+def types(kind: str) -> tuple[str, ...]:
+    """The resource types that a kind's face can hold, Provenance and Device among them."""
+    return tuple(dict.fromkeys(("Provenance", "Device", *(template.type for template in _FACES[kind].templates))))
+
+
 def mapping_version(kind: str) -> str:
     """`session 1.0.0`: the version of a kind's YAML, written into Provenance."""
     return f"{kind} {_FACES[kind].version}"
@@ -173,9 +180,9 @@ def _parts(compiled: Face, context: Context, record: Record) -> list[Resource]:
     panels = [template for template in compiled.templates if template.members]
     if panels and not found:
         _stand_in(compiled, context, record, found)
-    context.members = b",".join([b'{"reference":"Observation/%b-%d"}' % (context.id, member.slot) for member in found])
+    context.members = b",".join([b'{"reference":"Observation/%b-%d"}' % (context.id, one.slot) for one in found if one.type == "Observation"])
     for template in panels:
-        if not found and template.type == "Observation":
+        if not context.members and template.type == "Observation":
             raise InvalidRecord("The record holds no measured value.", code="empty")
         _write(template, context, record, found)
     return found

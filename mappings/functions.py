@@ -15,16 +15,18 @@ import msgspec
 import orjson
 
 from schemas.errors import InvalidRecord
-from schemas.measures import MEASURES, UCUM
+from schemas.measures import LOCAL, LOINC, MEASURES, UCUM, WST363, Measure
 from schemas.records import DaySummary, Device, Lap, Moment, Quantity, Record, Session
 from schemas.sports import SPORTS
 from schemas.sports import SYSTEM as SPORT_SYSTEM
 
-EXTENSIONS: Final = "https://kinehub.org/fhir/StructureDefinition/"
+BASE: Final = "https://kinehub.org/fhir/"
+EXTENSIONS: Final = BASE + "StructureDefinition/"
 MDC_SYSTEM: Final = "urn:iso:std:iso:11073:10101"
 EUI64_SYSTEM: Final = "urn:oid:1.2.840.10004.1.1.1.0.0.1.0.0.1.2680"
 SOURCE_RECORD_SYSTEM: Final = "https://kinehub.org/id/source-record"
 DEVICE_SYSTEM: Final = "https://kinehub.org/id/device"
+
 
 dumps = orjson.dumps
 
@@ -95,14 +97,14 @@ def _timezone(minutes: int) -> timezone:
     return timezone(timedelta(minutes=minutes if abs(minutes) <= 840 else 0))
 
 
-def _zoned(at: datetime, offset_minutes: int | None) -> str:
+def zoned(at: datetime, offset_minutes: int | None) -> str:
     if not offset_minutes:
         local = at.astimezone(_timezone(0)).isoformat()
         return local if offset_minutes == 0 else local[:-6] + "Z"
     return at.astimezone(_timezone(offset_minutes)).isoformat()
 
 
-def _date(moment: Moment, zone: str | None) -> str:
+def local_date(moment: Moment, zone: str | None) -> str:
     at = moment.at
     if at is None:
         return (moment.local or _nowhen()).date().isoformat()
@@ -118,9 +120,9 @@ def _nowhen() -> datetime:
 def clock(moment: Moment, zone: str | None) -> tuple[str, bytes]:
     """A moment as FHIR dateTime, and the element's own extension with the local clock when that is all that is known."""
     if moment.precision == "day":
-        return _date(moment, zone), b""
+        return local_date(moment, zone), b""
     if moment.at is not None:
-        return _zoned(moment.at, moment.offset_minutes), b""
+        return zoned(moment.at, moment.offset_minutes), b""
     local = (moment.local or _nowhen()).isoformat()
     return local[:10], b'{"extension":[{"url":"%blocal-clock","valueString":"%b"}]}' % (EXTENSIONS.encode(), local.encode())
 
@@ -150,6 +152,24 @@ def effective_period(context: Context, record: Any) -> bytes:
 def effective_start(context: Context, record: Any) -> bytes:
     """effectiveDateTime with the start: invariant vs-1 of R4's vital signs fails on every Period, so the end is an extension."""
     return b"," + _timed("effectiveDateTime", record.start, context.zone)
+
+
+def _time_period(name: str) -> Callable[[Context, Any], bytes]:
+    opening = b',"%b":' % name.encode()
+    return lambda context, _: opening + period(context, context.record.start, context.record.end)
+
+
+def _time_start(name: str) -> Callable[[Context, Any], bytes]:
+    return lambda context, _: b"," + _timed(name, context.record.start, context.zone)
+
+
+def _time_date(name: str) -> Callable[[Context, Any], bytes]:
+    opening = b',"%b":"' % name.encode()
+    return lambda context, _: opening + local_date(context.record.start, context.zone).encode() + b'"'
+
+
+TIMES: Final[dict[str, Callable[[str], Callable[[Context, Any], bytes]]]] = {"period": _time_period, "start": _time_start, "date": _time_date}
+"""How a type of `shared.yaml` writes the record's time in its own element."""
 
 
 def effective_date(_: Context, record: DaySummary) -> bytes:
@@ -191,6 +211,13 @@ CHOICES: Final[dict[str, tuple[Callable[[Record], str], tuple[str, ...]]]] = {
     "distance_measure": (distance_measure, ("distance", "swim-distance", "distance-other")),
 }
 """What a YAML may write under `measure: {of: ...}`, and the measures it can answer."""
+
+
+def codings(measure: Measure) -> list[dict[str, str]]:
+    """A measure's codings: LOINC, then our own with its name, then the national data element (WS/T 363)."""
+    standard = [{"system": LOINC, "code": code} for code in measure.loinc]
+    national = [{"system": WST363, "code": measure.wst363}] if measure.wst363 else []
+    return [*standard, {"system": LOCAL, "code": measure.key, "display": measure.zh}, *national]
 
 
 def coding(_: Context, source: str | None) -> bytes:
@@ -280,7 +307,7 @@ def known_device(device: Device | None) -> bool:
     return any(value and not value.isspace() for value in said)
 
 
-def _entry(context: Context, type_: str, said: str | None) -> bytes:
+def entry(context: Context, type_: str, said: str | None) -> bytes:
     """The inside of a Reference: to the one directory entry that has exactly this name or identifier, else by its text alone."""
     known = context.named.get((type_, said or ""))
     if known:
@@ -291,7 +318,7 @@ def _entry(context: Context, type_: str, said: str | None) -> bytes:
 
 def tester(context: Context, name: str | None) -> bytes:
     """DiagnosticReport.performer: the party, and the tester when the source says."""
-    inner = _entry(context, "Practitioner", name)
+    inner = entry(context, "Practitioner", name)
     return b"[%b%b]" % (context.party, b',{"type":"Practitioner",%b}' % inner if inner else b"")
 
 
@@ -307,35 +334,15 @@ def encounter_status(_: Context, end: Moment | None) -> bytes:
 
 def location(context: Context, venue: str | None) -> bytes:
     """Encounter.location: the venue's directory entry, or its name."""
-    inner = _entry(context, "Location", venue)
+    inner = entry(context, "Location", venue)
     return b'[{"location":{%b}}]' % inner if inner else b""
 
 
-def _entry_extension(type_: str) -> Callable[[Context, str | None], bytes]:
+def entry_extension(type_: str) -> Callable[[Context, str | None], bytes]:
     """valueReference to a directory entry, else valueString with the name as the source gave it."""
 
     def write(context: Context, said: str | None) -> bytes:
-        inner = _entry(context, type_, said)
+        inner = entry(context, type_, said)
         return b'"valueReference":{%b}' % inner if inner.startswith(b'"reference"') else b'"valueString":%b' % dumps(said) if inner else b""
 
     return write
-
-
-FUNCTIONS: Final[dict[str, Callable[..., bytes]]] = {
-    function.__name__: function
-    for function in (
-        text, concept, concepts, boolean, decimal, sport_concept, interpretation, reference_range, absent_reason, device_identifier,
-        device_version, device_type, tester, party, encounter_status, location, period,
-    )
-}  # fmt: skip
-"""The closed list: what a YAML may name under `elements`. The first argument is the context, the rest are record fields."""
-
-EXTENSION_TYPES: Final[dict[str, tuple[str, Callable[..., bytes]]]] = {
-    "string": ("valueString", text),
-    "boolean": ("valueBoolean", boolean),
-    "decimal": ("valueDecimal", decimal),
-    "concept": ("valueCodeableConcept", concept),
-    "location": ("", _entry_extension("Location")),
-    "practitioner": ("", _entry_extension("Practitioner")),
-}
-"""What a YAML may write under `extension`: the value[x] and the function that writes it; no name where the function writes that too."""

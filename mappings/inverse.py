@@ -430,7 +430,12 @@ def _beside(reading: Reading, one: Json, by_reference: dict[str, int]) -> Json |
 def _readings() -> dict[str, Reading]:
     shared_table, tables = tables_of(FOLDER)
     shared = read_shared(shared_table)
-    return {table["kind"]: _reading(table, shared) for table in tables}
+    return {table["kind"]: _reading(table, shared) for table in tables if "one_way" not in table}
+
+
+def kinds() -> frozenset[str]:
+    """The kinds of record that are read off FHIR; the others are written only."""
+    return frozenset(_readings())
 
 
 def _reading(table: Table, shared: Shared) -> Reading:

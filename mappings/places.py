@@ -9,16 +9,13 @@ from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
 import msgspec
 
-from mappings import functions
+from mappings import calls, functions
 from mappings.elements import listed
 from mappings.tables import Table, read
 from schemas.measures import MEASURES
 from schemas.records import KINDS
 
 FOLDER: Final = Path(__file__).with_name("fhir")
-_CHOICE: Final = {"time": {"effective": "choice"}}
-_TYPES: Final = {"Observation": _CHOICE, "DiagnosticReport": _CHOICE}
-"""Where a type keeps its own time, unless `shared.yaml` says it."""
 _NAMED: Final = {"loinc": "LOINC", "snomed": "SNOMED CT", "pa": "PA IG", "record": "KineHub"}
 _BESIDE: Final = frozenset({"otherwise", "map", "as"})
 
@@ -57,7 +54,7 @@ def _tables() -> dict[str, Table]:
 
 @cache
 def _shared() -> Table:
-    return Table({"types": {}, **read(FOLDER / "shared.yaml")})
+    return read(FOLDER / "shared.yaml")
 
 
 def _templates(table: Table) -> Iterator[Table]:
@@ -107,7 +104,7 @@ def _whole(spec: Table) -> Said:
 
 
 def _time(spec: Table) -> Said:
-    type_: dict[str, Any] = _shared()["types"].get(spec["type"]) or _TYPES.get(spec["type"], {})
+    type_: dict[str, Any] = _shared()["types"][spec["type"]]
     for name, form in type_.get("time", {}).items():
         if spec["effective"] == "date":
             yield "record.date", f"{name}DateTime", ""
@@ -154,7 +151,7 @@ def _node(value: Any, path: str) -> Iterator[tuple[str, str]]:
     if not isinstance(value, dict) or "to" in value or "local" in value:
         return
     for key, inner in value.items():
-        if (key in functions.FUNCTIONS or key == "each") and all(isinstance(field, str) for field in listed(inner)):
+        if (key in calls.FUNCTIONS or key == "each") and all(isinstance(field, str) for field in listed(inner)):
             yield from ((field, path) for field in listed(inner))
         elif key not in _BESIDE:
             yield from _node(inner, f"{path}.{key}")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from schemas.records import DaySummary, Envelope, Flag, Moment
-from schemas.standard import STANDARD
+from schemas.standard import MOMENTS, STANDARD
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """Nothing is older: no consumer device kept records before, and unset clocks start in 1970, 1989 or 1990."""
@@ -36,6 +36,11 @@ def settle(record: Envelope, zone: str | None) -> None:
     if record.end is not None:
         record.end, end_flag = settled(record.end, zone)
         flag = flag or end_flag
+    for name in MOMENTS[str(record.__struct_config__.tag)]:
+        if (moment := getattr(record, name)) is not None:
+            found, further = settled(moment, zone)
+            setattr(record, name, found)
+            flag = flag or further
     if flag and not isinstance(record, DaySummary):
         record.flags = [*record.flags, Flag(flag, "start")]
 

@@ -8,12 +8,13 @@ Who the record is about is never inside it: `Who` travels beside it until identi
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 STANDARD_VERSION = "0.2.0"
-"""Semantic version of the unified data standard, written on every record."""
+"""Semantic version of the unified data standard, written on every record: the last part rises with a correction that no record shows, the middle one
+with what is added (a kind, a field that may be absent, a measure), the first with what a reader of older records must know."""
 
 Precision = Literal["instant", "minute", "day"]
 
@@ -75,6 +76,90 @@ class Lap(msgspec.Struct, frozen=True, omit_defaults=True):
     energy_kcal: float | None = None
     hr_avg: float | None = None
     hr_max: float | None = None
+
+
+Interpretation = Literal["L", "H", "LL", "HH", "N", "A", "AA"]
+
+
+class Analyte(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One result of a laboratory report: a `measure` of the standard, else the laboratory's own `name` and `coding`.
+
+    value: in `unit`, which is the measure's where there is one; text: a result in words (`阴性`)
+    """
+
+    measure: str | None = None
+    name: str | None = None
+    coding: str | None = None
+    value: float | None = None
+    comparator: Literal["<", "<=", ">=", ">"] | None = None
+    unit: str | None = None
+    original: str | None = None
+    text: str | None = None
+    reference_low: float | None = None
+    reference_high: float | None = None
+    reference_text: str | None = None
+    interpretation: Interpretation | None = None
+    specimen: str | None = None
+    method: str | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One question of a questionnaire, `item` as its link id, and what was answered."""
+
+    item: str
+    question: str | None = None
+    answer: str | bool | int | float | None = None
+
+
+class Precaution(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an instructor must know to act safely, without the diagnosis behind it: a limit, a contraindication."""
+
+    text: str
+    coding: str | None = None
+    until: date | None = None
+
+
+class Goal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a prescription is to reach: in words, and as a measure's value where it is one."""
+
+    text: str
+    measure: str | None = None
+    value: float | None = None
+    unit: str | None = None
+    comparator: Literal["<", "<=", ">=", ">"] | None = None
+    due: date | None = None
+
+
+class Exercise(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One exercise of a prescription as FITT-VP: type, frequency, intensity, time, volume and progression.
+
+    hr_*: /min; hrr_*_percent: of the heart rate reserve; rpe_*: Borg, as the author's scale has it; met_minutes: a week
+    """
+
+    text: str
+    sport: str | None = None
+    frequency_per_week: int | None = None
+    duration_min: float | None = None
+    intensity: Literal["light", "moderate", "vigorous"] | None = None
+    hr_low: float | None = None
+    hr_high: float | None = None
+    hrr_low_percent: float | None = None
+    hrr_high_percent: float | None = None
+    rpe_low: float | None = None
+    rpe_high: float | None = None
+    met_minutes: float | None = None
+    progression: str | None = None
+
+
+class Change(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One measure before and after. `change` and `verdict` only as the source states them."""
+
+    measure: str
+    before: float
+    after: float
+    unit: str
+    change: float | None = None
+    verdict: str | None = None
 
 
 class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -141,7 +226,7 @@ class VitalSign(Envelope, kw_only=True, tag="vital"):
     components: list[Quantity] = []
     posture: str | None = None
     body_site: str | None = None
-    interpretation: Literal["L", "H", "LL", "HH", "N", "A", "AA"] | None = None
+    interpretation: Interpretation | None = None
     reference_low: float | None = None
     reference_high: float | None = None
     ordinal: int = 0
@@ -189,17 +274,262 @@ class CheckIn(Envelope, kw_only=True, tag="check-in"):
     programme: str | None = None
 
 
-Record = Session | VitalSign | BodyComposition | DaySummary | FitnessTest | CheckIn
+class LabResult(Envelope, kw_only=True, tag="lab-result"):
+    """A laboratory's report with its results. `start` is when the specimen was taken, `issued` when the report was made."""
+
+    title: str | None = None
+    status: Literal["preliminary", "final", "amended", "corrected"] | None = None
+    issued: Moment | None = None
+    items: list[Analyte]
+    specimen: str | None = None
+    laboratory: str | None = None
+    reporter: str | None = None
+    conclusion: str | None = None
+
+
+class Sleep(Envelope, kw_only=True, tag="sleep"):
+    """One period of sleep, from going to bed to getting up. A score is stored as the source gives it."""
+
+    total_min: float | None = None
+    deep_min: float | None = None
+    light_min: float | None = None
+    rem_min: float | None = None
+    in_bed_min: float | None = None
+    awake_min: float | None = None
+    awakenings: int | None = None
+    efficiency_percent: float | None = None
+    score: float | None = None
+    hr_avg: float | None = None
+    hr_min: float | None = None
+
+
+class Screening(Envelope, kw_only=True, tag="screening"):
+    """A questionnaire or self-rating scale, filled in: PAR-Q+, IPAQ, a kiosk's scales. Score and risk as the source gives them, never computed here.
+
+    instrument: the source's code of it; limits: what an instructor must know, which is of the class `prescription`
+    """
+
+    instrument: str
+    title: str | None = None
+    edition: str | None = None
+    answers: list[Answer] = []
+    score: float | None = None
+    risk_level: str | None = None
+    conclusion: str | None = None
+    valid_until: date | None = None
+    limits: list[Precaution] = []
+    assessor: str | None = None
+
+
+class Prescription(Envelope, kw_only=True, tag="prescription"):
+    """An exercise prescription (FITT-VP), valid from `start` to `end`. A plan that was improved is a new one that `replaces` the old.
+
+    reason: why it is given, which the Physical Activity profile of an order demands; replaces: the source's id of the older one
+    """
+
+    title: str | None = None
+    status: Literal["draft", "active", "on-hold", "revoked", "completed"]
+    reason: str
+    reason_coding: str | None = None
+    author: str | None = None
+    authored: Moment | None = None
+    goals: list[Goal] = []
+    exercises: list[Exercise]
+    precautions: list[Precaution] = []
+    summary: str | None = None
+    replaces: str | None = None
+    change: str | None = None
+
+
+class Referral(Envelope, kw_only=True, tag="referral"):
+    """A referral of a resident to an exercise programme, and how far it has come.
+
+    recipient: who is asked, by name or identifier; status_reason: exactly when it was rejected, put on hold, failed or was cancelled
+    """
+
+    status: Literal["draft", "requested", "accepted", "rejected", "in-progress", "on-hold", "failed", "completed", "cancelled"]
+    status_reason: str | None = None
+    progress: str | None = None
+    changed: Moment | None = None
+    reason: str
+    reason_coding: str | None = None
+    service: str | None = None
+    urgency: Literal["routine", "urgent", "asap", "stat"] | None = None
+    requester: str | None = None
+    recipient: str
+    outcome: str | None = None
+
+
+class EffectEvaluation(Envelope, kw_only=True, tag="effect-evaluation"):
+    """An evaluation of what exercise brought (运动效果评估), derived from tests before and after: by what formula, of what inputs.
+
+    inputs: ids, as their sources gave them, of the records it was made of
+    """
+
+    formula: str
+    formula_version: str
+    inputs: list[str] = []
+    changes: list[Change]
+    grade: str | None = None
+    conclusion: str | None = None
+    evaluator: str | None = None
+    prescription: str | None = None
+
+
+class RehabilitationStatus(Envelope, kw_only=True, tag="rehabilitation-status"):
+    """How far a rehabilitation has come (康复情况), as assessed. Score as the scale gives it."""
+
+    stage: str
+    problem: str | None = None
+    problem_coding: str | None = None
+    scale: str | None = None
+    score: float | None = None
+    progress: str | None = None
+    programme: str | None = None
+    assessor: str | None = None
+
+
+class MovementAssessment(Envelope, kw_only=True, tag="movement-assessment"):
+    """A movement judged by an algorithm (动作评估), which is named with its version. No picture and no video is kept."""
+
+    movement: str
+    algorithm: str
+    algorithm_version: str
+    repetitions: int | None = None
+    score: float | None = None
+    findings: list[str] = []
+    venue: str | None = None
+
+
+class Condition(Envelope, kw_only=True, tag="condition"):
+    """A diagnosis or health problem. `start` is when it was recorded, `onset` when it began."""
+
+    name: str
+    coding: str | None = None
+    clinical_status: Literal["active", "recurrence", "relapse", "inactive", "remission", "resolved"] | None = None
+    verification: Literal["unconfirmed", "provisional", "differential", "confirmed", "refuted"] | None = None
+    severity: str | None = None
+    body_site: str | None = None
+    onset: date | None = None
+    abatement: date | None = None
+    recorder: str | None = None
+
+
+class Medication(Envelope, kw_only=True, tag="medication"):
+    """A medicine that the resident takes or took, from `start` to `end`, as stated."""
+
+    name: str
+    coding: str | None = None
+    status: Literal["active", "completed", "intended", "stopped", "on-hold", "unknown", "not-taken"] | None = None
+    dosage: str | None = None
+    reason: str | None = None
+    reason_coding: str | None = None
+
+
+class Visit(Envelope, kw_only=True, tag="visit"):
+    """A visit to a hospital or clinic."""
+
+    setting: Literal["outpatient", "inpatient", "emergency", "home", "virtual"] | None = None
+    department: str | None = None
+    practitioner: str | None = None
+    reason: str | None = None
+    reason_coding: str | None = None
+
+
+class Imaging(Envelope, kw_only=True, tag="imaging"):
+    """An imaging examination: where the pictures are known, and what the report says. The pictures themselves are not kept.
+
+    dicom_modality: such as `MR`; study_uid: DICOM study instance UID
+    """
+
+    dicom_modality: str | None = None
+    description: str | None = None
+    body_site: str | None = None
+    study_uid: str | None = None
+    conclusion: str | None = None
+    reporter: str | None = None
+
+
+class Appointment(Envelope, kw_only=True, tag="appointment"):
+    """A booking or enrolment: a class, a course, an instructor's hour."""
+
+    end: Moment
+    status: Literal["proposed", "pending", "booked", "arrived", "fulfilled", "cancelled", "noshow", "waitlist"]
+    service: str | None = None
+    programme: str | None = None
+    venue: str | None = None
+    practitioner: str | None = None
+    cancellation: str | None = None
+
+
+class Guidance(Envelope, kw_only=True, tag="guidance"):
+    """Advice that an instructor gave (健身指导)."""
+
+    advice: str
+    topic: str | None = None
+    mode: Literal["in-person", "phone", "message", "video"] | None = None
+    practitioner: str | None = None
+    venue: str | None = None
+
+
+Achievement = Literal["in-progress", "improving", "worsening", "no-change", "achieved", "sustaining", "not-achieved", "no-progress", "not-attainable"]
+
+
+class Adherence(Envelope, kw_only=True, tag="adherence"):
+    """How a prescription was followed from `start` to `end`: by what formula, of what inputs."""
+
+    formula: str
+    formula_version: str
+    inputs: list[str] = []
+    prescription: str | None = None
+    prescribed_sessions: int | None = None
+    done_sessions: int | None = None
+    prescribed_min: float | None = None
+    done_min: float | None = None
+    in_zone_min: float | None = None
+    adherence_percent: float | None = None
+    goal: str | None = None
+    achievement: Achievement | None = None
+
+
+class Points(Envelope, kw_only=True, tag="points"):
+    """One entry of a points ledger. An entry is never changed: a mistake is made good by another."""
+
+    delta: float
+    reason: str
+    balance: float | None = None
+    rule: str | None = None
+    expires: date | None = None
+
+
+class Membership(Envelope, kw_only=True, tag="membership"):
+    """A membership from `start` to `end`."""
+
+    status: Literal["active", "cancelled"]
+    number: str | None = None
+    level: str | None = None
+
+
+class IssueReport(Envelope, kw_only=True, tag="issue-report"):
+    """What a resident reported to a venue, and the answer."""
+
+    text: str
+    status: Literal["requested", "received", "accepted", "in-progress", "completed", "rejected"]
+    topic: str | None = None
+    venue: str | None = None
+    answer: str | None = None
+    changed: Moment | None = None
+
+
+Record = (
+    Session | VitalSign | BodyComposition | DaySummary | FitnessTest | CheckIn | LabResult | Sleep | Screening | Prescription | Referral | EffectEvaluation
+    | RehabilitationStatus | MovementAssessment | Condition | Medication | Visit | Imaging | Appointment | Guidance | Adherence | Points | Membership
+    | IssueReport
+)  # fmt: skip
 """What adapters may yield. The resident and the consent are records too, written by their own front doors."""
 
-KINDS: dict[str, type[Envelope]] = {
-    "session": Session,
-    "vital": VitalSign,
-    "body-composition": BodyComposition,
-    "day-summary": DaySummary,
-    "fitness-test": FitnessTest,
-    "check-in": CheckIn,
-}
+KINDS: dict[str, type[Envelope]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Record)}
+"""Kind to its struct."""
 
 
 class Series(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -6,14 +6,15 @@ Bounds of measures come from `measures.csv`, those of other fields from `fields.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from typing import Any, Final
 
 from schemas.errors import InvalidRecord
 from schemas.measures import MEASURES
 from schemas.moments import EARLIEST, earliest
-from schemas.records import BodyComposition, Envelope, FitnessTest, Flag, Quantity, VitalSign
-from schemas.standard import BOUNDS
+from schemas.records import Adherence, Appointment, Condition, EffectEvaluation, Envelope, Flag, IssueReport, LabResult, Prescription, Quantity, Referral
+from schemas.standard import BOUNDS, MEASURED, STANDARD
 
 SKEW = timedelta(hours=14, minutes=10)
 """How far ahead of the hub's clock a start may lie: the widest zone mistake plus ten minutes of clock error."""
@@ -26,6 +27,9 @@ def check(record: Envelope, now: datetime) -> None:
     """Refuse what cannot be, flag what is unusual. Raises InvalidRecord naming the field."""
     _check_times(record, now)
     _check_bounds(record)
+    own = _OWN.get(str(record.__struct_config__.tag))
+    if own is not None:
+        own(record)
     unusual = [flag for quantity in _quantities(record) for flag in _check_quantity(quantity)]
     if unusual:
         record.flags = [*record.flags, *unusual]
@@ -35,7 +39,7 @@ def _check_times(record: Envelope, now: datetime) -> None:
     start = earliest(record.start)
     if start < EARLIEST:
         raise InvalidRecord("The start lies before the year 2000: the clock was not set.", code="date-too-early", field="start")
-    if start > now + SKEW:
+    if start - timedelta(days=STANDARD[str(record.__struct_config__.tag)].ahead) > now + SKEW:
         raise InvalidRecord("The start lies in the future.", code="date-in-future", field="start")
     if record.end is not None and earliest(record.end) < start:
         raise InvalidRecord("The end lies before the start.", code="end-before-start", field="end")
@@ -49,14 +53,73 @@ def _check_bounds(record: Envelope) -> None:
 
 
 def _quantities(record: Envelope) -> Iterator[Quantity]:
-    if isinstance(record, VitalSign):
-        yield from record.components
-        if record.quantity is not None:
-            yield record.quantity
-    elif isinstance(record, BodyComposition):
-        yield from record.quantities
-    elif isinstance(record, FitnessTest):
-        yield from record.items
+    for name, many in MEASURED[str(record.__struct_config__.tag)]:
+        found = getattr(record, name)
+        yield from found if many else () if found is None else (found,)
+
+
+def _check_reason(record: Referral) -> None:
+    """The rule `pa-taskrm-1` of the Physical Activity IG."""
+    if (record.status in WITH_REASON) != bool(record.status_reason and record.status_reason.strip()):
+        raise InvalidRecord(f"A referral says why exactly when it is one of {', '.join(WITH_REASON)}.", code="status-reason", field="status_reason")
+    _check_changed(record)
+
+
+def _check_changed(record: Referral | IssueReport) -> None:
+    """The invariant inv-1 of R4's Task."""
+    if record.changed is not None and earliest(record.changed) < earliest(record.start):
+        raise InvalidRecord("The status changed before the record begins.", code="end-before-start", field="changed")
+
+
+def _check_times_of_booking(record: Appointment) -> None:
+    if any(moment.at is None or moment.precision == "day" for moment in (record.start, record.end)):
+        raise InvalidRecord("A booking has a start and an end with their time of day and zone.", code="time", field="start")
+    if record.cancellation and record.status not in ("cancelled", "noshow"):
+        raise InvalidRecord("Only a cancelled or missed booking says why it was called off.", code="status-reason", field="cancellation")
+
+
+def _check_goal(record: Adherence) -> None:
+    if record.achievement and not record.goal:
+        raise InvalidRecord("An achievement says of which goal.", code="goal", field="goal")
+
+
+def _check_results(record: LabResult) -> None:
+    for number, item in enumerate(record.items):
+        field = f"items[{number}]"
+        if not any((item.measure, item.name, item.coding)):
+            raise InvalidRecord("A result says of what it is: measure, name or coding.", code="unknown-measure", field=field)
+        if item.measure and item.value is not None:
+            list(_check_quantity(Quantity(item.measure, item.value, item.unit or "")))
+
+
+def _check_changes(record: EffectEvaluation) -> None:
+    for change in record.changes:
+        for value in (change.before, change.after):
+            list(_check_quantity(Quantity(change.measure, value, change.unit)))
+
+
+def _check_goals(record: Prescription) -> None:
+    for goal in record.goals:
+        if goal.value is not None and not goal.measure:
+            raise InvalidRecord("A goal's value says of which measure.", code="unknown-measure", field="goals")
+        if goal.measure and goal.value is not None:
+            list(_check_quantity(Quantity(goal.measure, goal.value, goal.unit or "")))
+
+
+def _check_abatement(record: Condition) -> None:
+    """The invariant con-4 of R4's Condition."""
+    if record.abatement and record.clinical_status not in ("inactive", "remission", "resolved"):
+        raise InvalidRecord("A condition that abated is inactive, in remission or resolved.", code="clinical-status", field="clinical_status")
+
+
+WITH_REASON = ("rejected", "on-hold", "cancelled", "failed")
+"""Statuses of a referral that are given with their reason, and no other is."""
+
+_OWN: Final[dict[str, Callable[[Any], None]]] = {
+    "referral": _check_reason, "appointment": _check_times_of_booking, "lab-result": _check_results, "effect-evaluation": _check_changes,
+    "prescription": _check_goals, "condition": _check_abatement, "issue-report": _check_changed, "adherence": _check_goal,
+}  # fmt: skip
+"""What else a kind may not say."""
 
 
 def _check_quantity(quantity: Quantity) -> Iterator[Flag]:

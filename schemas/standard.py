@@ -10,7 +10,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
+
+from schemas.records import KINDS, Moment, Quantity
 
 EVERY = "*"
 """The fields that every kind of record has."""
@@ -31,12 +35,19 @@ class Field(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """One row of `kinds.csv` with its fields. `key`: the fields that tell a repeat where the source gives no id of its own."""
+    """One row of `kinds.csv` with its fields.
+
+    key:    the fields that tell a repeat where the source gives no id of its own
+    number: what the store writes for the kind; never given to another
+    ahead:  days that a start may lie in the future
+    """
 
     code: str
     zh: str
     en: str
     key: tuple[str, ...]
+    number: int
+    ahead: int
     fields: dict[str, Field]
 
 
@@ -62,10 +73,13 @@ def _fields() -> dict[str, dict[str, Field]]:
 _FIELDS = _fields()
 
 PARTS: dict[str, dict[str, Field]] = {kind[1:]: fields for kind, fields in _FIELDS.items() if kind.startswith(".")}
-"""Fields of what lies inside a record: moment, flag, device, quantity, lap."""
+"""Fields of what lies inside a record: moment, device, quantity, lap and their like."""
 
 STANDARD: dict[str, Kind] = {
-    row["kind"]: Kind(row["kind"], row["zh"], row["en"], tuple(row["key"].split()), _FIELDS[EVERY] | _FIELDS[row["kind"]]) for row in _rows("kinds.csv")
+    row["kind"]: Kind(
+        row["kind"], row["zh"], row["en"], tuple(row["key"].split()), int(row["number"]), int(row["ahead"] or 0), _FIELDS[EVERY] | _FIELDS[row["kind"]]
+    )
+    for row in _rows("kinds.csv")
 }
 """Kind of record to its names, natural key and fields."""
 
@@ -73,6 +87,20 @@ BOUNDS: dict[str, tuple[tuple[str, float, float], ...]] = {
     kind.code: tuple((f.name, f.low, f.high) for f in kind.fields.values() if f.low is not None and f.high is not None) for kind in STANDARD.values()
 }
 """Kind to its bounded fields: outside them a value cannot have been measured."""
+
+def _typed(kind: str) -> Iterator[tuple[str, Any]]:
+    return ((field.name, field.type) for field in msgspec.structs.fields(KINDS[kind]))
+
+
+MEASURED: dict[str, tuple[tuple[str, bool], ...]] = {
+    kind: tuple((name, hint == list[Quantity]) for name, hint in _typed(kind) if hint in (list[Quantity], Quantity | None)) for kind in STANDARD
+}
+"""Kind to the fields that hold quantities, and whether they hold many."""
+
+MOMENTS: dict[str, tuple[str, ...]] = {
+    kind: tuple(name for name, hint in _typed(kind) if name not in ("start", "end") and hint in (Moment, Moment | None)) for kind in STANDARD
+}
+"""Kind to its moments beside start and end."""
 
 FACTS: dict[str, tuple[str, ...]] = {kind.code: tuple(f.name for f in kind.fields.values() if f.fact) for kind in STANDARD.values()}
 """Kind to the fields that a receipt shows."""

@@ -18,17 +18,17 @@ from hub.exchange import linkage
 from hub.exchange.compartment import Resource
 from hub.store.ids import bucket_of, join
 from hub.store.vault import KIND_NUMBERS, Asked, Disclosed
+from mappings.face import types
 from schemas.errors import BadRequest, SealError
+from schemas.standard import STANDARD
 
 if TYPE_CHECKING:
     from hub.service import Hub
 
-RECORD_KINDS = tuple(kind for kind in KIND_NUMBERS if kind not in ("resident", "consent"))
-KINDS_OF_TYPE: dict[str, tuple[str, ...]] = {
-    "Patient": ("resident",), "Consent": ("consent",), "Encounter": ("check-in",), "DiagnosticReport": ("fitness-test",),
-    "Observation": ("session", "vital", "body-composition", "day-summary", "fitness-test"), "Device": RECORD_KINDS, "Provenance": RECORD_KINDS,
-    "Linkage": ("session",),
-}  # fmt: skip
+_APART = {"Patient": ("resident",), "Consent": ("consent",), "Linkage": ("session",)}
+KINDS_OF_TYPE: dict[str, tuple[str, ...]] = _APART | {
+    type_: tuple(kind for kind in STANDARD if type_ in types(kind)) for type_ in sorted({type_ for kind in STANDARD for type_ in types(kind)})
+}
 """Which record kinds can show resources of a type: the types the hub stores for residents, and Linkage, which it computes."""
 
 CHUNK = 500

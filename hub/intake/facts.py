@@ -10,22 +10,27 @@ from typing import Any
 from schemas.flags import FLAGS
 from schemas.measures import MEASURES
 from schemas.moments import local_text
-from schemas.records import BodyComposition, Envelope, FitnessTest, Quantity, Session, VitalSign
-from schemas.standard import FACTS
+from schemas.records import BodyComposition, Envelope, Moment, Quantity, Session, VitalSign
+from schemas.standard import FACTS, MEASURED, STANDARD
 
 
 def facts(record: Envelope) -> dict[str, Any]:
     """The facts of one record."""
-    found = _present(record, FACTS[str(record.__struct_config__.tag)])
+    kind = str(record.__struct_config__.tag)
+    found = _present(record, FACTS[kind])
     if isinstance(record, Session):
         return found | ({"laps": len(record.laps)} if record.laps else {}) | _device(record)
     if isinstance(record, VitalSign):
         return _vital(record) | found | _device(record)
-    if isinstance(record, BodyComposition):
-        return {"measurements": [_quantity(quantity) for quantity in record.quantities]} | _device(record)
-    if isinstance(record, FitnessTest):
-        return found | {"measurements": [_quantity(quantity) for quantity in record.items]}
-    return found
+    measured = [_quantity(quantity) for name, many in MEASURED[kind] if many for quantity in getattr(record, name)]
+    return found | ({"measurements": measured} if measured else {}) | _counted(record, kind) | (_device(record) if isinstance(record, BodyComposition) else {})
+
+
+def _counted(record: Envelope, kind: str) -> dict[str, int]:
+    """How many entries each list of the record has that is no list of quantities."""
+    named = {name for name, _ in MEASURED[kind]} | {"flags"}
+    lists = ((name, getattr(record, name)) for name in STANDARD[kind].fields if name not in named)
+    return {name: len(found) for name, found in lists if isinstance(found, list) and found}
 
 
 def entry(record: Envelope, record_id: str, resident: str, resources: list[str]) -> dict[str, Any]:
@@ -44,7 +49,8 @@ def warning(code: str, field: str, message: str = "") -> dict[str, str]:
 
 
 def _present(record: Envelope, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: value for name in names if (value := getattr(record, name, None)) is not None}
+    found = {name: value for name in names if (value := getattr(record, name, None)) is not None}
+    return {name: local_text(value) if isinstance(value, Moment) else value for name, value in found.items()}
 
 
 def _device(record: Envelope) -> dict[str, Any]:

@@ -29,13 +29,12 @@ from hub.store.seal import Sealer, mac, pack, unpack
 from mappings import sampled
 from schemas.errors import Conflict, NotFound, PermitRequired
 from schemas.records import Series
+from schemas.standard import STANDARD
 
 LABEL_RULES = 1
 """Version of the rules that put labels on records; part of every cached decision's key."""
 
-KIND_NUMBERS = {
-    "session": 1, "vital": 2, "body-composition": 3, "day-summary": 4, "fitness-test": 5, "check-in": 6, "resident": 20, "consent": 21,
-}  # fmt: skip
+KIND_NUMBERS = {code: kind.number for code, kind in STANDARD.items()} | {"resident": 20, "consent": 21}
 KIND_NAMES = {number: kind for kind, number in KIND_NUMBERS.items()}
 OF_RESIDENTS = f"kind NOT IN ({KIND_NUMBERS['resident']}, {KIND_NUMBERS['consent']})"
 """SQL: what sources say of residents, without the resident's own entry and consents."""

@@ -33,6 +33,10 @@ ROWS: dict[str, tuple[str, str]] = {
     "unknown-measure": ("指标不认识", "请从指标表里选。"),
     "measure": ("指标不认识", "请从指标表里选。"),
     "example": ("这一行一半是模板的示例", "自己的记录：把第一列清空，写本人的号码；不是就删掉这一行。"),
+    "status-reason": ("状态和原因对不上", "拒绝、暂停、失败、取消时写明原因，其余时候不写。"),
+    "clinical-status": ("有痊愈日期而状态不是痊愈", "请核对日期和状态。"),
+    "goal": ("写了达成情况，没有写是哪个目标", "请把目标也写上。"),
+    "too-many": ("一条记录里的条目太多", "请分成几条再传。"),
 }
 """Code of a rejected row to what is wrong and what to do."""
 

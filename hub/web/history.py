@@ -19,11 +19,12 @@ from hub.store.vault import Asked
 from schemas.errors import NotFound
 from schemas.records import DaySummary, Envelope, Session
 from schemas.resident import Resident
+from schemas.standard import STANDARD
 
 if TYPE_CHECKING:
     from hub.service import Hub
 
-KINDS = ("session", "vital", "body-composition", "day-summary", "fitness-test", "check-in")
+KINDS = tuple(STANDARD)
 PAGE, MOST = 500, 5_000
 ZONE = "Asia/Shanghai"
 DAY = timedelta(days=1)

@@ -10,7 +10,7 @@ from schemas.flags import FLAGS
 from schemas.measures import MEASURES
 from schemas.records import BodyComposition, CheckIn, DaySummary, Envelope, FitnessTest, Quantity, Session, VitalSign
 from schemas.sports import SPORTS
-from schemas.standard import STANDARD, field_of
+from schemas.standard import FACTS, STANDARD, field_of
 
 UNITS: dict[str, tuple[str, str]] = {
     "/min": ("次/分", "/min"),
@@ -19,6 +19,7 @@ UNITS: dict[str, tuple[str, str]] = {
     "{count}": ("次", ""),
     "{count}/min": ("次/分", "/min"),
     "{score}": ("分", "points"),
+    "{points}": ("分", "points"),
     "{steps}": ("步", "steps"),
     "/d": ("步", "steps"),
     "{level}": ("级", "level"),
@@ -33,6 +34,9 @@ UNITS: dict[str, tuple[str, str]] = {
     "1": ("", ""),
 }
 """UCUM unit to how it is written for people; a unit that is not here is written as it is."""
+
+NAMED = ("title", "name", "movement", "stage", "topic", "programme", "service", "description", "reason", "level", "instrument")
+"""Fields by which a record is called, first found first."""
 
 HINTS: dict[str, tuple[str, str]] = {
     "member_number": ("会员号", "member number"),
@@ -108,7 +112,17 @@ def line(record: Envelope) -> str:
         return _day(record)
     if isinstance(record, CheckIn):
         return " ".join(filter(None, (kind("check-in"), record.programme, record.venue)))
-    return ""
+    return _told(record)
+
+
+def _told(record: Envelope, most: int = 3) -> str:
+    """A record by its kind's name, what it is called and its first figures."""
+    code = str(record.__struct_config__.tag)
+    fields = STANDARD[code].fields
+    named = next((str(value) for name in NAMED if (value := getattr(record, name, None))), "")
+    figures = [(fields[name], getattr(record, name)) for name in FACTS[code] if isinstance(getattr(record, name), (int, float))]
+    told = [f"{pick((one.zh, one.en))} {number(value)} {unit(one.unit)}".strip() for one, value in figures[:most]]
+    return " ".join(filter(None, (kind(code), named, "，".join(told))))
 
 
 def same_workout(source: str) -> str:

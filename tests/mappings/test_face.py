@@ -17,7 +17,7 @@ from schemas.errors import InvalidRecord
 from schemas.measures import LOCAL, MEASURES
 from schemas.records import KINDS, BodyComposition, DaySummary, FitnessTest, Lap, Moment, Quantity, Record, Session, VitalSign, decode, encode
 from tests.mappings.r4_oracle import RECORD_ID, SUBJECT, judge, read
-from tests.mappings.record_strategies import RECORDS
+from tests.mappings.record_strategies import OF_CARE, OF_EXERCISE
 
 GOLDEN = Path(__file__).parent / "golden"
 START = Moment(at=datetime(2026, 5, 1, tzinfo=UTC), offset_minutes=480)
@@ -51,8 +51,16 @@ def test_every_kind_has_a_versioned_mapping() -> None:
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(RECORDS)
+@given(OF_EXERCISE)
 def test_the_face_of_any_record_is_valid_r4_with_stable_unique_ids(record: Record) -> None:
+    resources = face(record, SUBJECT)
+    judge(resources)
+    assert face(decode(encode(record)), SUBJECT) == resources
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(OF_CARE)
+def test_the_face_of_any_record_of_care_is_valid_r4_with_stable_unique_ids(record: Record) -> None:
     resources = face(record, SUBJECT)
     judge(resources)
     assert face(decode(encode(record)), SUBJECT) == resources

@@ -37,7 +37,7 @@ def _edited(folder: Path, name: str, old: str, new: str) -> int:
         ("session.yaml", "title: {string: title}", "title: {eval: title}", "unknown key 'eval'"),
         ("session.yaml", "{sport_concept: [sport, sub_sport]}", "{exec: [sport]}", "unknown key 'exec'"),
         ("session.yaml", "{of: distance_measure}, value: distance_m}", "{of: __import__}, value: distance_m}", "'__import__' is not known"),
-        ("session.yaml", "code: {pa: PAPanel,", "code: {snomed: PAPanel,", "unknown key 'snomed'"),
+        ("session.yaml", "code: {pa: PAPanel,", "code: {icd: PAPanel,", "unknown key 'icd'"),
         ("session.yaml", "record: lap}", "record: leap}", "'leap' is not known"),
         ("session.yaml", "{record: lap}", "{pa: PAPanel}", "record"),
         ("session.yaml", "class: activity", "class: sport", "'sport' is not known"),

@@ -83,7 +83,7 @@ SESSION = ("kinds", "session", "fields")
 @pytest.mark.parametrize(
     ("path", "value", "verdict", "step"),
     [
-        (("kinds", "sleep"), {"zh": "睡眠", "en": "Sleep", "key": ["start"], "fields": {}}, "compatible", "minor"),
+        (("kinds", "nap"), {"zh": "小睡", "en": "Nap", "key": ["start"], "fields": {}}, "compatible", "minor"),
         (("kinds", "check-in"), None, "breaking", "major"),
         ((*SESSION, "mood"), {"zh": "心情", "en": "mood", "type": "string"}, "compatible", "minor"),
         ((*SESSION, "mood"), {"zh": "心情", "en": "mood", "type": "string", "required": True}, "breaking", "major"),
