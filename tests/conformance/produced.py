@@ -12,6 +12,7 @@ import httpx
 
 from adapters.base import AdapterError, Context, adapters, detect
 from hub.demo.__main__ import City, furnish
+from hub.exchange.reading import KINDS_OF_TYPE
 from mappings.face import examples, face
 from mappings.resident import patient
 from schemas.errors import InvalidRecord
@@ -95,7 +96,7 @@ def _coarser(hub: Running, page: bytes, headers: dict[str, str]) -> Iterator[tup
 
 def _asked(resident: str) -> list[str]:
     types = ("Organization", "Location", "Practitioner", "PractitionerRole", "HealthcareService", "DeviceDefinition")
-    within = ("Consent", "Device", "DiagnosticReport", "Encounter", "Linkage", "Provenance")
+    within = sorted(set(KINDS_OF_TYPE) - {"Patient"})
     return [
         f"/fhir/Patient/{resident}/$everything",
         f"/fhir/Patient?_id={resident}&_summary=true",

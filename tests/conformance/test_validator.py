@@ -23,7 +23,7 @@ from tests.process import a_hub
 ROOT = Path(__file__).parents[2]
 KNOWN: dict[str, list[str]] = {entry["reason"]: entry["says"] for entry in yaml.safe_load((Path(__file__).parent / "known.yaml").read_text())}
 UNKNOWN = re.compile(r"^(Profile reference '|CodeSystem is unknown and can't be validated: |ValueSet '?|Unknown extension )(?P<url>(http|urn)[^' ]+)")
-CORE = re.compile(r"http://(hl7\.org/fhir/(?!us/|uv/)|terminology\.hl7\.org/)")
+CORE = re.compile(r"http://(hl7\.org/fhir/(?!us/|uv/|sid/)|terminology\.hl7\.org/)")
 BROKEN = b'{"resourceType":"Observation","status":"final!","code":{"text":"x"}}'
 
 if not all(shutil.which(program) for program in ("java", "mvn", "make")):

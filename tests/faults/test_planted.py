@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import httpx
 import msgspec
@@ -31,9 +31,10 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from adapters import fitfile
+from adapters import fitfile, kinehub_json
 from hub.demo.__main__ import receiving
 from hub.store import postgres
+from schemas.records import KINDS
 from schemas.resident import HEALTH_CARD_SYSTEM, ID_NUMBER_SYSTEM
 from tests.builders import a_session, an_id_number
 from tests.planted import Scanner, files, forms
@@ -191,6 +192,32 @@ def own_json(world: World) -> None:
         {"kind": "check-in", "start": "2026-05-02T07:00:00+08:00", "venue": plants.words(), "method": plants.text("CARDREADER")},
     ]
     assert world.send(json.dumps({"records": [{"record": row} for row in rows]}).encode(), "kinehub-json").status_code == 201
+
+
+CODED = {"measure", "unit", "sport", "status_reason", "cancellation"}
+"""Texts of a record that are codes, or that its status forbids."""
+
+
+def worded(struct: type[msgspec.Struct], sample: dict[str, Any], plants: Plants) -> dict[str, Any]:
+    """A record, or a part of one, with a marker in each of its texts."""
+    said = dict(sample)
+    for field in msgspec.structs.fields(struct):
+        parts = [part for part in get_args(field.type) if isinstance(part, type) and issubclass(part, msgspec.Struct)]
+        if field.type in (str, str | None) and field.name not in CODED:
+            said[field.name] = plants.words()
+        elif get_origin(field.type) is list and parts and field.name in said:
+            said[field.name] = [worded(parts[0], entry, plants) for entry in said[field.name]]
+        elif field.type == list[str]:
+            said[field.name] = [plants.words()]
+    return said
+
+
+def every_kind(world: World) -> None:
+    """One more record of each kind, every text of it a marker."""
+    samples = [row["record"] for row in json.loads(kinehub_json.sample)]
+    rows = [worded(KINDS[record["kind"]], record, world.plants) for record in samples]
+    answer = world.send(json.dumps({"records": [{"record": row} for row in rows]}, ensure_ascii=False).encode(), "kinehub-json")
+    assert answer.status_code == 201, answer.text
 
 
 def rows_that_wait_and_rows_refused(world: World) -> None:
@@ -596,7 +623,7 @@ def test_nothing_planted_through_any_door_stands_anywhere_in_the_clear(tmp_path:
         world = World(city, plants, tmp_path)
         httpx.put(f"{receiver}/control", json={"mode": "error"})
         people_and_parties(world, receiver)
-        for door in (own_json, rows_that_wait_and_rows_refused, tables, tracks, station_and_cloud, unusable, clients, searches, pages, commands):
+        for door in (own_json, every_kind, rows_that_wait_and_rows_refused, tables, tracks, station_and_cloud, unusable, clients, searches, pages, commands):
             door(world)
         request_id = broken_inside(world)
         backend = database_killed(world)
