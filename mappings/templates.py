@@ -159,12 +159,12 @@ def holds_measures(kind: str) -> bool:
 
 @cache
 def _measures_shown(kind: str) -> tuple[str, ...]:
-    """The measures a table of this kind has columns for: those its FHIR face has places for, else what a health check measures."""
+    """The measures a table of this kind has columns for: those its FHIR face has places for, else vital signs and what devices measure of blood."""
     if not holds_measures(kind):
         return ()
     face = tables.read(Path(__file__).with_name("fhir") / f"{kind}.yaml")
     listed = next((spec["order"] for spec in face["resources"] if "order" in spec), None)
-    usual = (key for key, measure in MEASURES.items() if measure.unit and measure.category in ("vital-signs", "laboratory"))
+    usual = (key for key, one in MEASURES.items() if one.unit and (one.category == "vital-signs" or (one.category == "laboratory" and one.mdc)))
     return tuple(listed if listed is not None else usual)
 
 
@@ -199,14 +199,19 @@ def _example(column: Column, language: str) -> Cell:
 
 @cache
 def layout(kind: str, version: str) -> Layout:
-    """The layout that reads a template of this version, in both its languages. Raises NotFound."""
+    """The layout that reads a template of this version, in both its languages. Raises NotFound.
+
+    It takes every measure of the version, also those that the template does not show now, or did at another time.
+    """
     parts: dict[str, dict[str, Any]] = {"record": {}, "measure": {}, "who": {}}
-    for column in columns(kind, version):
+    document = published.release(version)
+    more = _of_measures(document, [key for key in document["measures"] if key in MEASURES]) if columns(kind, version) and holds_measures(kind) else ()
+    for column in (*columns(kind, version), *more):
         spec: dict[str, Any] = {"headers": [column.zh, column.en], "required": column.required}
         parts[column.part][column.field] = spec | ({"unit": column.unit} if column.unit == "min" and column.field.endswith("_s") else {})
     if "source_record_id" in parts["record"]:
         parts["record"]["source_record_id"]["transform"] = "identifier"
-    names = published.release(version)["kinds"][kind]
+    names = document["kinds"][kind]
     whole = {"id": f"standard_{kind}", "title": {"zh": f"标准模板：{names['zh']}", "en": f"Standard template: {names['en']}"}, "kind": kind}
     measures = {"measures": parts["measure"]} if parts["measure"] else {}
     tried: dict[str, Any] = {"examples": [{"row": {}, "gives": {}}, {"row": {}, "rejects": {}}]}

@@ -22,7 +22,7 @@ _PLAIN: Final = frozenset({"moment", "flag", "device", "quantity"})
 _TYPES: Final[dict[str, tuple[str, str]]] = {
     "string": ("文字", "text"), "number": ("数字", "number"), "integer": ("整数", "whole number"), "boolean": ("是或否", "yes or no"),
     "moment": ("时刻", "moment"), "instant": ("时刻", "instant"), "date": ("日期", "date"), "device": ("设备", "device"), "flag": ("标记", "flag"),
-    "quantity": ("数值和单位", "value with unit"), "code": ("编码", "code"), "lap": ("分圈", "lap"),
+    "quantity": ("数值和单位", "value with unit"), "code": ("编码", "code"),
 }  # fmt: skip
 
 
@@ -86,6 +86,8 @@ def _row(kind: str, path: str, field: Field, said: dict[str, Any], *, inner: boo
 
 def _type(name: str) -> str:
     several = name.startswith("list of ")
+    if several and name.removeprefix("list of ") in PARTS.keys() - _PLAIN:
+        return say("多项，各有以下字段")
     shown = " / ".join(pick(_TYPES.get(one, (one, one))) for one in name.removeprefix("list of ").split(" or "))
     return say("多个：%(what)s", what=shown) if several else shown
 

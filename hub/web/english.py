@@ -403,6 +403,7 @@ ENGLISH: dict[str, str] = {
     "指标表": "list of measures",
     "不写进 FHIR": "not written into FHIR",
     "还有 %(n)d 个来源": "%(n)d more sources",
+    "多项，各有以下字段": "several, each with the fields below",
     "多个：%(what)s": "list of: %(what)s",
     "每个指标只有一个单位。超出“常见”的收下并标记，超出“可能”的不收。": (
         "Each measure has one unit. A value outside the usual is taken and flagged; one outside the possible is refused."

@@ -201,6 +201,12 @@ def test_columns_that_are_not_needed_may_be_left_out_and_a_unit_changed() -> Non
         read(filled_csv("vital", "zh-CN", headers={"末梢血糖(mmol/L)": "末梢血糖(kPa)"}))
 
 
+def test_a_measure_that_the_template_does_not_show_may_be_added_as_a_column() -> None:
+    (found,) = read(filled_csv("fitness-test", "zh-CN", FIRST, headers={"备注": "体温(℃)", "握力(kg)": "", "坐位体前屈(cm)": ""}, note=36.6))
+    assert isinstance(found, Decoded), found
+    assert [one["measure"] for one in json.loads(msgspec.json.encode(found.record))["items"]] == ["body-temperature"]
+
+
 @pytest.mark.parametrize("mark", ["模板 session 9.9.9", "template dance 0.1.0"])
 def test_a_template_that_is_not_known_is_refused(mark: str) -> None:
     with pytest.raises(AdapterError, match="not known here") as refused:

@@ -197,8 +197,8 @@ def addresses(place: Place, login: str | None) -> Iterator[str]:
         yield from ("/center", preview, receipt[1], f"{receipt[1]}?again=2&error=member")
     yield from {
         None: (
-            "/sign-in", "/docs", "/standard", "/standard?q=min", "/standard?q=qzx", "/standard/kinds/session", "/standard/kinds/vital", "/standard/measures",
-            "/standard/codes/sport",
+            "/sign-in", "/docs", "/standard", "/standard?q=min", "/standard?q=qzx", "/standard/kinds/session", "/standard/kinds/prescription",
+            "/standard/measures", "/standard/codes/sport",
         ),
         "doctor": ("/hospital", f"/hospital/patients/{town.resident}", f"/hospital/patients/{town.resident}?weeks=52", "/hospital/patients/nobody"),
         "admin": ("/admin",),
