@@ -14,7 +14,6 @@ is what `_TEMPLATE` lists; functions come from the closed lists in `mappings/fun
     whole       carries what is said once of the record: flags, modality, the source's own id, the note
     members     lists the other Observations of the face
     elements    what else the resource says, see `mappings/shape.py`
-    one_way     of a whole file, with its reason: it is written and not read back (`mappings/inverse.py`)
 
 Where a type keeps subject, time and device is told once, under `types` of `shared.yaml`.
 """
@@ -39,7 +38,7 @@ _TEMPLATE = (
     "slot", "type", "class", "profile", "category", "code", "measure", "value", "quantity", "when", "each", "order", "effective", "whole",
     "note", "members", "stands_in", "extension", "elements", "constant", "components",
 )  # fmt: skip
-_MAPPING = ("kind", "version", "class", "effective", "device", "left_out", "one_way", "shared", "resources", "examples")
+_MAPPING = ("kind", "version", "class", "effective", "device", "left_out", "shared", "resources", "examples")
 _TYPE = ("subject", "time", "device", "status", "identifier", "members")
 R4_PROFILES = "http://hl7.org/fhir/StructureDefinition/"
 _RANGE, _REPEATS = 100, 5

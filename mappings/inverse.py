@@ -7,18 +7,21 @@ What the standard has no field for is not read; what it does know is kept (`test
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from mappings import functions, opposites
-from mappings.compiler import base_of, read_shared
+from mappings.compiler import R4_PROFILES, base_of, read_shared
 from mappings.elements import Shared, factor_of, fields_of, listed, url_of
 from mappings.face import FOLDER, tables_of
 from mappings.opposites import Unreadable
+from mappings.shape import BESIDE, is_call
 from mappings.tables import Table
 from schemas.errors import InvalidRecord
 from schemas.measures import BY_LOINC, BY_MDC, LOCAL, LOINC, MDC, MEASURES, Measure
@@ -29,6 +32,8 @@ Json = dict[str, Any]
 
 ABOUT: Final = frozenset({"Patient", "Provenance", "Device", "Organization", "Practitioner", "PractitionerRole", "Location", "OperationOutcome"})
 """Types that say something about a record's resources and are no record themselves."""
+_OWN: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-\d+")
+"""An id of the hub's own: the record's, and the resource's slot in it."""
 _ALIASES: Final = {"55284-4": "blood-pressure", "18708-8": "blood-pressure"}
 """LOINC numbers that LOINC has replaced, still sent by devices: 55284-4 by 85354-9 (HL7 PHD examples)."""
 
@@ -56,11 +61,22 @@ class Template(NamedTuple):
         if resource["resourceType"] != self.spec["type"]:
             return False
         if self.codes:
-            return not self.codes.isdisjoint(_codings(resource.get("code")))
+            return not self.codes.isdisjoint(_codings(resource.get("code"))) or self._by_category(resource)
         if self.measures is not None:
             found = measure_of(resource.get("code"))
             return found is not None and found.key in self.measures
-        return self.profile in resource.get("meta", {}).get("profile", ())
+        return self.is_any or self.profile in resource.get("meta", {}).get("profile", ())
+
+    def _by_category(self, resource: Json) -> bool:
+        """A report of a laboratory is known by its category: every laboratory has codes of its own."""
+        return self.spec.get("category") == ["lab-report"] and ("http://terminology.hl7.org/CodeSystem/v2-0074", "LAB") in {
+            pair for concept in resource.get("category", ()) for pair in _codings(concept)
+        }
+
+    @property
+    def is_any(self) -> bool:
+        """Whether it takes every resource of its type, for want of a code or a profile of its own."""
+        return not self.codes and self.measures is None and (self.profile is None or self.profile == R4_PROFILES + self.spec["type"])
 
 
 class Reading(NamedTuple):
@@ -81,7 +97,8 @@ def records_of(resources: Sequence[Json]) -> Iterator[Understood | tuple[int, In
     """
     by_reference = {name: place for place, one in enumerate(resources) for name in names_of(one)}
     free = {place: one for place, one in enumerate(resources) if one["resourceType"] not in ABOUT}
-    for grouping in (_panels, _days, _bouts, _alone):
+    groupings: list[Grouping] = [*(partial(_panels, rank=rank) for rank in range(3)), _orders, _days, _bouts, _alone]
+    for grouping in groupings:
         for places, reading in list(grouping(free, by_reference)):
             group = [resources[place] for place in places]
             for place in places:
@@ -98,17 +115,49 @@ def records_of(resources: Sequence[Json]) -> Iterator[Understood | tuple[int, In
 
 
 Groups = Iterator[tuple[list[int], Reading]]
+Grouping = Callable[[dict[int, Json], dict[str, int]], Groups]
 
 
-def _panels(free: dict[int, Json], by_reference: dict[str, int]) -> Groups:
+def _rank(reading: Reading, anchor: Template) -> int:
+    """What a code or profile names comes first, then what takes any resource of a type and others with it, then the rest."""
+    return 0 if not anchor.is_any else 1 if reading.others else 2
+
+
+def _panels(free: dict[int, Json], by_reference: dict[str, int], *, rank: int) -> Groups:
+    """What stands for a record, with the resources of it: those it refers to, those that refer to it, and those of the hub's own that share its id."""
     for place, one in list(free.items()):
+        if place not in free:
+            continue
         for reading in _readings().values():
-            anchor = next((anchor for anchor in reading.anchors if anchor.fits(one)), None)
-            if anchor is None:
-                continue
-            members = [by_reference[name] for name in _references(one) if name in by_reference and by_reference[name] in free]
-            yield [place, *(member for member in members if any(other.fits(free[member]) for other in reading.others))], reading
-            break
+            if any(_rank(reading, anchor) == rank and anchor.fits(one) for anchor in reading.anchors):
+                members = sorted(member for member in _linked(place, one, free, by_reference) if any(other.fits(free[member]) for other in reading.others))
+                for taken in (place, *members):
+                    free.pop(taken)
+                yield [place, *members], reading
+                break
+
+
+def _linked(place: int, one: Json, free: dict[int, Json], by_reference: dict[str, int]) -> set[int]:
+    names = set(names_of(one))
+    near = {by_reference[name] for name in _references(one) if name in by_reference}
+    near |= {other for other, said in free.items() if names & set(_references(said)) or _same_record(one, said)}
+    return {other for other in near if other in free and other != place}
+
+
+def _same_record(one: Json, other: Json) -> bool:
+    ids = one.get("id", ""), other.get("id", "")
+    return all(_OWN.fullmatch(said) for said in ids) and ids[0][:36] == ids[1][:36]
+
+
+def _orders(free: dict[int, Json], _: dict[str, int]) -> Groups:
+    """An order for exercise that came without its plan or its task: what a hospital sends first."""
+    for kind in ("prescription", "referral"):
+        reading = _readings()[kind]
+        groups: dict[tuple[str, str, str], list[int]] = {}
+        for place, one in free.items():
+            if one["resourceType"] == "ServiceRequest" and any(template.fits(one) for template in reading.others):
+                groups.setdefault((_subject(one), one.get("authoredOn", ""), str(one.get("requester"))), []).append(place)
+        yield from ((places, reading) for places in groups.values())
 
 
 def _days(free: dict[int, Json], _: dict[str, int]) -> Groups:
@@ -224,70 +273,104 @@ def _source_coding(concept: Json, measure: Measure) -> str | None:
 
 
 class _Fields:
-    """The fields of a record as they are found."""
+    """The fields of a record, or of an entry of one of its lists (`outer`: the record's), as they are found."""
 
-    def __init__(self, reading: Reading, struct: type[msgspec.Struct]) -> None:
-        self.shared, self.found = reading.shared, dict[str, Any]()
-        self.types = {field.name: field.type for field in msgspec.structs.fields(struct)}
+    def __init__(self, shared: Shared, struct: type[msgspec.Struct], outer: _Fields | None = None) -> None:
+        self.shared, self.struct, self.outer, self.found = shared, struct, outer, dict[str, Any]()
+        self.types = typing.get_type_hints(struct)
+        self.required = {field.name for field in msgspec.structs.fields(struct) if field.required}
+        self.unless_start: list[tuple[str, Moment]] = []
+        self.unless_found: list[tuple[str, Any]] = []
 
     def put(self, name: str, value: Any) -> None:
-        """A field's value, in the field's own type; the first that says something stays."""
+        """A field's value, in the field's own type; the first that says something stays. `record.x` is the record's from inside a list."""
+        if name.startswith("record."):
+            if self.outer is not None:
+                self.outer.put(name.removeprefix("record."), value)
+            return
         if value is None or self.found.get(name) is not None:
             return
-        if isinstance(value, float) and value.is_integer() and int in typing.get_args(self.types[name]):
+        wanted = self.types[name]
+        if isinstance(value, float) and value.is_integer() and int in (wanted, *typing.get_args(wanted)) and float not in typing.get_args(wanted):
             value = int(value)
+        if isinstance(value, list) and typing.get_origin(wanted) is not list:
+            value = value[0] if value else None
         self.found[name] = value
+
+    def entry(self, name: str) -> _Fields:
+        """An entry of a list field, to be filled."""
+        return _Fields(self.shared, typing.get_args(self.types[name])[0], self.outer or self)
+
+    def made(self) -> Any:
+        """The struct. Raises InvalidRecord where something that it needs was not said."""
+        for name, value in self.unless_found:
+            self.put(name, value)
+        for field in msgspec.structs.fields(self.struct):
+            if field.required and typing.get_origin(field.type) is list:
+                self.found.setdefault(field.name, [])
+        tag = self.struct.__struct_config__.tag
+        said = {**msgspec.to_builtins(self.found), **({self.struct.__struct_config__.tag_field: tag} if tag else {})}
+        try:
+            return msgspec.convert(said, self.struct)
+        except msgspec.ValidationError as wrong:
+            raise InvalidRecord(f"The {tag or self.struct.__name__.lower()} is not complete: {wrong}.", code="not-complete") from None
 
 
 def _read(reading: Reading, group: list[Json], resources: Sequence[Json], by_reference: dict[str, int]) -> Record:
-    struct = KINDS[reading.kind]
-    fields = _Fields(reading, struct)
+    fields = _Fields(reading.shared, KINDS[reading.kind])
+    entries: dict[str, list[tuple[int, Any]]] = {}
     for one in group:
         template = next(template for template in (*reading.anchors, *reading.others) if template.fits(one))
         _status(one)
         if "each" in template.spec:
-            fields.found.setdefault(template.spec["each"], []).append(_entry(reading, template, one, group[0]))
+            entries.setdefault(template.spec["each"], []).append((_slot(one), _entry(fields, template, one, group[0])))
         else:
             _resource(fields, template, one)
+    for name, found in entries.items():
+        fields.found[name] = [entry for _, entry in sorted(found, key=itemgetter(0))]
     _times(reading, fields, group)
     fields.put("device", _device(reading, group, resources, by_reference))
-    _order(reading, fields)
-    for field in msgspec.structs.fields(struct):
-        if field.required and typing.get_origin(field.type) is list:
-            fields.found.setdefault(field.name, [])
-    try:
-        record: Record = msgspec.convert({**msgspec.to_builtins(fields.found), "kind": reading.kind}, Record)
-    except msgspec.ValidationError as wrong:
-        raise InvalidRecord(f"The {reading.kind} is not complete: {wrong}.", code="not-complete") from None
+    record: Record = fields.made()
     return record
 
 
+def _slot(one: Json) -> int:
+    """The place of an entry in its list: its slot, where its id is the hub's own."""
+    return int(one["id"].rpartition("-")[2]) if _OWN.fullmatch(one.get("id", "")) else 0
+
+
 def _status(one: Json) -> None:
-    if one.get("status") in ("entered-in-error", "cancelled", "registered", "unknown"):
+    """Refuse what its author took back, and a result that is not there yet."""
+    gone = ("entered-in-error", "cancelled", "registered", "unknown") if one["resourceType"] in ("Observation", "DiagnosticReport") else ("entered-in-error",)
+    if one.get("status") in gone:
         raise InvalidRecord(f"Its status is {one['status']}.", code="status", field="status")
 
 
-def _order(reading: Reading, fields: _Fields) -> None:
-    """Entries of a list in the order in which they were written: their slots', where these are the hub's own ids."""
-    for template in reading.others:
-        if "each" in template.spec and (entries := fields.found.get(template.spec["each"])):
-            fields.found[template.spec["each"]] = [entry for _, entry in sorted(entries, key=lambda pair: pair[0])]
-
-
-def _entry(reading: Reading, template: Template, one: Json, anchor: Json) -> tuple[int, Any]:
+def _entry(record: _Fields, template: Template, one: Json, anchor: Json) -> Any:
     """One entry of a list field: a Quantity, or a struct of its own such as a lap."""
-    place = int(one["id"].rpartition("-")[2]) if one.get("id", "").rpartition("-")[2].isdigit() else 0
     if template.spec.get("quantity") == "self":
         measure = _needed(one)
-        return place, quantity_of(one.get("valueQuantity", {}), measure, _source_coding(one["code"], measure), _original(reading.shared, one))
-    entry = typing.get_args(typing.get_type_hints(KINDS[reading.kind])[template.spec["each"]])[0]
-    fields = _Fields(reading, entry)
+        return quantity_of(one.get("valueQuantity", {}), measure, _source_coding(one["code"], measure), _original(record.shared, one))
+    fields = record.entry(template.spec["each"])
     _resource(fields, template, one)
-    period, whole = one.get("effectivePeriod"), anchor.get("effectivePeriod")
-    said = (period or {}).get("start") or one.get("effectiveDateTime")
-    if said and (period, one.get("effectiveDateTime")) != (whole, anchor.get("effectiveDateTime")):
-        fields.put("start", opposites.moment(said, None).at)
-    return place, msgspec.convert(msgspec.to_builtins(fields.found), entry)
+    _in_its_unit(fields)
+    if template.spec["effective"] == "lap":
+        period, whole = one.get("effectivePeriod"), anchor.get("effectivePeriod")
+        said = (period or {}).get("start") or one.get("effectiveDateTime")
+        if said and (period, one.get("effectiveDateTime")) != (whole, anchor.get("effectiveDateTime")):
+            fields.put("start", opposites.moment(said, None).at)
+    return fields.made()
+
+
+def _in_its_unit(fields: _Fields) -> None:
+    """The value of a known measure in the measure's unit, with what was written where it had to be converted."""
+    measure, value, unit = MEASURES.get(fields.found.get("measure", "")), fields.found.get("value"), fields.found.get("unit")
+    if measure is None or value is None or unit is None or unit == measure.unit:
+        return
+    said = quantity_of({"value": value, "code": unit}, measure, None, None)
+    fields.found |= {"value": said.value, "unit": said.unit}
+    if "original" in fields.types:
+        fields.put("original", said.original)
 
 
 def _needed(one: Json) -> Measure:
@@ -306,22 +389,113 @@ def _resource(fields: _Fields, template: Template, one: Json) -> None:
         fields.put("measure", measure.key)
         if "valueQuantity" in one:
             fields.put(spec["quantity"], quantity_of(one["valueQuantity"], measure, _source_coding(one["code"], measure), _original(fields.shared, one)))
-    components = spec.get("components")
+    _components(fields, spec.get("components"), one)
+    for name, typed in spec.get("extension", {}).items():
+        (kind, names) = next(iter(typed.items()))
+        _put(fields, names, opposites.EXTENSIONS[kind](_extension(fields.shared, one, name)))
+    for name, node in _elements(spec, one).items():
+        if isinstance(node, Table) and "reference_range" in node:
+            _put(fields, node["reference_range"], _range(one))
+        else:
+            _node(fields, node, one.get(name), one.get(f"_{name}"))
+    if spec.get("whole"):
+        _whole(fields, one, noted=bool(spec.get("note")))
+
+
+def _components(fields: _Fields, components: Any, one: Json) -> None:
     if isinstance(components, Table):
         fields.put(components["each"], list(_quantities(fields.shared, one)) or None)
-    elif components:
-        for part in components:
-            _part(fields, part, one)
-    for name, typed in spec.get("extension", {}).items():
-        (kind, field) = next(iter(typed.items()))
-        fields.put(field, opposites.EXTENSIONS[kind](_extension(fields.shared, one, name)))
-    for name, call in _elements(spec, one).items():
-        (function, names) = next(iter(call.items()))
-        read = _range(one) if function == "reference_range" else opposites.OPPOSITES[function](one.get(name), one.get(f"_{name}"))
-        for field, value in zip(listed(names), read, strict=False):
-            fields.put(field, value)
-    if spec.get("whole"):
-        _whole(fields, one)
+    for part in components if isinstance(components, list) else ():
+        _part(fields, part, one)
+
+
+def _put(fields: _Fields, names: Any, values: Iterable[Any]) -> None:
+    for name, value in zip(listed(names), values, strict=False):
+        fields.put(name, value)
+
+
+def _node(fields: _Fields, node: Any, said: Any, beside: Any = None) -> None:
+    """What `mappings/shape.py` wrote, read: `node` is the YAML's, `said` the JSON's, `beside` a primitive's own extensions."""
+    if said is None:
+        return
+    if isinstance(node, list):
+        _list(fields, node, said)
+    elif not isinstance(node, Table) or "to" in node or "local" in node:
+        return
+    elif "each" in node:
+        fields.put(node["each"], [_filled(fields.entry(node["each"]), node, one).made() for one in said])
+    elif is_call(node):
+        _call(fields, node, said, beside)
+    elif isinstance(said, dict):
+        _filled(fields, node, said)
+
+
+def _filled(fields: _Fields, node: Table, said: Json) -> _Fields:
+    for name, inner in node.items():
+        if name != "each":
+            _node(fields, inner, said.get(name), said.get(f"_{name}"))
+    return fields
+
+
+def _list(fields: _Fields, nodes: list[Any], said: Any) -> None:
+    """Each node takes the first entry, not taken yet, that has its constants and says something."""
+    left = list(said) if isinstance(said, list) else []
+    for node in nodes:
+        for one in left:
+            if not _has_constants(node, one):
+                continue
+            trial = _Fields(fields.shared, fields.struct, fields.outer)
+            _node(trial, node, one)
+            if trial.found or trial.unless_start or trial.unless_found:
+                _node(fields, node, one)
+                left.remove(one)
+                break
+
+
+def _has_constants(node: Any, said: Any) -> bool:
+    if isinstance(node, Table):
+        if "local" in node:
+            return isinstance(said, dict) and any(code == node["local"] for _, code in _codings(said))
+        if "to" in node or "each" in node or is_call(node):
+            return True
+        return isinstance(said, dict) and all(_has_constants(inner, said.get(name)) for name, inner in node.items())
+    return True if isinstance(node, list) else bool(node == said)
+
+
+def _call(fields: _Fields, call: Table, said: Any, beside: Any) -> None:
+    function, names = next((key, value) for key, value in call.items() if key not in BESIDE)
+    meant = [meaning for meaning, written in call.get("map", {}).items() if written == said] or [said]
+    if len(meant) > 1 or said == call.get("otherwise"):
+        fields.unless_found.append((listed(names)[0], meant[0]))
+        return
+    said = meant[0]
+    if function in _OF_MEASURES:
+        _put(fields, names, _OF_MEASURES[function](said))
+    elif function == "moment" and len(listed(names)) > 1:
+        fields.unless_start.append((listed(names)[0], opposites.moment(said, beside)))
+    else:
+        read = opposites.OPPOSITES[function](said, beside)
+        _put(fields, names, read)
+        if function == "coded" and read[0] is None and listed(names)[0] in fields.required:
+            fields.put(listed(names)[0], read[1])
+
+
+def _analyte(said: Json) -> tuple[str | None, str | None, str | None]:
+    """Measure, the source's own coding and the source's own name."""
+    measure = measure_of(said)
+    if measure is None:
+        text, coding = opposites.OPPOSITES["coded"](said, None)
+        return None, coding, text
+    return measure.key, _source_coding(said, measure), None if said.get("text") == measure.zh else said.get("text")
+
+
+def _measure_key(said: Json) -> tuple[str | None]:
+    measure = measure_of(said)
+    return (measure.key if measure else None,)
+
+
+_OF_MEASURES: Final[dict[str, Callable[[Json], tuple[Any, ...]]]] = {"analyte": _analyte, "measure_concept": _measure_key, "goal_measure": _measure_key}
+"""Opposites of the functions that write a measure's codes."""
 
 
 def _range(one: Json) -> tuple[float | None, float | None]:
@@ -378,27 +552,50 @@ def _original(shared: Shared, one: Json) -> str | None:
     return said.get("valueString") if said else None
 
 
-def _whole(fields: _Fields, one: Json) -> None:
+def _whole(fields: _Fields, one: Json, *, noted: bool) -> None:
     """What is said once of a record: flags, modality, the source's own id, the note."""
     shared = fields.shared
     flags = [Flag(said["valueCode"]) for said in one.get("extension", ()) if said.get("url") == url_of(shared, "quality-flag")]
     fields.put("flags", flags or None)
     fields.put("modality", (_extension(shared, one, "modality") or {}).get("valueCode"))
     note = (_extension(shared, one, "note") or {}).get("valueString")
-    fields.put("note", note or next((said.get("text") for said in one.get("note", ()) if said.get("text")), None))
+    fields.put("note", note or (next((said.get("text") for said in one.get("note", ()) if said.get("text")), None) if noted else None))
     fields.put("source_record_id", next((said.get("value") for said in one.get("identifier", ()) if said.get("value")), None))
 
 
 def _times(reading: Reading, fields: _Fields, group: list[Json]) -> None:
-    """Start and end, and the day of what is about a day."""
+    """Start and end, and the day of what is about a day. A second moment that is the start itself was written for want of its own."""
+    _start_and_end(reading, fields, group)
+    for name, at in fields.unless_start:
+        if at != fields.found.get("start"):
+            fields.put(name, at)
+
+
+def _start_and_end(reading: Reading, fields: _Fields, group: list[Json]) -> None:
     first = group[0]
     if reading.table["effective"] == "date":
         fields.put("date", _said_day(first))
         fields.put("start", Moment(local=opposites.midnight(fields.found["date"]), precision="day"))
     elif fields.found.get("start") is None:
+        form = next(iter(reading.shared.types[first["resourceType"]].get("time", {"effective": "choice"}).items()))
+        if form != ("effective", "choice"):
+            fields.put("start", _time(form, first)[0])
+            fields.put("end", _time(form, first)[1])
+            return
         start, end = opposites.effective(first, (_extension(fields.shared, first, "effective-period") or {}).get("valuePeriod"))
         fields.put("start", start)
         fields.put("end", end)
+
+
+def _time(form: tuple[str, str], one: Json) -> tuple[Moment | None, Moment | None]:
+    """The time of a type that has it elsewhere than in effective[x]: a period, or one moment."""
+    name, _ = form
+    said = one.get(name)
+    if isinstance(said, dict):
+        return opposites.period_of(said, None)
+    if said is None:
+        raise Unreadable(name, "It does not say when.")
+    return opposites.moment(said, one.get(f"_{name}")), None
 
 
 def _device(reading: Reading, group: list[Json], resources: Sequence[Json], by_reference: dict[str, int]) -> Device | None:
@@ -409,7 +606,7 @@ def _device(reading: Reading, group: list[Json], resources: Sequence[Json], by_r
     if place is None:
         name = said.get("identifier", {}).get("value")
         return Device(identifier=name) if name else Device(model=said["display"]) if said.get("display") else None
-    fields = _Fields(reading, Device)
+    fields = _Fields(reading.shared, Device)
     for element, call in reading.shared.device["elements"].items():
         (function, name) = next(iter(call.items()))
         (value,) = opposites.OPPOSITES[function](resources[place].get(element), None)
@@ -430,12 +627,7 @@ def _beside(reading: Reading, one: Json, by_reference: dict[str, int]) -> Json |
 def _readings() -> dict[str, Reading]:
     shared_table, tables = tables_of(FOLDER)
     shared = read_shared(shared_table)
-    return {table["kind"]: _reading(table, shared) for table in tables if "one_way" not in table}
-
-
-def kinds() -> frozenset[str]:
-    """The kinds of record that are read off FHIR; the others are written only."""
-    return frozenset(_readings())
+    return {table["kind"]: _reading(table, shared) for table in tables}
 
 
 def _reading(table: Table, shared: Shared) -> Reading:
@@ -448,7 +640,7 @@ def _reading(table: Table, shared: Shared) -> Reading:
 def _template(kind: str, spec: Table, shared: Shared) -> Template:
     code = spec.get("code", {})
     codes = frozenset((shared.systems[system], value) for system, value in code.items() if system != "zh")
-    return Template(kind, spec["slot"], spec, codes, _measures(spec), shared.profiles.get(spec["profile"]))
+    return Template(kind, spec["slot"], spec, codes, _measures(spec), shared.profiles.get(spec.get("profile", "")))
 
 
 def _measures(spec: Table) -> frozenset[str] | None:

@@ -92,6 +92,11 @@ def _sport(said: Any, _: Any = None) -> tuple[str | None]:
     return (codes[0] if codes and codes[0] in SPORTS else next((code for name in (text, *shown) if (code := sport_code(name))), text or None),)
 
 
+def _sport_code(said: Any, _: Any = None) -> tuple[str | None]:
+    """A sport by its code alone: words beside it are an exercise's own."""
+    return (next((code for coding in said.get("coding", ()) if coding.get("system") == SPORT_SYSTEM and (code := coding.get("code")) in SPORTS), None),)
+
+
 def _interpretation(said: Any, _: Any = None) -> tuple[str | None]:
     codes = [coding.get("code") for concept in said or () for coding in concept.get("coding", ())]
     return (next((code for code in codes if code in ("L", "H", "LL", "HH", "N", "A", "AA")), None),)
@@ -128,19 +133,94 @@ def _nothing(*_: Any) -> tuple[()]:
     return ()
 
 
-OPPOSITES: Final[dict[str, Callable[[Any, Any], tuple[Any, ...]]]] = {
-    "text": _text, "boolean": _as_is, "decimal": _as_is, "concept": _concept, "concepts": _concepts, "sport_concept": _sport, "interpretation": _interpretation,
-    "reference_range": range_of, "device_identifier": _identifier, "device_version": _version, "device_type": _device_type, "tester": _tester,
-    "location": _location, "period": period_of, "absent_reason": _nothing, "party": _nothing, "encounter_status": _nothing,
-}  # fmt: skip
-"""One for each function of `functions.FUNCTIONS`; those that read nothing write what follows from other fields."""
+def _named(type_: str) -> Callable[[Any, Any], tuple[str | None]]:
+    """The name in a Reference of this type; what is typed or refers otherwise is somebody else."""
 
-EXTENSIONS: Final[dict[str, Callable[[dict[str, Any] | None], Any]]] = {
-    "string": lambda said: (said or {}).get("valueString"),
-    "boolean": lambda said: (said or {}).get("valueBoolean"),
-    "decimal": lambda said: (said or {}).get("valueDecimal"),
-    "concept": lambda said: _concept((said or {}).get("valueCodeableConcept"))[0],
-    "location": lambda said: (said or {}).get("valueString") or (said or {}).get("valueReference", {}).get("display"),
-    "practitioner": lambda said: (said or {}).get("valueString") or (said or {}).get("valueReference", {}).get("display"),
-}
-"""One for each of `functions.EXTENSION_TYPES`."""
+    def read(said: Any, _: Any = None) -> tuple[str | None]:
+        is_other = said.get("type", type_) != type_ or not said.get("reference", type_).rsplit("/", 2)[-2:][0].startswith(type_)
+        return (None if is_other else said.get("display") or said.get("identifier", {}).get("value"),)
+
+    return read
+
+
+def _moment(said: Any, beside: Any = None) -> tuple[Moment]:
+    return (moment(said, beside),)
+
+
+def _coded(said: Any, _: Any = None) -> tuple[str | None, str | None]:
+    codings = ["|".join(filter(None, (one.get("system"), one["code"]))) for one in said.get("coding", ()) if one.get("code")]
+    shown = next((one["display"] for one in said.get("coding", ()) if one.get("display")), None)
+    return said.get("text") or shown, codings[0] if codings else None
+
+
+def _measured(said: Any, _: Any = None) -> tuple[float | None, str | None, str | None]:
+    return said.get("value"), said.get("code") or said.get("unit"), said.get("comparator")
+
+
+def _first_note(said: Any, _: Any = None) -> tuple[str | None]:
+    return (next((one["text"] for one in said if one.get("text")), None),)
+
+
+def _notes(said: Any, _: Any = None) -> tuple[list[str]]:
+    return ([one["text"] for one in said if one.get("text")],)
+
+
+def _ranges(said: Any, _: Any = None) -> tuple[float | None, float | None, str | None]:
+    low, high = range_of(said)
+    return low.get("value"), high.get("value"), said[0].get("text") if said else None
+
+
+def _answer(said: Any, _: Any = None) -> tuple[Any]:
+    first = said[0] if said else {}
+    return (next((value for name, value in first.items() if name.startswith("value") and isinstance(value, str | bool | int | float)), None),)
+
+
+def _questionnaire(said: Any, _: Any = None) -> tuple[str]:
+    return (said.partition("|")[0].rsplit("/", 1)[-1],)
+
+
+def _sources(said: Any, _: Any = None) -> tuple[list[str]]:
+    return ([one["identifier"]["value"] for one in said if one.get("identifier", {}).get("value")],)
+
+
+def _times(said: Any, _: Any = None) -> tuple[int | None, float | None]:
+    weekly = said.get("frequency") if (said.get("period"), said.get("periodUnit")) == (1, "wk") else None
+    return weekly, said.get("duration") if said.get("durationUnit") == "min" else None
+
+
+def _uid(said: Any, _: Any = None) -> tuple[str]:
+    return (said.removeprefix("urn:oid:"),)
+
+
+def _second_concept(said: Any, _: Any = None) -> tuple[None, str | None]:
+    return None, _concept(said)[0]
+
+
+OPPOSITES: Final[dict[str, Callable[[Any, Any], tuple[Any, ...]]]] = {
+    "text": _text, "boolean": _as_is, "decimal": _as_is, "concept": _concept, "concepts": _concepts, "coded": _coded, "sport_concept": _sport,
+    "sport_of": _sport_code, "interpretation": _interpretation, "reference_range": range_of, "ranges": _ranges, "measured": _measured, "answer": _answer,
+    "words_beside": _as_is, "words_under": _first_note, "notes": _notes, "questionnaire": _questionnaire, "sources": _sources, "times": _times, "uid": _uid,
+    "device_identifier": _identifier, "device_version": _version, "device_type": _device_type, "cancelled_because": _second_concept,
+    "tester": _tester, "location": _location, "practitioner": _named("Practitioner"), "organization": _named("Organization"),
+    "author": _named("Practitioner"), "venue": _named("Location"),
+    "period": period_of, "period_if": period_of, "day": _as_is, "day_with": _as_is, "moment": _moment, "instant": _moment,
+    **dict.fromkeys(("absent_reason", "nothing_said", "party", "patient", "encounter_status", "concept_of", "date_of", "narrative"), _nothing),
+    **dict.fromkeys(("analyte", "measure_concept", "goal_measure"), _nothing),
+}  # fmt: skip
+"""One for each function that a YAML may call; those that read nothing write what follows from other fields, or name a measure (`inverse.py`)."""
+
+
+def _valued(name: str) -> Callable[[dict[str, Any] | None], tuple[Any, ...]]:
+    return lambda said: ((said or {}).get(name),)
+
+
+def _entry(said: dict[str, Any] | None) -> tuple[str | None]:
+    return ((said or {}).get("valueString") or (said or {}).get("valueReference", {}).get("display"),)
+
+
+EXTENSIONS: Final[dict[str, Callable[[dict[str, Any] | None], tuple[Any, ...]]]] = {
+    "string": _valued("valueString"), "boolean": _valued("valueBoolean"), "decimal": _valued("valueDecimal"), "date": _valued("valueDate"),
+    "date_without": _valued("valueDate"), "code": _valued("valueCode"), "location": _entry, "practitioner": _entry,
+    "concept": lambda said: _concept((said or {}).get("valueCodeableConcept")), "coded": lambda said: _coded((said or {}).get("valueCodeableConcept", {})),
+}  # fmt: skip
+"""One for each type of extension that a YAML may write."""

@@ -22,7 +22,8 @@ from mappings.tables import Table
 from schemas.codes import LISTS
 
 Node = bytes | Part
-_BESIDE = ("otherwise", "map")
+BESIDE = ("otherwise", "map")
+"""What stands beside a call's function."""
 
 
 def element(scope: Scope, spec: Table, name: str, value: Any) -> Node:
@@ -47,7 +48,7 @@ def node(scope: Scope, spec: Table, value: Any) -> Node:
             return _repeated(scope, value)
         if "local" in value:
             return dumps(_local(scope, value))
-        return _call(scope, value) if _is_call(value) else _object(scope, value)
+        return _call(scope, value) if is_call(value) else _object(scope, value)
     return _list(scope, spec, value) if isinstance(value, list) else dumps(value)
 
 
@@ -57,15 +58,15 @@ def _local(scope: Scope, value: Table) -> dict[str, Any]:
     return {"coding": [{"system": scope.shared.systems["record"], "code": value["local"], "display": said}], "text": said}
 
 
-def _is_call(value: Table) -> bool:
+def is_call(value: Table) -> bool:
     """One key with the name of a field, or a list of such: an object of FHIR is written with more in it."""
-    said = [inner for key, inner in value.items() if key not in _BESIDE]
+    said = [inner for key, inner in value.items() if key not in BESIDE]
     return len(said) == 1 and all(isinstance(name, str) for name in listed(said[0]))
 
 
 def _call(scope: Scope, call: Table) -> Part:
-    call.only((*calls.FUNCTIONS, *_BESIDE))
-    name, fields = next((key, value) for key, value in call.items() if key not in _BESIDE)
+    call.only((*calls.FUNCTIONS, *BESIDE))
+    name, fields = next((key, value) for key, value in call.items() if key not in BESIDE)
     function, readers = calls.FUNCTIONS[name], [scope.reader(call, name, field) for field in listed(fields)]
     if not any(of_record for of_record, _ in readers) and len(call) == 1:
         getters = [read for _, read in readers]
