@@ -19,17 +19,17 @@ import msgspec
 from adapters import elements
 from adapters.base import AdapterError, Context, Decoded, Rejected, TooLarge
 from mappings import sampled
-from mappings.inverse import Understood, kinds, local_reference, names_of, records_of
+from mappings.inverse import Understood, local_reference, names_of, records_of
 from mappings.places import places
 from schemas.errors import InvalidRecord
 from schemas.r4 import shape
-from schemas.records import Flag, Series, Who
+from schemas.records import KINDS, Flag, Series, Who
 
 id = "fhir-r4"
 title = ("FHIR R4 资源", "FHIR R4 resources")
 version = "1"
 extensions = (".json", ".ndjson")
-emits = kinds()
+emits = frozenset(KINDS)
 sample = b"""{"resourceType": "Bundle", "type": "collection", "entry": [
 {"resource": {"resourceType": "Patient", "id": "p", "identifier": [{"system": "urn:kinehub:sample", "value": "A1001"}]}},
 {"resource": {"resourceType": "Observation", "id": "bp-1", "status": "final",
@@ -58,7 +58,7 @@ IDENTIFIERS: Final = {
 
 def fills() -> dict[str, frozenset[str]]:
     """What a face has a place for is read back from it."""
-    return {kind: frozenset(name for name in places(kind) if "." not in name) for kind in kinds()}
+    return {kind: frozenset(name for name in places(kind) if "." not in name) for kind in KINDS}
 
 
 class _Entry(msgspec.Struct, rename="camel"):

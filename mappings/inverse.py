@@ -73,6 +73,10 @@ class Template(NamedTuple):
             pair for concept in resource.get("category", ()) for pair in _codings(concept)
         }
 
+    def takes(self, member: Json) -> bool:
+        """Whether it reads a resource that its record refers to: one that it writes, or for entries with codes of their own any of its type."""
+        return self.fits(member) or ("each" in self.spec and not self.codes and self.measures is None and member["resourceType"] == self.spec["type"])
+
     @property
     def is_any(self) -> bool:
         """Whether it takes every resource of its type, for want of a code or a profile of its own."""
@@ -130,7 +134,7 @@ def _panels(free: dict[int, Json], by_reference: dict[str, int], *, rank: int) -
             continue
         for reading in _readings().values():
             if any(_rank(reading, anchor) == rank and anchor.fits(one) for anchor in reading.anchors):
-                members = sorted(member for member in _linked(place, one, free, by_reference) if any(other.fits(free[member]) for other in reading.others))
+                members = sorted(member for member in _linked(place, one, free, by_reference) if any(other.takes(free[member]) for other in reading.others))
                 for taken in (place, *members):
                     free.pop(taken)
                 yield [place, *members], reading
@@ -283,10 +287,11 @@ class _Fields:
         self.unless_found: list[tuple[str, Any]] = []
 
     def put(self, name: str, value: Any) -> None:
-        """A field's value, in the field's own type; the first that says something stays. `record.x` is the record's from inside a list."""
+        """A field's value, in the field's own type; the first that says something stays. `record.x`, from inside a list, is the record's
+        where nothing else says it."""
         if name.startswith("record."):
             if self.outer is not None:
-                self.outer.put(name.removeprefix("record."), value)
+                self.outer.unless_found.append((name.removeprefix("record."), value))
             return
         if value is None or self.found.get(name) is not None:
             return
@@ -320,7 +325,8 @@ def _read(reading: Reading, group: list[Json], resources: Sequence[Json], by_ref
     fields = _Fields(reading.shared, KINDS[reading.kind])
     entries: dict[str, list[tuple[int, Any]]] = {}
     for one in group:
-        template = next(template for template in (*reading.anchors, *reading.others) if template.fits(one))
+        templates = (*reading.anchors, *reading.others)
+        template = next((template for template in templates if template.fits(one)), None) or next(other for other in reading.others if other.takes(one))
         _status(one)
         if "each" in template.spec:
             entries.setdefault(template.spec["each"], []).append((_slot(one), _entry(fields, template, one, group[0])))
@@ -465,19 +471,29 @@ def _has_constants(node: Any, said: Any) -> bool:
 def _call(fields: _Fields, call: Table, said: Any, beside: Any) -> None:
     function, names = next((key, value) for key, value in call.items() if key not in BESIDE)
     meant = [meaning for meaning, written in call.get("map", {}).items() if written == said] or [said]
-    if len(meant) > 1 or said == call.get("otherwise"):
+    if said == call.get("otherwise") and listed(names)[0] not in fields.required:
+        return
+    if len(meant) > 1:
         fields.unless_found.append((listed(names)[0], meant[0]))
         return
     said = meant[0]
     if function in _OF_MEASURES:
         _put(fields, names, _OF_MEASURES[function](said))
     elif function == "moment" and len(listed(names)) > 1:
-        fields.unless_start.append((listed(names)[0], opposites.moment(said, beside)))
+        _second_moment(fields, listed(names), opposites.moment(said, beside))
     else:
         read = opposites.OPPOSITES[function](said, beside)
         _put(fields, names, read)
         if function == "coded" and read[0] is None and listed(names)[0] in fields.required:
             fields.put(listed(names)[0], read[1])
+
+
+def _second_moment(fields: _Fields, names: list[str], at: Moment) -> None:
+    """A moment that was written as another one for want of its own: the other is known by it where nothing else says it."""
+    of_record = fields.outer if names[0].startswith("record.") and fields.outer is not None else fields
+    first, other = (name.removeprefix("record.") for name in names)
+    of_record.unless_start.append((first, at))
+    of_record.unless_found.append((other, at))
 
 
 def _analyte(said: Json) -> tuple[str | None, str | None, str | None]:
@@ -560,31 +576,36 @@ def _whole(fields: _Fields, one: Json, *, noted: bool) -> None:
     fields.put("modality", (_extension(shared, one, "modality") or {}).get("valueCode"))
     note = (_extension(shared, one, "note") or {}).get("valueString")
     fields.put("note", note or (next((said.get("text") for said in one.get("note", ()) if said.get("text")), None) if noted else None))
-    fields.put("source_record_id", next((said.get("value") for said in one.get("identifier", ()) if said.get("value")), None))
+    identifiers = one.get("identifier", ())
+    listed_ = [identifiers] if isinstance(identifiers, dict) else identifiers
+    fields.put("source_record_id", next((said["value"] for said in listed_ if said.get("value") and not said["value"].startswith("urn:oid:")), None))
 
 
 def _times(reading: Reading, fields: _Fields, group: list[Json]) -> None:
     """Start and end, and the day of what is about a day. A second moment that is the start itself was written for want of its own."""
     _start_and_end(reading, fields, group)
+    for name, value in fields.unless_found:
+        if name == "start":
+            fields.put(name, value)
     for name, at in fields.unless_start:
         if at != fields.found.get("start"):
             fields.put(name, at)
 
 
 def _start_and_end(reading: Reading, fields: _Fields, group: list[Json]) -> None:
-    first = group[0]
     if reading.table["effective"] == "date":
-        fields.put("date", _said_day(first))
+        fields.put("date", _said_day(group[0]))
         fields.put("start", Moment(local=opposites.midnight(fields.found["date"]), precision="day"))
-    elif fields.found.get("start") is None:
-        form = next(iter(reading.shared.types[first["resourceType"]].get("time", {"effective": "choice"}).items()))
-        if form != ("effective", "choice"):
-            fields.put("start", _time(form, first)[0])
-            fields.put("end", _time(form, first)[1])
+        return
+    for one in (group[0], *(other for other in group if other["resourceType"] != group[0]["resourceType"])):
+        form = next(iter(reading.shared.types[one["resourceType"]].get("time", {}).items()), None)
+        if form is not None and fields.found.get("end") is None:
+            whole = (_extension(fields.shared, one, "effective-period") or {}).get("valuePeriod")
+            start, end = opposites.effective(one, whole) if form == ("effective", "choice") else _time(form, one)
+            fields.put("start", start)
+            fields.put("end", end)
+        if reading.table["effective"] != "period":
             return
-        start, end = opposites.effective(first, (_extension(fields.shared, first, "effective-period") or {}).get("valuePeriod"))
-        fields.put("start", start)
-        fields.put("end", end)
 
 
 def _time(form: tuple[str, str], one: Json) -> tuple[Moment | None, Moment | None]:

@@ -165,14 +165,19 @@ def _notes(said: Any, _: Any = None) -> tuple[list[str]]:
     return ([one["text"] for one in said if one.get("text")],)
 
 
-def _ranges(said: Any, _: Any = None) -> tuple[float | None, float | None, str | None]:
+def _ranges(said: Any, _: Any = None) -> tuple[float | None, float | None, str | None, str | None]:
+    """Low, high, words, and the unit of the ends: a result in words has its unit nowhere else."""
     low, high = range_of(said)
-    return low.get("value"), high.get("value"), said[0].get("text") if said else None
+    units = (end.get("code") or end.get("unit") for end in (low, high))
+    return low.get("value"), high.get("value"), said[0].get("text") if said else None, next(filter(None, units), None)
 
 
 def _answer(said: Any, _: Any = None) -> tuple[Any]:
-    first = said[0] if said else {}
-    return (next((value for name, value in first.items() if name.startswith("value") and isinstance(value, str | bool | int | float)), None),)
+    """The first answer in its own type: a decimal stays one, though JSON writes it as a whole number."""
+    for name, value in (said[0] if said else {}).items():
+        if name.startswith("value") and isinstance(value, str | bool | int | float):
+            return (float(value) if name == "valueDecimal" else value,)
+    return (None,)
 
 
 def _questionnaire(said: Any, _: Any = None) -> tuple[str]:

@@ -21,6 +21,7 @@ from tests.builders import a_city, a_pressure, a_session
 
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
 PA = "http://hl7.org/fhir/us/physical-activity/CodeSystem/pa-temporary-codes"
+ICD = "http://hl7.org/fhir/sid/icd-10"
 PERIOD = {"start": "2026-05-01T08:00:00+08:00", "end": "2026-05-01T08:40:00+08:00"}
 SERIES = {"heart_rate": {"interval_s": 1, "values": [92, 93, None, 95, 101, 99]}}
 
@@ -109,6 +110,43 @@ def test_what_cannot_be_a_record_is_refused_by_its_cause_and_its_neighbour_kept(
     (bad,) = [row for row in rows if isinstance(row, Rejected)]
     assert good.row == 1
     assert (bad.row, bad.code, bad.field) == (2, code, field)
+
+
+def test_a_hospitals_order_for_exercise_is_a_prescription_though_it_has_no_plan() -> None:
+    order = {
+        "resourceType": "ServiceRequest", "id": "rx", "status": "active", "intent": "order", "subject": {"reference": "Patient/p1"},
+        "code": {"coding": [{"system": "http://snomed.info/sct", "code": "229065009"}]}, "authoredOn": "2026-05-01T09:00:00+08:00",
+        "reasonCode": [{"coding": [{"system": "http://hl7.org/fhir/sid/icd-10", "code": "I10"}], "text": "高血压"}], "orderDetail": [{"text": "快走"}],
+        "occurrenceTiming": {"repeat": {"frequency": 5, "period": 1, "periodUnit": "wk", "duration": 30, "durationUnit": "min"}},
+    }  # fmt: skip
+    record: Any = only(order).record
+    assert (record.__struct_config__.tag, record.status, record.reason, record.reason_coding) == ("prescription", "active", "高血压", f"{ICD}|I10")
+    (exercise,) = record.exercises
+    assert (exercise.text, exercise.frequency_per_week, exercise.duration_min) == ("快走", 5, 30)
+    assert record.start.at.isoformat() == "2026-05-01T01:00:00+00:00"
+
+
+def test_a_laboratorys_report_takes_its_results_whatever_its_own_code() -> None:
+    results = [
+        observation("14749-6", 126, "mmol/L", interpretation=[{"coding": [{"code": "H"}]}]),
+        observation("99999-9", 3.1, "ug/L", system="urn:lab") | {"code": {"coding": [{"system": "urn:lab", "code": "X"}], "text": "本院项目"}},
+    ]
+    report = {
+        "resourceType": "DiagnosticReport", "id": "r", "status": "final", "subject": {"reference": "Patient/p1"}, "effectiveDateTime": "2026-05-01",
+        "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code": "LAB"}]}], "conclusion": "复查",
+        "code": {"coding": [{"system": "urn:lab", "code": "PANEL-7"}]}, "result": [{"reference": f"Observation/{one['id']}"} for one in results],
+    }  # fmt: skip
+    record: Any = only(bundle(report, *results)).record
+    assert (record.__struct_config__.tag, record.conclusion, record.source_record_id) == ("lab-result", "复查", "DiagnosticReport/r")
+    assert [(item.measure, item.name, item.value, item.unit) for item in record.items] == [
+        ("glucose-serum", None, 126, "mmol/L"), (None, "本院项目", 3.1, "ug/L"),
+    ]  # fmt: skip
+
+
+def test_a_condition_without_words_is_called_by_its_code() -> None:
+    about = {"subject": {"reference": "Patient/p1"}, "recordedDate": "2026-05-01", "code": {"coding": [{"system": ICD, "code": "E11"}]}}
+    record: Any = only({"resourceType": "Condition", "id": "c", **about}).record
+    assert (record.__struct_config__.tag, record.name, record.coding) == ("condition", f"{ICD}|E11", f"{ICD}|E11")
 
 
 def test_whose_it_is_comes_from_the_patient_in_the_file_or_the_reference() -> None:
