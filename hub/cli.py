@@ -23,6 +23,7 @@ from hub.commands.formats import adapters_group, sample_files
 from hub.commands.ingest import ingest
 from hub.commands.options import Options
 from hub.commands.party import party
+from hub.commands.quality import quality
 from hub.commands.records import records
 from hub.commands.resident import resident
 from hub.commands.serve import migrate_command, serve, worker_command
@@ -42,7 +43,7 @@ def cli(context: click.Context, data_dir: Path, database_url: str | None, as_jso
 
 
 for command in (
-    serve, worker_command, migrate_command, party, directory, resident, user, token, ingest, consent, audit, delivery, keys, backup_command,
+    serve, worker_command, migrate_command, party, directory, resident, user, token, ingest, consent, audit, delivery, quality, keys, backup_command,
     restore_command, doctor, records, adapters_group, sample_files, standard,
 ):  # fmt: skip
     cli.add_command(command)

@@ -36,5 +36,27 @@ FLAGS: dict[str, tuple[str, str]] = {
     "position-virtual": ("室内运动的位置是虚拟的，不作轨迹保存", "The positions of an indoor session are virtual; not kept as a track"),
     "sample-empty": ("有的采样点只有时间", "Some samples hold nothing but a time"),
     "time-unreadable": ("有的时间无法读取，跳过", "Some times could not be read; skipped"),
+    "same-moment": ("同一来源在同一时刻还有一条", "The same source has another record of the same moment"),
+    "gap": ("有缺失的数据", "Readings are missing"),
+    "unit-doubtful": ("数值像是别的单位", "The value looks like another unit"),
     "self-reported": ("自己填报，不是仪器测量", "Self-reported, not measured"),
 }
+
+ROUTINE = frozenset(
+    {
+        "zone-assumed",
+        "hr-avg-computed",
+        "unit-converted",
+        "unit-normalized",
+        "end-from-duration",
+        "value-rounded",
+        "distance-computed",
+        "session-computed",
+        "developer-field",
+        "time-from-header",
+        "code-system-assumed",
+        "unit-assumed",
+        "value-missing",
+    }
+)
+"""Flags that say how a value came about, not that it is doubtful."""

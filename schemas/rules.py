@@ -1,6 +1,7 @@
 """Rules that decide at once, in the hot path: what cannot be (refused) and what is unusual (flagged).
 
-Bounds of measures come from `measures.csv`, those of other fields from `fields.csv`.
+Bounds of measures come from `measures.csv`, those of other fields from `fields.csv`, what must hold between two figures from
+`rules.csv`: the definitions that the quality worker judges by as well (`schemas/quality.py`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Final
 from schemas.errors import InvalidRecord
 from schemas.measures import MEASURES
 from schemas.moments import EARLIEST, earliest
+from schemas.quality import RELATIONS, Rule
 from schemas.records import Adherence, Appointment, Condition, EffectEvaluation, Envelope, Flag, IssueReport, LabResult, Prescription, Quantity, Referral
 from schemas.standard import BOUNDS, MEASURED, STANDARD
 
@@ -30,7 +32,10 @@ def check(record: Envelope, now: datetime) -> None:
     own = _OWN.get(str(record.__struct_config__.tag))
     if own is not None:
         own(record)
-    unusual = [flag for quantity in _quantities(record) for flag in _check_quantity(quantity)]
+    quantities = list(_quantities(record))
+    unusual = [flag for quantity in quantities for flag in _check_quantity(quantity)]
+    if len(quantities) != 1:
+        unusual += _check_relations(record, quantities)
     if unusual:
         record.flags = [*record.flags, *unusual]
 
@@ -50,6 +55,28 @@ def _check_bounds(record: Envelope) -> None:
         value = getattr(record, field)
         if value is not None and not low <= value <= high:
             raise InvalidRecord(f"{field} must lie between {low:g} and {high:g}.", code="out-of-range", field=field)
+
+
+def _check_relations(record: Envelope, quantities: list[Quantity]) -> list[Flag]:
+    """What cannot be of two figures together."""
+    relations = RELATIONS[str(record.__struct_config__.tag)]
+    if quantities:
+        measured = {quantity.measure: quantity.value for quantity in quantities}
+        return [_disagreeing(rule) for rule, a, b in relations if _broken(rule, measured.get(a), measured.get(b))]
+    found = []
+    for rule, a, b in relations:  # written out: this is in the path of every session
+        first, second = getattr(record, a, None), getattr(record, b, None)
+        if first is not None and second is not None and (first > second or (first == second and rule.form == "below")):
+            found.append(_disagreeing(rule))
+    return found
+
+
+def _broken(rule: Rule, a: float | None, b: float | None) -> bool:
+    return a is not None and b is not None and (a > b or (a == b and rule.form == "below"))
+
+
+def _disagreeing(rule: Rule) -> Flag:
+    return Flag(rule.flag, rule.a, rule.en)
 
 
 def _quantities(record: Envelope) -> Iterator[Quantity]:

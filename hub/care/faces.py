@@ -16,6 +16,7 @@ from consent.permit import Permit
 from hub.store.vault import Disclosed
 from mappings.functions import EXTENSIONS
 from schemas.measures import LOCAL
+from schemas.quality import flags_of
 from schemas.records import BodyComposition, DaySummary, Envelope, FitnessTest, Moment, Quantity, Session, VitalSign, decode
 from schemas.resident import HEALTH_CARD_SYSTEM, Resident
 from schemas.sports import SYSTEM as SPORTS
@@ -49,6 +50,7 @@ def record_seen(permit: Permit, one: Disclosed) -> Envelope | None:
     """The record itself where all of it was let through; else what the resources that were let through tell of it."""
     if one.record is not None and seen_whole(permit, one):
         whole: Envelope = decode(one.record)
+        whole.flags = [*whole.flags, *flags_of(one.kind, one.quality)]
         return whole
     return record_of(one.kind, [served for _, served in one.resources])
 

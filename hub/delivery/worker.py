@@ -25,6 +25,8 @@ from hub.audit.trail import Entry
 from hub.defects import places
 from hub.delivery.address import origin
 from hub.intake.pending import expire
+from hub.quality import alerts
+from hub.quality import worker as quality
 from hub.service import Hub
 from hub.settings import Settings
 from hub.store import parties
@@ -42,6 +44,7 @@ LONGEST_SENDING_S = 60.0
 """For all of one attempt: a receiver that answers byte by byte holds its lane and its transaction no longer."""
 LONGEST_ANSWER = 256 * 1024
 IDLE_S = 0.5
+ALERT_S = 5.0
 SWEEP_S = 600.0
 LANES = 4
 """Rows sent at once: a slow receiver holds one lane, not the others."""
@@ -63,7 +66,8 @@ async def run(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
     """Deliver until `stop` is set."""
     async with service.opened(settings, dsn) as hub, httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as http:
         tokens: dict[int, tuple[str, float]] = {}
-        await asyncio.gather(_sweep(hub, stop), *(_loop(hub, http, tokens, stop) for _ in range(LANES)))
+        lanes = (_loop(hub, http, tokens, stop) for _ in range(LANES))
+        await asyncio.gather(_sweep(hub, stop), _alert(hub, http, stop), quality.watch(hub, dsn, stop), *lanes)
 
 
 async def _loop(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, float]], stop: asyncio.Event) -> None:
@@ -75,6 +79,18 @@ async def _loop(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, 
             busy = False
         if not busy:
             await _idle(stop, IDLE_S)
+
+
+async def _alert(hub: Hub, http: httpx.AsyncClient, stop: asyncio.Event) -> None:
+    """Send what webhooks are owed of sources that got worse."""
+    while not stop.is_set():
+        try:
+            busy = await alerts.send_one(hub, http)
+        except Exception as error:
+            log.warning("alerts paused: %s", places(error))
+            busy = False
+        if not busy:
+            await _idle(stop, ALERT_S)
 
 
 async def _sweep(hub: Hub, stop: asyncio.Event) -> None:

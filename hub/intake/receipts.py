@@ -9,10 +9,12 @@ from uuid import UUID
 import msgspec
 
 from hub.intake.facts import entry
+from hub.quality import reports
 from hub.store.ids import bucket_of, join
 from hub.store.parties import Party
 from hub.store.vault import Asked, Subject, open_waiting
 from schemas.errors import NotFound
+from schemas.quality import flags_of
 from schemas.records import decode
 
 if TYPE_CHECKING:
@@ -61,7 +63,9 @@ async def read_receipt(hub: Hub, party: Party, receipt_id: UUID) -> dict[str, An
             raise NotFound("There is no such receipt.")
         records = await _records(hub, connection, party, list(zip(row["records"], row["versions"], strict=True)))
         detail = await _detail(hub, connection, row)
-    return receipt_of(receipt_id, row["status"], row["format"], row["created"], records, detail)
+        judged = await reports.of_receipt(connection, party.number, receipt_id)
+    found = receipt_of(receipt_id, row["status"], row["format"], row["created"], records, detail)
+    return found if judged is None else found | {"quality": {"run": str(judged.id), "score": judged.score, "report": f"/center/quality/{judged.id}"}}
 
 
 def receipt_of(receipt_id: UUID, status: str, format_: str, created: datetime, records: list[dict[str, Any]], detail: Detail) -> dict[str, Any]:
@@ -105,5 +109,7 @@ async def _one(hub: Hub, connection: Any, party: Party, resident: UUID, record: 
     for disclosed in hub.vault.disclose(found[0], [found[1]]):
         if disclosed.record is not None:
             resources = [f"{slot.type}/{join(str(record), slot.slot)}" for slot, _ in disclosed.resources]
-            return entry(decode(disclosed.record), str(record), str(resident), resources)
+            whole = decode(disclosed.record)
+            whole.flags = [*whole.flags, *flags_of(disclosed.kind, disclosed.quality)]
+            return entry(whole, str(record), str(resident), resources)
     return None

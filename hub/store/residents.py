@@ -189,7 +189,7 @@ async def forget_everything(connection: Connection[Any], resident: UUID) -> None
     bucket = bucket_of(resident)
     await connection.execute("DELETE FROM data_keys WHERE bucket = $1 AND subject = $2", bucket, resident)
     await connection.execute("DELETE FROM residents WHERE bucket = $1 AND id = $2", bucket, resident)
-    for table in ("records", "record_history", "series", "originals", "outbox"):
+    for table in ("records", "record_history", "series", "originals", "outbox", "quality_flags"):
         await connection.execute(f"DELETE FROM {table} WHERE bucket = $1 AND resident = $2", bucket, resident)  # noqa: S608 - constant names
     await connection.execute("DELETE FROM identifiers WHERE resident = $1", resident)
     await connection.execute("DELETE FROM sessions WHERE account IN (SELECT id FROM accounts WHERE resident = $1)", resident)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Float,
     Identity,
     Index,
     Integer,
@@ -190,8 +191,10 @@ receipts = Table(
     Column("rows", ARRAY(Integer), nullable=False),
     Column("subject", UUID, comment="whose key seals the detail"),
     Column("detail", LargeBinary, comment="rejected and pending rows, sealed under a key that expires"),
+    Column("quality", UUID, comment="the run that judged its records"),
     UniqueConstraint("file", "party"),
     UniqueConstraint("idempotency", "party"),
+    Index("receipts_unjudged_idx", "created", postgresql_where=text("quality IS NULL AND cardinality(records) > 0")),
 )  # fmt: skip
 
 pending = Table(
@@ -290,4 +293,57 @@ outbox = Table(
     Index("outbox_owed_idx", "receiver", "next_at", postgresql_where=text("status = 'owed'")),
     Index("outbox_order_idx", "bucket", "resident", "receiver", "id", postgresql_where=text("status = 'owed'")),
     comment="What is owed to receivers. Holds no content: the record is opened, and consent checked, at the moment of sending.",
+)  # fmt: skip
+
+quality_runs = Table(
+    "quality_runs", metadata,
+    Column("id", UUID, primary_key=True),
+    Column("number", BigInteger, Identity(), nullable=False, unique=True),
+    Column("party", Integer, nullable=False),
+    Column("scope", Text, nullable=False, comment="batch: receipts; source: a night"),
+    Column("started", INSTANT, nullable=False),
+    Column("finished", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    Column("receipts", ARRAY(UUID), nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("score", Float(53)),
+    Column("usual", Float(53), comment="mean score of the source's 30 days before"),
+    Column("degraded", Boolean, nullable=False, server_default=text("false")),
+    Column("engine", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False, comment="what was expected and kept, sealed under the hub's key"),
+    Index("quality_runs_party_idx", "party", "scope", text("started DESC")),
+    comment="Runs of the quality worker: the score of a source over time.",
+)  # fmt: skip
+
+quality_flags = Table(
+    "quality_flags", metadata,
+    _bucket(),
+    Column("record", UUID, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("run", BigInteger, primary_key=True, comment="number of the run that found them; the newest counts"),
+    Column("resident", UUID, nullable=False),
+    Column("body", LargeBinary, nullable=False, comment="rules that the record breaks, sealed"),
+    comment="What the quality worker found of a record, beside it. Nothing is ever written over.",
+)  # fmt: skip
+
+quality_hooks = Table(
+    "quality_hooks", metadata,
+    Column("id", UUID, primary_key=True),
+    Column("party", Integer, comment="told of this source; of every source where absent"),
+    Column("url", Text, nullable=False),
+    Column("created", INSTANT, nullable=False, server_default=NOW),
+)  # fmt: skip
+
+quality_alerts = Table(
+    "quality_alerts", metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("hook", UUID, nullable=False),
+    Column("run", UUID, nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'owed'"), comment="owed, acknowledged, dead"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_at", INSTANT, nullable=False, server_default=NOW),
+    Column("reason", Text),
+    Column("created", INSTANT, nullable=False, server_default=NOW),
+    UniqueConstraint("run", "hook"),
+    Index("quality_alerts_owed_idx", "next_at", postgresql_where=text("status = 'owed'")),
+    comment="Alerts owed to webhooks: a source got worse. They hold no resident's data.",
 )  # fmt: skip

@@ -27,8 +27,11 @@ from hub.store.ids import bucket_of, join
 from hub.store.keyring import Keyring, WrappedKey
 from hub.store.seal import Sealer, mac, pack, unpack
 from mappings import sampled
+from schemas.codes import CODE_SYSTEMS
 from schemas.errors import Conflict, NotFound, PermitRequired
-from schemas.records import Series
+from schemas.quality import flags_of, numbers
+from schemas.records import Series, decode
+from schemas.resident import Resident
 from schemas.standard import STANDARD
 
 LABEL_RULES = 1
@@ -105,7 +108,10 @@ def _places(residents: Collection[UUID]) -> tuple[list[int], list[UUID]]:
 
 
 class Disclosed(msgspec.Struct, frozen=True):
-    """A record as far as a permit reaches: `resources` are (slot, bytes as served); `record` only when nothing was held back or redacted."""
+    """A record as far as a permit reaches: `resources` are (slot, bytes as served); `record` only when nothing was held back or redacted.
+
+    quality: the rules of `schemas/quality.py` that the quality worker found broken, beside the record's own flags
+    """
 
     id: UUID
     version: int
@@ -117,6 +123,23 @@ class Disclosed(msgspec.Struct, frozen=True):
     resources: list[tuple[Slot, bytes]]
     rules: tuple[str, ...]
     record: bytes | None
+    quality: tuple[str, ...] = ()
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What the quality worker sees of a record: figures by name, and its flags; no words, names or identifiers of a person.
+
+    flags: codes with the field they are about; found: rules that an earlier run found broken, None when none ever looked
+    """
+
+    id: UUID
+    version: int
+    resident: UUID
+    kind: str
+    starts: datetime
+    figures: dict[str, float]
+    flags: frozenset[tuple[str, str]]
+    found: tuple[str, ...] | None
 
 
 class Sampled(msgspec.Struct, frozen=True):
@@ -287,6 +310,27 @@ class Vault:
         subject = self.subject(row["resident"], row)
         return unpack(subject.sealer("originals").open(found["body"], subject.id.bytes, row["original"].bytes)), found["received"]
 
+    async def open_figures(self, connection: Connection[Any], wanted: Sequence[UUID], permit: SystemPermit) -> list[Measured]:
+        """The figures of records, with the age and sex of whom they are about. The caller notes the run in the audit."""
+        if not isinstance(permit, SystemPermit):
+            raise PermitRequired("Figures of records were asked for without a system permit.")
+        rows = await connection.fetch(_MEASURED, [bucket_of(record) for record in wanted], list(wanted))
+        people: dict[UUID, Resident | None] = {}
+        return [found for row in rows if (found := self._figures(row, people)) is not None]
+
+    def _figures(self, row: Row, people: dict[UUID, Resident | None]) -> Measured | None:
+        subject = self.subject(row["resident"], row)
+        if subject.id not in people:
+            people[subject.id] = _person(subject, row)
+        try:
+            record = decode(_open(subject, row).record)
+        except msgspec.ValidationError:  # of a version of the standard that this one does not read
+            return None
+        figures = numbers(record, row["recorded"]) | _about(people[subject.id], row["starts"])
+        flags = frozenset((flag.code, flag.field if flag.field in figures else "") for flag in record.flags)
+        found = _found(subject, row)
+        return Measured(row["id"], row["version"], subject.id, KIND_NAMES[row["kind"]], row["starts"], figures, flags, found)
+
     # reading
 
     async def history(
@@ -403,8 +447,11 @@ class Vault:
             shown = {slot.slot for slot, _ in passed}
             hidden = frozenset(f"{slot.type}/{join(record_id, slot.slot)}" for slot in header.slots if slot.slot not in shown)
             kept = [(slot, _scrubbed(served, hidden)) for slot, served in kept]
+        quality = _found(self.subject(row["resident"], row), row) or ()
+        if quality:
+            kept = _tagged(header, kept, quality)
         return Disclosed(
-            row["id"], row["version"], header.kind, row["starts"], row["ends"], row["party"], header, kept, rules, body.record if whole else None
+            row["id"], row["version"], header.kind, row["starts"], row["ends"], row["party"], header, kept, rules, body.record if whole else None, quality
         )  # fmt: skip
 
     def _judged(self, decision: Decision, row: Row, body: Body, record_id: str) -> tuple[list[tuple[Slot, bytes | None]], tuple[str, ...]]:
@@ -449,7 +496,10 @@ def _judgement(decision: Decision, facts: Facts, slot: Slot, body: Body, record_
 
 
 _KEY = "k.kek, k.erasure, k.wrapped, r.epoch, clock_timestamp() AS now"
-_ROW = "d.id, d.version, d.kind, d.labels, d.starts, d.ends, d.party, d.recorded, d.deleted, d.body, r.id AS resident"
+_QUALITY = (
+    "(SELECT q.body FROM quality_flags q WHERE q.bucket = r.bucket AND q.record = d.id AND q.version = d.version ORDER BY q.run DESC LIMIT 1) AS quality"
+)
+_ROW = f"d.id, d.version, d.kind, d.labels, d.starts, d.ends, d.party, d.recorded, d.deleted, d.body, r.id AS resident, {_QUALITY}"
 
 _CANDIDATES = f"""SELECT {_KEY}, {_ROW} FROM residents r JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id
 LEFT JOIN LATERAL (
@@ -495,6 +545,59 @@ JOIN data_keys k ON k.bucket = d.bucket AND k.subject = d.resident CROSS JOIN LA
   array_agg(body ORDER BY channel, chunk) AS bodies FROM series WHERE bucket = d.bucket AND record = d.id AND version = d.version) s
 WHERE (d.bucket, d.id) > ($1, $2) AND d.{OF_RESIDENTS} AND NOT d.deleted ORDER BY d.bucket, d.id LIMIT $3"""  # noqa: S608 - constant
 """The newest versions of records of all residents in the order of their ids, for jobs of the hub's own (`Vault.reopened`)."""
+
+
+_MEASURED = f"""SELECT {_KEY}, {_ROW}, p.version AS person_version, p.body AS person FROM records d
+JOIN unnest($1::smallint[], $2::uuid[]) AS w(bucket, id) ON d.bucket = w.bucket AND d.id = w.id
+JOIN residents r ON r.bucket = d.bucket AND r.id = d.resident JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id
+LEFT JOIN records p ON p.bucket = d.bucket AND p.id = d.resident WHERE d.{OF_RESIDENTS} AND NOT d.deleted"""  # noqa: S608 - constant
+
+
+def seal_found(subject: Subject, record: UUID, version: int, rules: Sequence[str]) -> bytes:
+    """The rules that a version of a record breaks, as they are kept beside it."""
+    return subject.seal("quality_flags", orjson.dumps(list(rules)), record.bytes, str(version).encode())
+
+
+def _found(subject: Subject, row: Row) -> tuple[str, ...] | None:
+    if row["quality"] is None:
+        return None
+    opened = subject.sealer("quality_flags").open(row["quality"], subject.id.bytes, row["id"].bytes, str(row["version"]).encode())
+    return tuple(orjson.loads(unpack(opened)))
+
+
+def _person(subject: Subject, row: Row) -> Resident | None:
+    if row["person"] is None:
+        return None
+    opened = subject.sealer("records").open(row["person"], *_body_place(subject.id, subject.id, row["person_version"]))
+    return msgspec.json.decode(Body(unpack(opened)).record, type=Resident)
+
+
+def _about(person: Resident | None, at: datetime) -> dict[str, float]:
+    """Age in years and sex, where they are known: all that leaves here of who somebody is."""
+    found = {}
+    if person is not None and person.birth_date is not None:
+        found["age"] = (at.date() - person.birth_date).days / 365.25
+    if person is not None and person.gender in ("female", "male"):
+        found["female"] = 1.0 if person.gender == "female" else 0.0
+    return found
+
+
+def _tagged(header: Header, kept: list[tuple[Slot, bytes]], rules: Sequence[str]) -> list[tuple[Slot, bytes]]:
+    """What the quality worker found, as tags of the resource that carries the record's own flags.
+
+    R4 lets tags change without a new version; a resource's own extensions never do.
+    """
+    codes = dict.fromkeys(flag.code for flag in flags_of(header.kind, rules))
+    tags = b'"meta":{"tag":' + orjson.dumps([{"system": CODE_SYSTEMS + "quality-flag", "code": code} for code in codes]) + b","
+    panel = any(slot.slot == _PANEL for slot in header.slots)
+    return [
+        (slot, served.replace(b'"meta":{', tags, 1) if slot.slot == _PANEL or (not panel and slot.type == "Observation") else served)
+        for slot, served in kept
+    ]  # fmt: skip
+
+
+_PANEL = 1
+"""The slot that says what is said once of a record; where a kind has none, each of its resources does."""
 
 
 def _series(subject: Subject, row: Row, name: str) -> Series:

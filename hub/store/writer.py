@@ -288,7 +288,7 @@ async def _list_settled(connection: Connection[Any], uploads: Sequence[Upload]) 
             continue
         for outcome in (draft.outcome for draft in upload.drafts if draft.outcome):
             await connection.execute(
-                "UPDATE receipts SET records = records || $2::uuid, versions = versions || $3::int, rows = rows || $4::int, "
+                "UPDATE receipts SET quality = NULL, records = records || $2::uuid, versions = versions || $3::int, rows = rows || $4::int, "
                 "status = CASE WHEN EXISTS (SELECT FROM pending WHERE receipt = $1) THEN status ELSE 'stored' END WHERE id = $1",
                 upload.settles.receipt, outcome.record, outcome.version, upload.settles.row,
             )  # fmt: skip

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
+from hub.quality import reports
 from hub.store import parties
 from hub.web.pages import Page, pages_of
 from schemas.errors import NotFound
@@ -38,10 +39,11 @@ async def admin(request: Request) -> Response:
     async with hub_of(request).database.connection() as connection:
         known = await parties.everyone(connection)
         owed = await connection.fetch("SELECT receiver, status, count(*) AS n FROM outbox GROUP BY receiver, status")
+        judged = await reports.standing(connection)
     counts: dict[int, dict[str, int]] = {}
     for row in owed:
         counts.setdefault(row["receiver"], {})[row["status"]] = row["n"]
-    return pages_of(request).render(request, "admin.html", person=person, parties=known, counts=counts)
+    return pages_of(request).render(request, "admin.html", person=person, parties=known, counts=counts, judged=judged)
 
 
 @router.get("/city")

@@ -30,6 +30,7 @@ from hub.intake.pending import settle_row
 from hub.intake.preview import File, Preview, Row, discard, park, parked, preview, waiting
 from hub.intake.receipts import RejectedRow, read_receipt
 from hub.intake.upload import Delivery, take
+from hub.quality import reports
 from hub.service import Hub
 from hub.store import grants, parties
 from hub.store.parties import Party
@@ -38,6 +39,7 @@ from hub.web.history import ZONE
 from hub.web.locales import say
 from hub.web.pages import Page, download, pages_of, see
 from schemas.errors import AdapterError, BadRequest, NotFound, Refused, Unauthenticated
+from schemas.flags import ROUTINE
 from schemas.records import Envelope, Who
 
 router = APIRouter(prefix="/center", route_class=Page)
@@ -76,8 +78,12 @@ async def _home(request: Request, person: Person, party: Party, error: str = "",
         today = await connection.fetchval(
             "SELECT count(*) FROM receipts WHERE party = $1 AND created >= $2", party.number, datetime.combine(now.date(), time(), tzinfo=zone)
         )
+        judged = await reports.latest(connection, party.number, 1)
     receipts = [dict(row) | {"title": adapter(row["format"]).title, "created": row["created"].astimezone(zone).replace(tzinfo=None)} for row in rows]
-    return pages_of(request).render(request, "center.html", status, person=person, party=party, now=now, today=today, receipts=receipts, error=error)
+    return pages_of(request).render(
+        request, "center.html", status, person=person, party=party, now=now, today=today, receipts=receipts, error=error,
+        quality=judged[0] if judged else None,
+    )  # fmt: skip
 
 
 @router.post("/preview")
@@ -166,7 +172,7 @@ _ORDER = {"rejected": 0, "pending": 1}
 def _notable(row: Row) -> list[str]:
     """What staff should know of a row that is taken: its flags, but for those that every file of this kind has."""
     flags = row.record.flags if row.record else []
-    return list(dict.fromkeys(words.flag(flag.code) for flag in flags if flag.code not in words.ROUTINE))
+    return list(dict.fromkeys(words.flag(flag.code) for flag in flags if flag.code not in ROUTINE))
 
 
 def _line(row: Row, zone: ZoneInfo) -> str:

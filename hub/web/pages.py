@@ -19,6 +19,7 @@ from hub.web import charts, dates, faults, locales, looks, sharing, words
 from mappings.sources import KINDS_TAKEN
 from schemas.classes import NAMES
 from schemas.errors import KineHubError, Unauthenticated
+from schemas.flags import ROUTINE
 from schemas.measures import MEASURES
 from schemas.standard import STANDARD
 
@@ -137,7 +138,7 @@ def _environment() -> Environment:
     environment.install_gettext_callables(locales.gettext, locales.ngettext, newstyle=True)  # type: ignore[attr-defined]  # of the extension
     environment.globals |= {
         "charts": charts, "dates": dates, "words": words, "faults": faults, "pick": locales.pick, "asset": asset, "listed": sharing.listed,
-        "LANGUAGES": locales.LANGUAGES, "PURPOSES": looks.PURPOSES, "NAMES": NAMES, "MEASURES": MEASURES, "ROUTINE": words.ROUTINE,
+        "LANGUAGES": locales.LANGUAGES, "PURPOSES": looks.PURPOSES, "NAMES": NAMES, "MEASURES": MEASURES, "ROUTINE": ROUTINE,
         "TEMPLATES": {kind: (STANDARD[kind].zh, STANDARD[kind].en) for kind in KINDS_TAKEN},
     }  # fmt: skip
     return environment
@@ -178,9 +179,9 @@ class _Static(StaticFiles):
 
 def mount(app: FastAPI) -> None:
     """The portals and what they are drawn with."""
-    from hub.web import account, center, curves, given, grants, hospital, reference, resident, standard
+    from hub.web import account, center, curves, given, grants, hospital, quality, reference, resident, standard
 
     app.mount("/static", _Static(directory=STATIC), name="static")
     app.include_router(standard.documents)
-    for module in (grants, given, resident, curves, center, hospital, account, reference, standard):
+    for module in (grants, given, resident, curves, quality, center, hospital, account, reference, standard):
         app.include_router(module.router, include_in_schema=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hub.care.activity import Reading
 from hub.web.locales import LANGUAGE, pick, say
-from schemas.flags import FLAGS
+from schemas.flags import FLAGS, ROUTINE
 from schemas.measures import MEASURES
 from schemas.records import BodyComposition, CheckIn, DaySummary, Envelope, FitnessTest, Quantity, Session, VitalSign
 from schemas.sports import SPORTS
@@ -45,26 +45,6 @@ HINTS: dict[str, tuple[str, str]] = {
     "phone": ("手机", "phone"),
 }
 """What a row says about whom it belongs to: no field of a record."""
-
-
-ROUTINE = frozenset(
-    {
-        "zone-assumed",
-        "hr-avg-computed",
-        "unit-converted",
-        "unit-normalized",
-        "end-from-duration",
-        "value-rounded",
-        "distance-computed",
-        "session-computed",
-        "developer-field",
-        "time-from-header",
-        "code-system-assumed",
-        "unit-assumed",
-        "value-missing",
-    }
-)
-"""Flags that say how a value came about, not that it is doubtful."""
 
 
 def number(value: float) -> str:

@@ -1,0 +1,96 @@
+"""Alerts that a source got worse: owed to webhooks in the run's transaction, signed, sent by the delivery worker until they are taken.
+
+They say which source, when, and both scores; nothing of a resident. The body is signed as a detached JWS (ES256, RFC 7515 appendix F)
+with the hub's key of `/oauth/jwks`, in `X-KineHub-Signature`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import httpx
+import msgspec
+from joserfc import jws
+
+from hub.service import Hub
+from hub.store.database import Connection
+from schemas.errors import BadRequest, NotFound
+
+MOST_ATTEMPTS = 200
+"""With back-off to an hour: a little over a week."""
+LONGEST_WAIT_S = 3600.0
+
+_NEXT = """SELECT a.id, a.attempts, h.url, q.id AS run, q.scope, q.started, q.score, q.usual, p.id AS party FROM quality_alerts a
+JOIN quality_hooks h ON h.id = a.hook JOIN quality_runs q ON q.id = a.run JOIN parties p ON p.number = q.party
+WHERE a.status = 'owed' AND a.next_at <= now() ORDER BY a.id LIMIT 1 FOR UPDATE OF a SKIP LOCKED"""
+
+
+async def register(connection: Connection[Any], url: str, party: int | None) -> UUID:
+    """Tell `url` when a source gets worse, one party or any. Raises BadRequest for what is no address."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+        raise BadRequest("A webhook is an http or https address without a password in it.", field="url")
+    return await connection.fetchval(  # type: ignore[no-any-return]  # asyncpg is untyped
+        "INSERT INTO quality_hooks (id, party, url) VALUES ($1, $2, $3) RETURNING id", uuid4(), party, url
+    )  # fmt: skip
+
+
+async def remove(connection: Connection[Any], hook: UUID) -> None:
+    """Tell it nothing more. Raises NotFound."""
+    async with connection.transaction():
+        await connection.execute("DELETE FROM quality_alerts WHERE hook = $1 AND status = 'owed'", hook)
+        if not await connection.fetchval("DELETE FROM quality_hooks WHERE id = $1 RETURNING id", hook):
+            raise NotFound("There is no such webhook.")
+
+
+async def hooks(connection: Connection[Any]) -> list[dict[str, Any]]:
+    """Every webhook with what it is owed."""
+    rows = await connection.fetch(
+        "SELECT h.id, p.id AS party, h.url, count(a.id) FILTER (WHERE a.status = 'owed') AS owed, count(a.id) FILTER (WHERE a.status = 'dead') AS dead "
+        "FROM quality_hooks h LEFT JOIN parties p ON p.number = h.party LEFT JOIN quality_alerts a ON a.hook = h.id GROUP BY h.id, p.id ORDER BY h.created"
+    )
+    return [dict(row) for row in rows]
+
+
+async def owe(connection: Connection[Any], run: UUID, party: int) -> None:
+    """Owe an alert to every webhook of this source and of the hub, in the run's own transaction."""
+    await connection.execute("INSERT INTO quality_alerts (hook, run) SELECT id, $1 FROM quality_hooks WHERE party IS NULL OR party = $2", run, party)
+
+
+async def send_one(hub: Hub, http: httpx.AsyncClient) -> bool:
+    """Take and settle one owed alert. False when nothing is due."""
+    async with hub.database.connection() as connection, connection.transaction():
+        row = await connection.fetchrow(_NEXT)
+        if row is None:
+            return False
+        status, reason = await _sent(hub, http, row)
+        attempts = row["attempts"] + 1
+        if status == "owed" and attempts >= MOST_ATTEMPTS:
+            status = "dead"
+        await connection.execute(
+            "UPDATE quality_alerts SET status = $2, attempts = $3, reason = $4, next_at = now() + make_interval(secs => $5) WHERE id = $1",
+            row["id"], status, attempts, reason, min(LONGEST_WAIT_S, 2.0 ** min(attempts, 12)),
+        )  # fmt: skip
+    return True
+
+
+async def _sent(hub: Hub, http: httpx.AsyncClient, row: Any) -> tuple[str, str | None]:
+    body = msgspec.json.encode({
+        "event": "quality-degraded", "source": f"Organization/{row['party']}", "scope": row["scope"], "at": row["started"], "score": row["score"],
+        "usual": row["usual"], "report": f"{hub.settings.base_url}/center/quality/{row['run']}",
+    })  # fmt: skip
+    headers = {"Content-Type": "application/json", "X-KineHub-Signature": signature(hub, body), "Idempotency-Key": f"{row['run']}"}
+    try:
+        async with http.stream("POST", row["url"], content=body, headers=headers) as answer:  # the answer's own body is nobody's concern
+            return ("acknowledged", None) if answer.is_success else ("owed", f"HTTP {answer.status_code}")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return "owed", type(error).__name__
+
+
+def signature(hub: Hub, body: bytes) -> str:
+    """`header..signature` of a JWS whose payload is the body that goes with it."""
+    key = hub.keyring.signing_key()
+    header, _, signed = jws.serialize_compact({"alg": "ES256", "kid": key.thumbprint()}, body, key).split(".")
+    return f"{header}..{signed}"
