@@ -95,7 +95,7 @@ def _of_fields(kind: str) -> Iterator[Rule]:
 def _of_measures(kind: str) -> Iterator[Rule]:
     for measure in MEASURES.values():
         for word, low, high, at_once in (("possible", measure.reject_low, measure.reject_high, "refuse"), ("usual", measure.low, measure.high, "flag")):
-            if low is None and high is None:
+            if (low is None and high is None) or (word == "usual" and (low, high) == (measure.reject_low, measure.reject_high)):
                 continue
             span = f"{'' if low is None else f'{low:g}'} – {'' if high is None else f'{high:g}'} {measure.unit}"
             zh = f"{measure.zh}在{'可能' if word == 'possible' else '常见'}的范围内（{span}）"

@@ -63,7 +63,8 @@ def _judged(context: Any, frame: Frame, before: Frame | None) -> list[Expected]:
     if before is not None and len(frame.rows) >= LEAST_NOW and len(before.rows) >= LEAST_BEFORE:
         expected += _drift(frame, before)
     suite = ExpectationSuite(name=frame.kind)
-    for wanted, _ in expected:
+    for number, (wanted, _) in enumerate(expected):
+        wanted.meta = {"place": number}
         suite.add_expectation(wanted)
     met = _validated(context, frame, suite)
     return [msgspec.structs.replace(result, success=success) for (_, result), success in zip(expected, met, strict=True)]
@@ -74,8 +75,6 @@ def _validated(context: Any, frame: Frame, suite: ExpectationSuite) -> list[bool
     table = pd.DataFrame({name: [row.get(name, math.nan) for row in frame.rows] for name in frame.columns}, dtype="float64")
     source = context.data_sources.add_pandas(frame.kind)
     batch = source.add_dataframe_asset(frame.kind).add_batch_definition_whole_dataframe(frame.kind).get_batch({"dataframe": table})
-    for number, wanted in enumerate(suite.expectations):
-        wanted.meta = {"place": number}
     found = batch.validate(suite, result_format="BOOLEAN_ONLY")
     met = {result.expectation_config.meta["place"]: bool(result.success) for result in found.results}
     return [met[number] for number in range(len(suite.expectations))]

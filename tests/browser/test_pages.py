@@ -193,7 +193,10 @@ def addresses(place: Place, login: str | None) -> Iterator[str]:
             visitor.send_form(f"{visitor.upload(dated(300)).headers['location']}/accept")
             preview = visitor.upload(dated(300) + dated(320).partition(b"\n")[2]).headers["location"]
             receipt = re.search(r'href="(/center/receipts/[^"]+)"', visitor.show("/center"))
+            place.judge()
+            reports = re.findall(r'href="(/center/quality/[^"]+)"', visitor.show("/center/quality"))
         assert receipt
+        yield from ("/center/quality", *reports[:2])
         yield from ("/center", preview, receipt[1], f"{receipt[1]}?again=2&error=member")
     yield from {
         None: (

@@ -33,6 +33,7 @@ from joserfc.jwk import ECKey
 
 from adapters import fitfile, kinehub_json
 from hub.demo.__main__ import receiving
+from hub.quality import worker
 from hub.store import postgres
 from schemas.records import KINDS
 from schemas.resident import HEALTH_CARD_SYSTEM, ID_NUMBER_SYSTEM
@@ -585,6 +586,14 @@ def deliveries(world: World, receiver: str) -> None:
         until(lambda arrived=arrived, before=before: arrived() > before)
 
 
+def judged(world: World) -> None:
+    """Great Expectations over all that came in, and its reports read."""
+    runs = world.city.cli("quality", "run")["runs"]
+    assert sum(run["records"] for run in runs) > 10
+    assert sum(run["flagged"] for run in runs) > 0
+    assert any(source["runs"] for source in world.city.cli("quality", "show")["sources"])
+
+
 def dead(world: World) -> int:
     return int(world.city.psql("SELECT count(*) FROM outbox WHERE status = 'dead'"))
 
@@ -628,6 +637,8 @@ def test_nothing_planted_through_any_door_stands_anywhere_in_the_clear(tmp_path:
         request_id = broken_inside(world)
         backend = database_killed(world)
         deliveries(world, receiver)
+        if worker.installed():
+            judged(world)
         city.cli("backup", str(backup))
         metrics = city.http.get("/metrics").content
         city.add_party("last", f"{OPEN_NAME}丁", "fitness-center")

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from joserfc import jws
+from joserfc.jwk import ECKey
 
-from tests.builders import City, a_city, a_session
+from hub.quality import alerts, scores
+from hub.store import residents
+from tests.builders import City, a_city, a_session, an_id_number
 
 pytest.importorskip("great_expectations", reason="great_expectations is not installed: pip install -e '.[quality]'")
 
@@ -83,3 +90,96 @@ def test_defects_of_a_batch_are_flagged_on_the_receipt_and_in_fhir_and_scored(hu
             assert {r["id"]: r["meta"]["versionId"] for r in found} == {e["resource"]["id"]: e["resource"]["meta"]["versionId"] for e in before["entry"]}
 
     asyncio.run(body())
+
+
+def test_what_is_found_goes_with_the_resident_and_a_settled_row_is_judged_anew(hub_url: str, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center = await city.party("中心", "fitness-center")
+            resident, other = await city.resident(order=2), await city.resident("李建国", order=3)
+            await city.upload(center, a_session(at(3), distance_m=90_000), resident=resident)
+            waiting = {"records": [a_session(at(4)) | {"who": {"member_number": "nobody"}}, a_session(at(5)) | {"who": {"id_number": an_id_number(3)}}]}
+            receipt = (await city.upload(center, waiting)).json()
+            (run,) = await judged(city)
+            assert (run.receipts, run.records, run.flagged) == (2, 2, 1)
+            path = f"/intake/receipts/{receipt['receipt_id']}/pending/{receipt['pending'][0]['row']}"
+            settled = await city.http.post(path, json={"resident": str(other)}, headers=await city.bearer(center, "intake.write"))
+            assert settled.status_code == 200
+            (again,) = await judged(city)
+            assert again.records == 2
+            async with city.hub.database.connection() as connection:
+                assert [row["resident"] for row in await connection.fetch("SELECT resident FROM quality_flags")] == [resident]
+                noted = await connection.fetch("SELECT outcome, rule, party FROM audit WHERE action = 'quality' ORDER BY seq")
+                assert [tuple(row) for row in noted] == [("2 records", "system:quality", center.number)] * 2
+                await residents.erase(city.hub, resident, actor="test")
+                assert await connection.fetchval("SELECT count(*) FROM quality_flags") == 0
+
+    asyncio.run(body())
+
+
+def test_a_corrected_record_loses_its_flag_and_what_was_found_stays_on_file(hub_url: str, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center, hospital = await city.party("中心", "fitness-center"), await city.party("医院", "hospital")
+            resident = await city.resident()
+            await city.grant(resident, hospital)
+            receipt = (await city.upload(center, a_session(at(3), distance_m=90_000), resident=resident)).json()
+            await judged(city)
+            assert tags([(await city.get(hospital, f"Observation/{receipt['records'][0]['record_id']}-1")).json()]) == {"implausible"}
+            await city.upload(center, a_session(at(3), distance_m=9000), resident=resident)
+            await judged(city)
+            panel = f"Observation/{receipt['records'][0]['record_id']}-1"
+            assert tags([(await city.get(hospital, panel)).json()]) == set()
+            async with city.hub.database.connection() as connection:
+                assert [row["version"] for row in await connection.fetch("SELECT version FROM quality_flags")] == [1]
+
+    asyncio.run(body())
+
+
+def test_a_night_compares_a_source_with_its_own_past_and_degradation_is_told_once_signed_until_it_is_taken(hub_url: str, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center = await city.party("中心", "fitness-center")
+            resident = await city.resident()
+            for days in (60, 30):
+                hours = [a_session(at(1 + number % days, 1 + number // days), 20, hr_avg=118 + number % 7) for number in range(90)]
+                await city.upload(center, {"records": hours}, resident=resident)
+            await judged(city)
+            async with city.hub.database.connection() as connection:
+                await connection.execute("UPDATE quality_runs SET started = started - interval '5 days'")
+                await alerts.register(connection, "http://hook.example/quality", center.number)
+                await alerts.register(connection, "http://hub.example/quality", None)
+                await alerts.register(connection, "http://other.example/quality", center.number + 1)
+            shifted = [a_session(at(number, 22), 20, hr_avg=150) for number in range(2, 40)]
+            await city.upload(center, {"records": shifted}, resident=resident)
+            tomorrow = datetime.now(UTC) + timedelta(days=1)
+            done = await runs.judge_due(city.hub, quiet=SOON, now=tomorrow)
+            assert [(run.scope, run.records, run.degraded) for run in done] == [("batch", 38, False), ("source", 38, True)]
+            assert await runs.judge_due(city.hub, quiet=SOON, now=tomorrow) == []
+            answers = iter([503, 204, 204])
+            calls: list[httpx.Request] = []
+
+            def receive(request: httpx.Request) -> httpx.Response:
+                calls.append(request)
+                return httpx.Response(next(answers))
+
+            async with httpx.AsyncClient(transport=httpx.MockTransport(receive)) as http, city.hub.database.connection() as connection:
+                while await alerts.send_one(city.hub, http):
+                    await connection.execute("UPDATE quality_alerts SET next_at = now() WHERE status = 'owed'")
+            assert sorted(call.url.host for call in calls) == ["hook.example", "hook.example", "hub.example"]
+            key = (await city.http.get("/oauth/jwks")).json()["keys"][0]
+            header, _, signature = calls[-1].headers["X-KineHub-Signature"].split(".")
+            payload = base64.urlsafe_b64encode(calls[-1].content).rstrip(b"=").decode()
+            jws.deserialize_compact(f"{header}.{payload}.{signature}", ECKey.import_key(key))
+            told = json.loads(calls[-1].content)
+            assert (told["event"], told["source"], told["scope"]) == ("quality-degraded", center.reference, "source")
+            assert str(resident) not in calls[-1].content.decode()
+
+    asyncio.run(body())
+
+
+def test_a_score_far_below_the_usual_one_is_seen() -> None:
+    assert scores.worse(80, [98, 97, 99, 98, 98])
+    assert not scores.worse(95, [98, 97, 99, 98, 98])
+    assert not scores.worse(10, [98] * 4)
+    assert scores.usual([98] * 4) is None

@@ -20,6 +20,7 @@ import uvicorn
 
 from hub.access import accounts
 from hub.app import application
+from hub.quality import worker
 from hub.settings import load
 from hub.store import migrate
 from hub.store.parties import Party
@@ -172,11 +173,16 @@ async def _run(dsn: str, statement: str, *values: Any) -> list[Any]:
 
 
 class Place(msgspec.Struct):
-    """The served town: where it is, who lives there, its database."""
+    """The served town: where it is, who lives there, its database and folder."""
 
     url: str
     town: Town
     database: str
+    folder: Path
+
+    def judge(self) -> list[dict[str, Any]]:
+        """Have the quality worker judge what came in, in a process of its own; nothing where Great Expectations is not installed."""
+        return worker.judge_apart(load(self.folder), self.database, worker.Wanted()) if worker.installed() else []
 
     def rows(self, statement: str, *values: Any) -> list[Any]:
         return asyncio.run(_run(self.database, statement, *values))
@@ -217,5 +223,6 @@ class Visitor(httpx.Client):
 @pytest.fixture(scope="session")
 def place(town_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """The town behind a real server, one for the session: a test changes nothing that another leans on."""
-    with served(town_url, tmp_path_factory.mktemp("town")) as (url, town):
-        yield Place(url, town, town_url)
+    folder = tmp_path_factory.mktemp("town")
+    with served(town_url, folder) as (url, town):
+        yield Place(url, town, town_url, folder)
