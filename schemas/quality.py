@@ -14,8 +14,8 @@ from importlib.resources import files
 from typing import Final, NamedTuple
 
 from schemas.measures import MEASURES
-from schemas.records import BodyComposition, CheckIn, DaySummary, Envelope, FitnessTest, Flag, Moment, Session, VitalSign
-from schemas.standard import EVERY, STANDARD
+from schemas.records import CheckIn, DaySummary, Envelope, Flag, Moment, Session, Sleep
+from schemas.standard import EVERY, MEASURED, STANDARD
 
 DIMENSIONS: Final[dict[str, tuple[str, str]]] = {
     "completeness": ("完整", "Completeness"),
@@ -26,8 +26,6 @@ DIMENSIONS: Final[dict[str, tuple[str, str]]] = {
     "stability": ("稳定", "Stability"),
 }
 FORMS: Final = ("between", "at-most", "below", "present")
-MEASURED: Final = ("vital", "body-composition", "fitness-test")
-"""Kinds whose figures are measures; the others have fields."""
 
 
 class Rule(NamedTuple):
@@ -74,8 +72,9 @@ def _written() -> Iterator[Rule]:
                 row["sex"], _number(row["age_from"]), _number(row["age_to"]), row["at_once"], row["flag"], row["dimension"], row["zh"], row["en"],
                 row["source"],
             )  # fmt: skip
-            for kind in STANDARD if rule.kind == EVERY else (rule.kind,):
-                yield rule._replace(kind=kind)
+            for kind in STANDARD if rule.kind == EVERY else rule.kind.split():
+                if not (rule.a == "lead_s" and STANDARD[kind].ahead):  # what lies ahead by its nature
+                    yield rule._replace(kind=kind)
 
 
 def _range(code: str, kind: str, name: str, low: float | None, high: float | None, words: tuple[str, str], at_once: str, source: str) -> Rule:
@@ -105,8 +104,8 @@ def _of_measures(kind: str) -> Iterator[Rule]:
 @cache
 def rules_of(kind: str) -> tuple[Rule, ...]:
     """Every rule about a kind of record: of one figure first, then between figures."""
-    single = _of_measures(kind) if kind in MEASURED else _of_fields(kind)
-    return (*single, *(rule for rule in _WRITTEN if rule.kind == kind))
+    measures = _of_measures(kind) if MEASURED[kind] else ()
+    return (*_of_fields(kind), *measures, *(rule for rule in _WRITTEN if rule.kind == kind))
 
 
 _WRITTEN: Final = tuple(_written())
@@ -161,7 +160,7 @@ def breaks(rule: Rule, figures: Mapping[str, float]) -> bool:
 def numbers(record: Envelope, received: datetime) -> dict[str, float]:
     """The figures of a record by name, its own and those computed from them; what is not known is absent."""
     kind = str(record.__struct_config__.tag)
-    found = _measured(record) if kind in MEASURED else _stated(record)
+    found = _stated(record) | _measured(record, kind)
     computed = {name: compute(record, found) for name, compute in _COMPUTED.get(kind, {}).items()}
     lead = (record.start.at - received).total_seconds() if record.start.at is not None and record.start.precision != "day" else None
     return found | {name: value for name, value in (computed | {"lead_s": lead}).items() if value is not None}
@@ -182,16 +181,11 @@ def _stated(record: Envelope) -> dict[str, float]:
 _WORDS: Final = frozenset({"sport", "venue"})
 
 
-def _measured(record: Envelope) -> dict[str, float]:
-    if isinstance(record, VitalSign):
-        listed = [*record.components, *([record.quantity] if record.quantity else [])]
-    elif isinstance(record, BodyComposition):
-        listed = record.quantities
-    else:
-        assert isinstance(record, FitnessTest)
-        listed = record.items
-    found = {quantity.measure: quantity.value for quantity in listed} | ({"values": float(len(listed))} if listed else {})
-    return found | ({"ordinal": float(record.ordinal)} if isinstance(record, VitalSign) else {})
+def _measured(record: Envelope, kind: str) -> dict[str, float]:
+    """Quantities by their measure, and how many there are."""
+    held = [(getattr(record, name), many) for name, many in MEASURED[kind]]
+    listed = [quantity for value, many in held for quantity in (value if many else [value]) if quantity is not None]
+    return {quantity.measure: quantity.value for quantity in listed} | ({"values": float(len(listed))} if listed else {})
 
 
 def _seconds(start: Moment, end: Moment | None) -> float | None:
@@ -269,6 +263,11 @@ def _stay(record: CheckIn) -> float | None:
     return seconds / 3600 if seconds is not None else None
 
 
+def _stages_over(record: Sleep) -> float | None:
+    stages = [minutes for minutes in (record.deep_min, record.light_min, record.rem_min) if minutes is not None]
+    return sum(stages) - record.total_min if stages and record.total_min is not None else None
+
+
 _COMPUTED: Final[dict[str, dict[str, Callable[..., float | None]]]] = {
     "session": {
         "pause_s": lambda record, _: _pause(record), "overrun_s": lambda record, _: _overrun(record),
@@ -280,6 +279,7 @@ _COMPUTED: Final[dict[str, dict[str, Callable[..., float | None]]]] = {
     "body-composition": {"bmi_gap": lambda _, found: _bmi_gap(found), "fat_gap_kg": lambda _, found: _fat_gap(found)},
     "fitness-test": {"bmi_gap": lambda _, found: _bmi_gap(found)},
     "check-in": {"stay_h": lambda record, _: _stay(record)},
+    "sleep": {"stages_over_min": lambda record, _: _stages_over(record)},
 }  # fmt: skip
 
 

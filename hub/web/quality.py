@@ -40,6 +40,7 @@ COMPUTED: dict[str, tuple[str, str]] = {
     "stride_m": ("步长", "length of a step"),
     "bmi_gap": ("体质指数与身高体重之差", "body mass index against height and weight"),
     "fat_gap_kg": ("脂肪量与体脂率之差", "fat mass against body fat"),
+    "stages_over_min": ("各期睡眠与睡眠时长之差", "stages against the duration of sleep"),
     "stay_h": ("停留", "stay"),
 }
 """Figures computed from a record's own, as people call them."""
