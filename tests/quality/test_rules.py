@@ -99,7 +99,8 @@ def nights(draw: st.DrawFn) -> Sleep:
 
 CHECK_INS = st.builds(CheckIn, start=st.just(START), end=st.floats(60, 14_000).map(later), venue=st.just("馆"))
 BATCHES = {
-    "session": sessions(), "vital": vitals(), "body-composition": weighings(), "day-summary": days(), "fitness-test": fitness(), "check-in": CHECK_INS, "sleep": nights(),
+    "session": sessions(), "vital": vitals(), "body-composition": weighings(), "day-summary": days(), "fitness-test": fitness(), "check-in": CHECK_INS,
+    "sleep": nights(),
 }  # fmt: skip
 
 
