@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from hub.exchange.valid import check, model_of, wrong
+from hub.exchange.valid import check, wrong
 from hub.store.directory import Body, each
 from schemas.errors import InvalidRecord, Refused
 from schemas.resident import HEALTH_CARD_SYSTEM, ID_NUMBER_SYSTEM
@@ -41,17 +41,7 @@ def _check_elements(type_: str, body: Body) -> None:
         for path, _ in each(body, type_, name):
             if name != "text" or path == f"{type_}.text":
                 raise wrong(path, "is not taken", "Leave it out.")
-    check(type_, body)
-    for field in model_of(type_).model_fields.values():
-        _check_targets(type_, body, field.alias or "", field.json_schema_extra)
-
-
-def _check_targets(type_: str, body: Body, name: str, said: Any) -> None:
-    """Types a reference may lead to, which the models name and do not check."""
-    targets: list[str] = (said or {}).get("enum_reference_types", [])
-    for path, reference in each(body.get(name), f"{type_}.{name}", "reference") if targets else ():
-        if str(reference).partition("/")[0] not in targets:
-            raise wrong(path, f"refers to {' or '.join(targets)}")
+    check(body)
 
 
 def _check_identifiers(type_: str, body: Body) -> None:

@@ -19,11 +19,10 @@ from starlette.routing import BaseRoute, Route
 from hub.access.caller import Caller, caller, require
 from hub.access.requests import body, hub_of
 from hub.access.sessions import session
-from hub.exchange import directory, explained, linkage, published, reading, sampled, terminology
+from hub.exchange import directory, explained, linkage, published, reading, sampled, terminology, validate
 from hub.exchange.capability import capability_statement, smart_configuration, terminology_capabilities
 from hub.exchange.compartment import Compartment, Resource
 from hub.exchange.definitions import resource_types, search_parameters
-from hub.exchange.invariants import check_consent
 from hub.exchange.parameters import Query, parse
 from hub.exchange.search import Page, bundle, run, search_url
 from hub.exchange.shape import is_shaped, shaped
@@ -50,12 +49,13 @@ TYPES: dict[str, tuple[str, ...]] = dict.fromkeys((*reading.KINDS_OF_TYPE, *dire
 TYPES |= dict.fromkeys(published.TYPES, ("read", "search-type"))
 TYPES["Consent"] = (*READS, "create", "update")
 TYPES["Linkage"] = ("read", "search-type")
-OPERATIONS = {
+OPERATIONS: dict[str, dict[str, str]] = {
     "Patient": {"everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
     "Observation": {"sampled": sampled.OPERATION},
     "Consent": {"explain": explained.OPERATION},
     **terminology.OPERATIONS,
 }
+OPERATIONS = {type_: OPERATIONS.get(type_, {}) | {"validate": validate.OPERATION} for type_ in TYPES}
 WITHHELD = ("identifier", "patient.identifier", "subject.identifier", "patient:Patient.identifier", "subject:Patient.identifier")
 PRIVATE_IN_URL = (ID_NUMBER_SYSTEM, HEALTH_CARD_SYSTEM)
 
@@ -522,6 +522,33 @@ def _newest_first(query: Query) -> bool:
     return plain and all(key.code == "date" and key.is_descending for key in query.sort)
 
 
+# Validation
+
+
+@router.post("/{type_}/$validate")
+async def validate_type(request: Request, type_: str) -> Response:
+    """Whether a resource is valid R4, as an OperationOutcome; nothing of it is kept."""
+    if type_ not in resource_types():
+        raise NotFound("There is no such resource type.")
+    await validate.admit(request)
+    return _fhir(validate.outcome(validate.judged(type_, await validate.asked(request), TYPES.get(type_, ()))))
+
+
+@router.post("/{type_}/{id_}/$validate")
+async def validate_one(request: Request, type_: str, id_: str) -> Response:
+    """The same of a resource that may be read: of the one in the body, or of the one that is kept."""
+    _known_type(type_)
+    await validate.admit(request)
+    if type_ in published.TYPES:
+        call, kept = await validate.asked(request), published.held(type_, id_)
+    else:
+        _, asked = await _asking(request, type_, "r")
+        call = await validate.asked(request)
+        kept = await _one(hub_of(request), asked, type_, id_)
+    call = call._replace(resource=call.resource or dict(kept.content))
+    return _fhir(validate.outcome(validate.judged(type_, call, TYPES[type_], id_)))
+
+
 # Consent, by the resident
 
 
@@ -551,8 +578,7 @@ async def _own_consent(request: Request) -> tuple[Hub, UUID, dict[str, Any]]:
     if request.headers.get("x-csrf-token") != signed_in.csrf:
         raise Refused("The request does not come from the resident's own page.", code="csrf")
     resource = await written(request, "Consent")
-    check("Consent", resource)
-    check_consent(resource)
+    check(resource)
     resident = signed_in.person.resident
     if resource.get("patient", {}).get("reference") != f"Patient/{resident}":
         raise BadRequest("The patient of the Consent must be the signed-in resident.", field="Consent.patient")

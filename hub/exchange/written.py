@@ -16,8 +16,8 @@ LIMIT = 256 * 1024
 """Bytes of a written resource."""
 
 
-async def written(request: Request, type_: str) -> dict[str, Any]:
-    """The resource of this type in the body, not checked further. Raises BadRequest, TooLarge."""
+async def written(request: Request, *types: str) -> dict[str, Any]:
+    """The resource in the body, of one of these types (none = any), not checked further. Raises BadRequest, TooLarge."""
     raw, limits = await body(request, LIMIT), Limits()
     if too_deep(raw, limits):
         raise TooLarge(f"The body is nested deeper than {limits.depth} levels.")
@@ -27,6 +27,6 @@ async def written(request: Request, type_: str) -> dict[str, Any]:
         raise BadRequest("The body is not JSON.") from None
     if fault(raw, limits):
         raise BadRequest("An object in the body names the same element twice.")
-    if not isinstance(resource, dict) or resource.get("resourceType") != type_:
-        raise BadRequest(f"The body must be a {type_}.", field="resourceType")
+    if not isinstance(resource, dict) or (types and resource.get("resourceType") not in types):
+        raise BadRequest(f"The body must be a {' or a '.join(types) or 'resource'}.", field="resourceType")
     return resource

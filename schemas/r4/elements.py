@@ -1,0 +1,224 @@
+"""Values of R4's datatypes that structure alone does not judge: bindings, references, units, codings, fixed and pattern values."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import sha1
+from typing import Any, Final
+
+from schemas.r4.fhirpath import UCUM, Scope
+from schemas.r4.issues import Found, Issue, Rule, below, error, warning
+from schemas.r4.structures import Binding, Type, structure
+from schemas.r4.terms import codes_of, is_code, is_member
+from schemas.r4.ucum import is_unit
+
+RESOURCE_TYPES: Final = "http://hl7.org/fhir/resource-types"
+_REFERENCE: Final = re.compile(r"(?:https?://\S+/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?")
+_IS_SPACED: Final = re.compile(r"\s").search
+_ABSOLUTE: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:\S+")
+
+
+# Bindings
+
+
+def binding_rule(binding: Binding, type_: str) -> Rule | None:
+    """Judges a value by its binding; None when there is nothing to judge it by."""
+    make = _BOUND.get(type_)
+    return None if make is None or not binding.value_set else make(binding)
+
+
+def _bound_code(binding: Binding) -> Rule | None:
+    codes, url = codes_of(binding.value_set), binding.value_set
+    if codes is None and is_member(url, None, "") is None:
+        return None
+    wrong = _misplaced(binding, "The code")
+
+    def judge(value: Any, scope: Scope) -> Found:
+        return None if type(value) is not str or (value in codes if codes is not None else is_member(url, None, value) is not False) else wrong
+
+    return judge
+
+
+def _bound_coding(binding: Binding) -> Rule | None:
+    wrong, url = _misplaced(binding, "The coding"), binding.value_set
+
+    def judge(value: Any, scope: Scope) -> Found:
+        return wrong if type(value) is dict and _in(url, value) is False else None
+
+    return judge
+
+
+def _bound_concept(binding: Binding) -> Rule | None:
+    wrong, url = _misplaced(binding, "No coding"), binding.value_set
+
+    def judge(value: Any, scope: Scope) -> Found:
+        codings = value.get("coding", ()) if type(value) is dict else ()
+        told = [_in(url, one) for one in codings if type(one) is dict]
+        if True in told or None in told or (not told and binding.strength != "required"):
+            return None
+        return wrong
+
+    return judge
+
+
+def _bound_quantity(binding: Binding) -> Rule | None:
+    return _bound_coding(binding)
+
+
+def _in(url: str, coding: Mapping[str, Any]) -> bool | None:
+    code, system = coding.get("code"), coding.get("system")
+    return is_member(url, system if isinstance(system, str) else "", code) if isinstance(code, str) else False
+
+
+def _misplaced(binding: Binding, what: str) -> Found:
+    name = binding.value_set.rpartition("/")[2]
+    if binding.strength == "required":
+        return error("code-invalid", "required-binding", f"{what} is not in the value set {name}, which is required.")
+    return warning("code-invalid", f"{binding.strength}-binding", f"{what} is not in the value set {name} ({binding.strength}).")
+
+
+_BOUND: Final = {
+    "code": _bound_code, "string": _bound_code, "uri": _bound_code, "Coding": _bound_coding, "CodeableConcept": _bound_concept,
+    "Quantity": _bound_quantity, "Duration": _bound_quantity, "Age": _bound_quantity, "Distance": _bound_quantity,
+}  # fmt: skip
+
+
+# Datatypes
+
+
+_UNKNOWN_CODE: Final = error("code-invalid", "unknown-code", "The code system has no such code.")
+_NOT_UCUM: Final = error("code-invalid", "unit", "The code is no unit of UCUM.")
+
+
+@lru_cache(1024)
+def _system(url: str) -> tuple[bool, bool]:
+    """Whether a code system's URL is absolute, and whether its codes are known."""
+    return _ABSOLUTE.fullmatch(url) is not None, is_code(url, "") is not None
+
+
+def coding_rule(value: Any, scope: Scope) -> Found:
+    """A code that its code system does not have; a system that is no absolute URI."""
+    system, code = value.get("system"), value.get("code")
+    if type(system) is not str:
+        return None
+    is_absolute, is_known = _system(system)
+    if not is_absolute:
+        return warning("invalid", "coding-system", "The system of a coding is an absolute URI.")
+    if is_known and type(code) is str and is_code(system, code) is False:
+        return _NOT_UCUM if system == UCUM else _UNKNOWN_CODE
+    return None
+
+
+def identifier_rule(value: Any, scope: Scope) -> Found:
+    """A system that is no absolute URI."""
+    system = value.get("system")
+    if type(system) is str and not _system(system)[0]:
+        return error("invalid", "identifier-system", "The system of an identifier is an absolute URI.")
+    return None
+
+
+def quantity_rule(value: Any, scope: Scope) -> Found:
+    """A code that says to be UCUM and is not; a system that is no absolute URI."""
+    system, code = value.get("system"), value.get("code")
+    if type(code) is not str or type(system) is not str:
+        return None
+    if system == UCUM:
+        return None if is_unit(code) else _NOT_UCUM
+    return None if _system(system)[0] else error("invalid", "coding-system", "The system of a unit is an absolute URI.")
+
+
+def attachment_rule(value: Any, scope: Scope) -> Found:
+    """A size or hash that is not that of the data."""
+    data, size, hash_ = value.get("data"), value.get("size"), value.get("hash")
+    if any(type(text) is str and _IS_SPACED(text) for text in (data, hash_)):
+        return error("value", "attachment", "The Base64 of an attachment holds no white space.")
+    if type(data) is not str or (size is None and hash_ is None):
+        return None
+    content = b64decode(data)
+    if size is not None and size != len(content):
+        return error("value", "attachment", "The size is not that of the data.")
+    if hash_ is not None and hash_ != b64encode(sha1(content, usedforsecurity=False).digest()).decode():
+        return error("value", "attachment", "The hash is not the SHA-1 of the data.")
+    return None
+
+
+def reference_rule(targets: frozenset[str]) -> Rule:
+    """The check of a reference to these types (none = any): a reference that is no URL, or leads to another type than it says or may."""
+    misplaced = below(".reference", error("structure", "reference-target", f"The reference leads to {' or '.join(sorted(targets))}."))
+
+    def judge(value: Any, scope: Scope) -> Found:
+        reference, said = value.get("reference"), value.get("type")
+        if type(reference) is not str:
+            return None
+        match = _REFERENCE.fullmatch(reference)
+        if match is None:
+            return _other_reference(reference, targets, scope, misplaced)
+        target = match[1]
+        if target not in targets and not is_code(RESOURCE_TYPES, target):
+            return _UNCLEAR
+        if target not in targets and targets:
+            return misplaced
+        return _STATED if said is not None and said != target and type(said) is str else None
+
+    return judge
+
+
+_STATED: Final = below(".reference", error("invalid", "reference-target", "The type that the reference states is not the type it leads to."))
+_SPACED: Final = below(".reference", error("value", "reference", "The reference holds white space."))
+_DANGLING: Final = below(".reference", error("invariant", "ref-1", "The reference leads to a contained resource that is not there (ref-1)."))
+_NO_CONTAINER: Final = below(".reference", error("not-found", "reference", "The reference leads to its container, and nothing contains this resource."))
+_UNCLEAR: Final = below(".reference", warning("value", "reference", "The reference is neither Type/id with a type of R4 nor another absolute URL."))
+
+
+def _other_reference(reference: str, targets: frozenset[str], scope: Scope, misplaced: list[Issue]) -> Found:
+    if _IS_SPACED(reference):
+        return _SPACED
+    if reference[:1] == "#":
+        if reference == "#":
+            return _NO_CONTAINER if scope.resource is scope.root else None
+        inner = scope.contained().get(reference[1:])
+        return _DANGLING if inner is None else misplaced if targets and inner.get("resourceType") not in targets else None
+    return None if _ABSOLUTE.fullmatch(reference) else _UNCLEAR
+
+
+DATATYPES: Final[dict[str, Rule]] = {
+    "Coding": coding_rule, "Identifier": identifier_rule, "Attachment": attachment_rule,
+    **dict.fromkeys(("Quantity", "Age", "Count", "Distance", "Duration"), quantity_rule),
+}  # fmt: skip
+"""Datatype to what is judged of it beside its structure and invariants."""
+
+
+def targets_of(types: tuple[Type, ...]) -> frozenset[str]:
+    """The types references of these kinds may lead to; empty = any."""
+    urls = [url for type_ in types if type_.code == "Reference" for url in type_.target_profile or ("Resource",)]
+    names = {found.type if (found := structure(url)) is not None else url.rpartition("/")[2] for url in urls}
+    return frozenset() if "Resource" in names else frozenset(names)
+
+
+# Fixed values
+
+
+def fixed_rule(fixed: Any) -> Rule:
+    wrong = error("value", "fixed-value", "The value is not the one that the profile fixes.")
+    return lambda value, scope: None if value == fixed and type(value) in _kinds(fixed) else wrong
+
+
+def pattern_rule(pattern: Any) -> Rule:
+    wrong = error("value", "pattern-value", "The value does not hold what the profile's pattern asks for.")
+    return lambda value, scope: None if matches(value, pattern) else wrong
+
+
+def _kinds(value: Any) -> tuple[type, ...]:
+    return (int, float) if type(value) in (int, float) else (type(value),)
+
+
+def matches(value: Any, pattern: Any) -> bool:
+    """Whether a value holds everything of a pattern; a list of the pattern is somewhere in the list of the value."""
+    if type(pattern) is dict:
+        return type(value) is dict and all(key in value and matches(value[key], inner) for key, inner in pattern.items())
+    if type(pattern) is list:
+        return type(value) is list and all(any(matches(one, inner) for one in value) for inner in pattern)
+    return bool(value == pattern) and type(value) in _kinds(pattern)
