@@ -278,7 +278,7 @@ def _compare_quantities(one: dict[str, Any], other: dict[str, Any]) -> int | Non
 def _compare_moments(one: str, other: str) -> int | None:
     if "T" in one and "T" in other:
         try:
-            left, right = datetime.fromisoformat(one), datetime.fromisoformat(other)
+            left, right = (datetime.fromisoformat(text.replace(":60", ":59")) for text in (one, other))  # a leap second has no datetime
             return (left > right) - (left < right)
         except (ValueError, TypeError):
             return None
