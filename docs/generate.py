@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import sys
 from collections import Counter
@@ -17,6 +18,7 @@ from typing import Any
 
 import click
 import msgspec
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -38,6 +40,7 @@ from schemas import errors, terminology  # noqa: E402
 from schemas.classes import CODES, NAMES, codes_of  # noqa: E402
 from schemas.flags import FLAGS  # noqa: E402
 from schemas.measures import MEASURES  # noqa: E402
+from schemas.r4 import structures  # noqa: E402
 from schemas.standard import FACTS, STANDARD  # noqa: E402
 
 ROOMS = ("schemas", "adapters", "mappings", "consent", "hub")
@@ -302,6 +305,29 @@ def sampled_channels() -> str:
     return table(("id ends in", "code", "shows", "unit", "data class"), rows)
 
 
+# Validation
+
+CONFORMANCE = ROOT / "tests" / "conformance"
+
+
+def agreement() -> str:
+    """Cases by what was tried and by the verdicts of the reference and of this hub; `tests/conformance/test_agreement.py` keeps the numbers."""
+    kept: dict[str, dict[str, int]] = json.loads((CONFORMANCE / "agreement.json").read_text(encoding="utf-8"))
+    heads = list(next(iter(kept.values())))
+    totals = [("all", *(sum(row[head] for row in kept.values()) for head in heads))]
+    return table(("what was changed", *heads), [*((rule, *row.values()) for rule, row in kept.items()), *totals])
+
+
+def validator_differences() -> str:
+    listed = yaml.safe_load((CONFORMANCE / "differences.yaml").read_text(encoding="utf-8"))
+    names = {"not_read": "not read", "reference": "reference alone", "ours": "ours alone"}
+    return table(("column", "reason"), [(names[section], entry["reason"]) for section, entries in listed.items() for entry in entries])
+
+
+def validated_types() -> str:
+    return code(sorted(structures.core_types()))
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     function.__name__.replace("_", "-"): function
     for function in (
@@ -328,6 +354,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
         value_sets,
         concept_maps,
         terminology_operations,
+        agreement,
+        validator_differences,
+        validated_types,
     )
 }
 """Block name to what writes it."""

@@ -17,6 +17,7 @@ from schemas.r4.ucum import is_unit
 
 RESOURCE_TYPES: Final = "http://hl7.org/fhir/resource-types"
 _REFERENCE: Final = re.compile(r"(?:https?://\S+/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?")
+_IS_REST: Final = re.compile(r"https?://\S+/[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}").fullmatch
 _IS_SPACED: Final = re.compile(r"\s").search
 _ABSOLUTE: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:\S+")
 
@@ -69,8 +70,12 @@ def _bound_quantity(binding: Binding) -> Rule | None:
 
 
 def _in(url: str, coding: Mapping[str, Any]) -> bool | None:
-    code, system = coding.get("code"), coding.get("system")
-    return is_member(url, system if isinstance(system, str) else "", code) if isinstance(code, str) else False
+    return _is_in(url, coding.get("system"), coding.get("code"))
+
+
+@lru_cache(4096)
+def _is_in(url: str, system: Any, code: Any) -> bool | None:
+    return is_member(url, system if type(system) is str else "", code) if type(code) is str else False
 
 
 def _misplaced(binding: Binding, what: str) -> Found:
@@ -89,25 +94,29 @@ _BOUND: Final = {
 # Datatypes
 
 
+_RELATIVE: Final = warning("invalid", "coding-system", "The system of a coding is an absolute URI.")
 _UNKNOWN_CODE: Final = error("code-invalid", "unknown-code", "The code system has no such code.")
 _NOT_UCUM: Final = error("code-invalid", "unit", "The code is no unit of UCUM.")
 
 
 @lru_cache(1024)
-def _system(url: str) -> tuple[bool, bool]:
-    """Whether a code system's URL is absolute, and whether its codes are known."""
-    return _ABSOLUTE.fullmatch(url) is not None, is_code(url, "") is not None
+def is_absolute(url: str) -> bool:
+    """Whether a URI names its scheme."""
+    return _ABSOLUTE.fullmatch(url) is not None
 
 
 def coding_rule(value: Any, scope: Scope) -> Found:
     """A code that its code system does not have; a system that is no absolute URI."""
-    system, code = value.get("system"), value.get("code")
+    return _coded(value.get("system"), value.get("code"))
+
+
+@lru_cache(4096)
+def _coded(system: Any, code: Any) -> Found:
     if type(system) is not str:
         return None
-    is_absolute, is_known = _system(system)
-    if not is_absolute:
-        return warning("invalid", "coding-system", "The system of a coding is an absolute URI.")
-    if is_known and type(code) is str and is_code(system, code) is False:
+    if not is_absolute(system):
+        return _RELATIVE
+    if type(code) is str and is_code(system, code) is False:
         return _NOT_UCUM if system == UCUM else _UNKNOWN_CODE
     return None
 
@@ -115,7 +124,7 @@ def coding_rule(value: Any, scope: Scope) -> Found:
 def identifier_rule(value: Any, scope: Scope) -> Found:
     """A system that is no absolute URI."""
     system = value.get("system")
-    if type(system) is str and not _system(system)[0]:
+    if type(system) is str and not is_absolute(system):
         return error("invalid", "identifier-system", "The system of an identifier is an absolute URI.")
     return None
 
@@ -127,7 +136,7 @@ def quantity_rule(value: Any, scope: Scope) -> Found:
         return None
     if system == UCUM:
         return None if is_unit(code) else _NOT_UCUM
-    return None if _system(system)[0] else error("invalid", "coding-system", "The system of a unit is an absolute URI.")
+    return None if is_absolute(system) else error("invalid", "coding-system", "The system of a unit is an absolute URI.")
 
 
 def attachment_rule(value: Any, scope: Scope) -> Found:
@@ -170,6 +179,7 @@ _STATED: Final = below(".reference", error("invalid", "reference-target", "The t
 _SPACED: Final = below(".reference", error("value", "reference", "The reference holds white space."))
 _DANGLING: Final = below(".reference", error("invariant", "ref-1", "The reference leads to a contained resource that is not there (ref-1)."))
 _NO_CONTAINER: Final = below(".reference", error("not-found", "reference", "The reference leads to its container, and nothing contains this resource."))
+_OTHER_URL: Final = below(".fullUrl", error("invalid", "full-url", "The fullUrl is not that of the resource."))
 _UNCLEAR: Final = below(".reference", warning("value", "reference", "The reference is neither Type/id with a type of R4 nor another absolute URL."))
 
 
@@ -184,11 +194,19 @@ def _other_reference(reference: str, targets: frozenset[str], scope: Scope, misp
     return None if _ABSOLUTE.fullmatch(reference) else _UNCLEAR
 
 
+def entry_rule(value: Any, scope: Scope) -> Found:
+    """An entry of a Bundle whose fullUrl is that of another resource than it holds."""
+    url, resource = value.get("fullUrl"), value.get("resource")
+    if type(url) is not str or type(resource) is not dict or not _IS_REST(url) or type(resource.get("id")) is not str:
+        return None
+    return None if url.endswith(f"/{resource.get('resourceType')}/{resource['id']}") else _OTHER_URL
+
+
 DATATYPES: Final[dict[str, Rule]] = {
-    "Coding": coding_rule, "Identifier": identifier_rule, "Attachment": attachment_rule,
+    "Bundle.entry": entry_rule, "Coding": coding_rule, "Identifier": identifier_rule, "Attachment": attachment_rule,
     **dict.fromkeys(("Quantity", "Age", "Count", "Distance", "Duration"), quantity_rule),
 }  # fmt: skip
-"""Datatype to what is judged of it beside its structure and invariants."""
+"""Datatype or inner path to what is judged of it beside its structure and invariants."""
 
 
 def targets_of(types: tuple[Type, ...]) -> frozenset[str]:

@@ -5,24 +5,32 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Final
 
+from schemas.r4.elements import is_absolute
 from schemas.r4.fhirpath import Scope
 from schemas.r4.issues import Found, Rule, below, both, error, is_broken
 from schemas.r4.profiles import profile_rule
-from schemas.r4.structures import CORE, Element, Structure, core, structure
+from schemas.r4.structures import CORE, Structure, core, structure
 
 _MODIFIER: Final = error("structure", "extension-modifier", "The extension does not change the meaning of what it stands in: it is no modifierExtension.")
 _NO_MODIFIER: Final = error("structure", "extension-modifier", "The extension changes the meaning of what it stands in: it is a modifierExtension.")
+_RELATIVE: Final = error("invalid", "extension-url", "The url of an extension is absolute.")
 _MISPLACED: Final = error("structure", "extension-context", "The extension is not allowed here.")
 _ABSTRACT: Final = {"DomainResource": ("Resource",), "BackboneElement": ("Element",)}
 
 
-def placed(base: Rule, element: Element, type_: str) -> Rule:
-    """The check of a value together with that of its extensions, which may depend on where the value stands."""
-    names = _names(element.path, type_)
+def placed(rules: list[Rule], path: str, type_: str) -> Rule:
+    """The check of an object by its rules, the first being its structure, together with that of its extensions, which depends on the place."""
+    first, rest, names = rules[0], rules[1:], _names(path, type_)
 
     def judge(value: Any, scope: Scope) -> Found:
-        found = base(value, scope)
-        if type(value) is dict and ("extension" in value or "modifierExtension" in value) and not is_broken(found):
+        found = first(value, scope)
+        if found is not None and is_broken(found):
+            return found
+        for rule in rest:
+            wrong = rule(value, scope)
+            if wrong is not None:
+                found = both(found, wrong)
+        if "extension" in value or "modifierExtension" in value:
             return both(found, extensions_rule(value, scope, names))
         return found
 
@@ -53,6 +61,8 @@ def extensions_rule(node: dict[str, Any], scope: Scope, names: frozenset[str]) -
 
 def _judge(extension: Any, scope: Scope, names: frozenset[str], is_modifier: bool) -> Found:
     url = extension.get("url") if type(extension) is dict else None
+    if type(url) is str and "Extension" not in names and not is_absolute(url):
+        return _RELATIVE
     known = structure(url) if type(url) is str else None
     if known is None or known.type != "Extension" or known.url == CORE + "Extension":
         return None

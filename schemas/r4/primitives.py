@@ -24,7 +24,6 @@ _IS_UUID: Final = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9
 _IS_ABSOLUTE: Final = re.compile(r"(#|[A-Za-z][A-Za-z0-9+.-]*:)\S*").fullmatch
 _LAST_SAFE_DAY: Final = "28"
 _LARGEST: Final = 2**31 - 1
-_LONGEST: Final = 1024 * 1024
 
 
 def _is_boolean(value: Any) -> bool:
@@ -52,11 +51,7 @@ def is_blank(value: Any) -> bool:
     return type(value) is str and value.isspace()
 
 
-def _is_string(value: Any) -> bool:
-    return type(value) is str and value != "" and not value.isspace() and len(value) <= _LONGEST
-
-
-def _is_markdown(value: Any) -> bool:
+def _is_text(value: Any) -> bool:
     return type(value) is str and value != "" and not value.isspace()
 
 
@@ -121,8 +116,18 @@ def _is_base64(value: Any) -> bool:
 
 PRIMITIVES: Final[dict[str, Callable[[Any], bool]]] = {
     "boolean": _is_boolean, "integer": _is_integer, "unsignedInt": _is_unsigned, "positiveInt": _is_positive, "decimal": _is_decimal,
-    "string": _is_string, "markdown": _is_markdown, "code": _is_code, "id": _is_id, "uri": _is_uri, "url": _is_uri, "canonical": _is_canonical,
+    "string": _is_text, "markdown": _is_text, "code": _is_code, "id": _is_id, "uri": _is_uri, "url": _is_uri, "canonical": _is_canonical,
     "oid": _is_oid, "uuid": _is_uuid, "date": _is_date, "dateTime": _is_date_time, "instant": _is_instant, "time": _is_time,
-    "base64Binary": _is_base64, "xhtml": _is_markdown,
+    "base64Binary": _is_base64, "xhtml": _is_text,
 }  # fmt: skip
 """FHIR type to the test of a JSON value."""
+
+_EARLY: Final = r"(?!0000)[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|1[0-9]|2[0-8])"
+"""A date whose day every month has."""
+QUICK: Final[dict[str, Callable[[str], object]]] = {
+    "string": str.strip, "markdown": str.strip, "code": _IS_CODE, "id": _IS_ID, "uri": re.compile(r"(?!urn:)\S+").fullmatch,
+    "url": re.compile(r"(?!urn:)\S+").fullmatch, "canonical": re.compile(r"https?:\S+").fullmatch, "date": re.compile(_EARLY + ")?)?").fullmatch,
+    "dateTime": re.compile(f"{_EARLY}(T{_TIME}{_ZONE})?)?)?").fullmatch, "instant": re.compile(f"{_EARLY}T{_TIME}{_ZONE}))").fullmatch,
+    "time": _IS_TIME, "xhtml": re.compile(r'<div xmlns="http://www\.w3\.org/1999/xhtml">[^<>&\s][^<>&]*</div>').fullmatch,
+}  # fmt: skip
+"""FHIR type to a test in C that is true only of values of the type, though not of all of them: most need no more."""

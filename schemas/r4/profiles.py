@@ -159,7 +159,7 @@ def _child(child: Element, base: Element | None, of: Structure) -> Rule | None:
         if type(value) is not dict:
             return None
         values = read(value)
-        found: Found = beside if beside is not None and "extension" in (value.get("_" + child.name) or ()) else None
+        found: Found = beside if beside is not None and child.name in value and "extension" in (value.get("_" + child.name) or ()) else None
         for count in judges:
             found = both(found, count(values))
         found = both(found, each(values, scope))

@@ -16,10 +16,10 @@ from schemas.r4.fhirpath import Scope, Truth
 from schemas.r4.invariants import OF_CONTAINERS, broken, truth_of
 from schemas.r4.issues import Check, Found, Issue, Rule, below, both, error, is_broken, warning
 from schemas.r4.narrative import xhtml_rule
-from schemas.r4.primitives import PRIMITIVES, is_blank
+from schemas.r4.primitives import PRIMITIVES, QUICK, is_blank
 from schemas.r4.profiles import profile_rule
 from schemas.r4.structures import Constraint, Element, Structure, Type, core
-from schemas.r4.terms import is_code
+from schemas.r4.terms import codes_of, is_code
 
 _RESOURCES: Final = frozenset({"Resource", "DomainResource"})
 _NOT_AN_OBJECT: Final = error("structure", "type", "The element is a JSON object.")
@@ -37,33 +37,29 @@ _NAME: Final = re.compile(r"_?[a-z][A-Za-z0-9]{0,40}")
 """What an element may be called; a key of another form may be what a person typed, and is not repeated."""
 
 
-def _never(value: Any, node: dict[str, Any], scope: Scope) -> Found:
-    return _UNKNOWN
+Quick = Callable[[str], object]
+"""A test in C of a text: when it is true there is nothing to find; otherwise the check says what."""
+_Field = tuple[Quick | None, Check]
 
 
-class _Fields(dict[str, Check]):
+class _Fields(dict[str, _Field]):
     """JSON key to the check of its value, compiled when the key is first written. An unknown key is not kept."""
 
-    def __init__(self, makers: dict[str, Callable[[], Check]]) -> None:
+    def __init__(self, makers: dict[str, Callable[[], _Field]]) -> None:
         super().__init__()
         self.makers = makers
 
-    def __missing__(self, key: str) -> Check:
+    def __missing__(self, key: str) -> _Field:
         maker = self.makers.get(key)
         if maker is None:
-            return _named(key if _NAME.fullmatch(key) else "", _never)
+            return None, _unknown(key if _NAME.fullmatch(key) else "")
         made = self[key] = maker()
         return made
 
 
-def _named(key: str, check: Check) -> Check:
-    segment = f".{key}" if key else ""
-
-    def named(value: Any, node: dict[str, Any], scope: Scope) -> Found:
-        found = check(value, node, scope)
-        return None if found is None else below(segment, found)
-
-    return named
+def _unknown(key: str) -> Check:
+    found = below(f".{key}", _UNKNOWN) if key else _UNKNOWN
+    return lambda value, node, scope: found
 
 
 # Types
@@ -81,11 +77,9 @@ def of_type(type_: str) -> Rule:
 @cache
 def compiled(element: Element, of: Structure, type_: str) -> Rule:
     """The check of an object whose elements are those below one of a structure; `type_` is what R4 calls it."""
-    makers: dict[str, Callable[[], Check]] = {"resourceType": lambda: _anything} if _is_resource(type_) else {}
-    for child in element.children.values():
-        makers |= _makers(child, of)
-    fields = _Fields(makers)
-    presence = [*_required(element), *_alternatives(element), *([] if _is_resource(type_) else [_only_id])]
+    fields = _fields(element, of, type_)
+    presence = [*_required(element), *_alternatives(element)]
+    may_be_id_only = _is_resource(type_)
     invariants = _invariants(element.definition.constraint, type_)
     datatype = DATATYPES.get(type_)
 
@@ -94,13 +88,18 @@ def compiled(element: Element, of: Structure, type_: str) -> Rule:
             return _shapeless(value)
         found: Found = None
         for key, one in value.items():
-            wrong = fields[key](one, value, scope)
+            quick, full = fields[key]
+            if quick is not None and type(one) is str and quick(one):
+                continue
+            wrong = full(one, value, scope)
             if wrong is not None:
-                found = wrong if found is None else found + wrong
+                found = both(found, wrong)
         for rule in presence:
             wrong = rule(value, scope)
             if wrong is not None:
                 found = both(found, wrong)
+        if len(value) == 1 and "id" in value and not may_be_id_only:
+            return _ONLY_ID
         if found is not None and is_broken(found):
             return found
         for holds, wrong in invariants:
@@ -109,6 +108,13 @@ def compiled(element: Element, of: Structure, type_: str) -> Rule:
         return found if datatype is None else both(found, datatype(value, scope))
 
     return check
+
+
+def _fields(element: Element, of: Structure, type_: str) -> _Fields:
+    makers: dict[str, Callable[[], _Field]] = {"resourceType": lambda: (bool, _anything)} if _is_resource(type_) else {}
+    for child in element.children.values():
+        makers |= _makers(child, of)
+    return _Fields(makers)
 
 
 def _shapeless(value: Any) -> Found:
@@ -142,10 +148,6 @@ def _one_type(keys: frozenset[str], twice: list[Issue]) -> Rule:
         return twice if len(written) > 1 and len({key.removeprefix("_") for key in written}) > 1 else None
 
     return judge
-
-
-def _only_id(value: Any, scope: Scope) -> Found:
-    return _ONLY_ID if len(value) == 1 and "id" in value else None
 
 
 def _anything(value: Any, node: dict[str, Any], scope: Scope) -> Found:
@@ -189,16 +191,16 @@ def _where_contained(constraint: Constraint, truth: Truth) -> Truth:
 # Elements
 
 
-def _makers(element: Element, of: Structure) -> dict[str, Callable[[], Check]]:
+def _makers(element: Element, of: Structure) -> dict[str, Callable[[], _Field]]:
     """JSON keys of an element to what compiles their checks; with `_` before it the key of what a primitive has beside its value."""
-    found: dict[str, Callable[[], Check]] = {}
+    found: dict[str, Callable[[], _Field]] = {}
     if element.definition.content_reference:
-        found[element.name] = lambda: _referred(element, of)
+        found[element.name] = lambda: (None, _referred(element, of))
     for key, type_ in element.spellings():
         segment = f".{element.name[:-3]}.ofType({type_.code})" if element.is_choice else f".{key}"
         found[key] = lambda type_=type_, segment=segment, key=key: _field(element, of, type_, segment, key)  # type: ignore[misc]
         if type_.code in PRIMITIVES:
-            found["_" + key] = lambda type_=type_, segment=segment, key=key: _beside(element, type_, segment, key)  # type: ignore[misc]
+            found["_" + key] = lambda type_=type_, segment=segment, key=key: (None, _beside(element, type_, segment, key))  # type: ignore[misc]
     return found
 
 
@@ -211,18 +213,29 @@ def _later(element: Element, of: Structure) -> Rule:
     return lambda value, scope: compiled(element, of, element.path)(value, scope)
 
 
-def _field(element: Element, of: Structure, type_: Type, segment: str, key: str) -> Check:
+def _field(element: Element, of: Structure, type_: Type, segment: str, key: str) -> _Field:
     if type_.code in PRIMITIVES:
-        return _primitive(element, type_.code, segment, key)
-    return _repeated(element, _rule(element, of, type_), segment)
+        return _quick(element, type_.code), _primitive(element, type_.code, segment, key)
+    return None, _repeated(element, _rule(element, of, type_), segment)
+
+
+def _quick(element: Element, type_: str) -> Quick | None:
+    """For a text that does not repeat and has no rule but its pattern or the codes of its binding."""
+    binding = element.definition.binding
+    if element.is_list or (type_ != "xhtml" and any(one.expression for one in element.definition.constraint)):
+        return None
+    if binding is None or binding_rule(binding, type_) is None:
+        return QUICK.get(type_)
+    codes = codes_of(binding.value_set)
+    return codes.__contains__ if codes is not None and type_ == "code" else None
 
 
 def _rule(element: Element, of: Structure, type_: Type) -> Rule:
     """Everything one value of an element is judged by."""
     if type_.code in _RESOURCES:
         return contained_rule if element.name == "contained" else resource_rule
-    base = compiled(element, of, element.path) if element.children else _joined([of_type(type_.code), *_own(element, type_)])
-    return placed(base, element, type_.code)
+    rules = [compiled(element, of, element.path)] if element.children else [of_type(type_.code), *_own(element, type_)]
+    return placed(rules, element.path, type_.code)
 
 
 def _own(element: Element, type_: Type) -> list[Rule]:
@@ -242,24 +255,6 @@ def _own(element: Element, type_: Type) -> list[Rule]:
 def _constraint(constraint: Constraint, type_: str) -> Rule:
     truth, wrong = truth_of(constraint, type_), broken(constraint)
     return lambda value, scope: None if truth(value, scope) is True else wrong
-
-
-def _joined(rules: list[Rule]) -> Rule:
-    if len(rules) == 1:
-        return rules[0]
-    first, rest = rules[0], rules[1:]
-
-    def joined(value: Any, scope: Scope) -> Found:
-        found = first(value, scope)
-        if found is not None and is_broken(found):
-            return found
-        for rule in rest:
-            wrong = rule(value, scope)
-            if wrong is not None:
-                found = both(found, wrong)
-        return found
-
-    return joined
 
 
 def _repeated(element: Element, rule: Rule, segment: str) -> Check:
@@ -333,7 +328,7 @@ def _is_beside(beside: Any, place: int) -> bool:
 
 def _beside(element: Element, type_: Type, segment: str, key: str) -> Check:
     """The check of `_birthDate`: id and extensions of a primitive; in a list, null where there are none."""
-    rule = placed(of_type("Element"), element, type_.code)
+    rule = placed([of_type("Element")], element.path, type_.code)
     binding = element.definition.binding
     valueless = _NO_CODE if binding is not None and binding.strength == "required" and type_.code == "code" else None
 
@@ -408,4 +403,4 @@ def _resource(type_: str) -> Rule | None:
 @cache
 def _of_resource(type_: str) -> Rule:
     found = core(type_)
-    return placed(of_type(type_), found.root, type_) if found is not None else of_type(type_)
+    return placed([of_type(type_)], type_, type_) if found is not None else of_type(type_)

@@ -15,7 +15,6 @@ from typing import Any, Final
 import msgspec
 
 from schemas.r4.fhirpath import Choices
-from schemas.r4.primitives import PRIMITIVES
 
 CORE: Final = "http://hl7.org/fhir/StructureDefinition/"
 
@@ -176,6 +175,12 @@ def _place(elements: dict[str, Element], one: dict[str, Any]) -> None:
         elements[above].children[name] = made
 
 
+def core_types() -> list[str]:
+    """The resource types of R4 whose structure is known."""
+    found = (core(url.removeprefix(CORE)) for url in urls() if url.startswith(CORE))
+    return [one.type for one in found if one is not None and one.kind == "resource" and not one.is_profile and one.type not in ("Resource", "DomainResource")]
+
+
 @cache
 def choices() -> Choices:
     """R4's choices by name, of all types together."""
@@ -204,7 +209,3 @@ def _choice_keys(raw: msgspec.Raw) -> Iterator[tuple[str, list[str]]]:
         name = one.id.rpartition(".")[2]
         if name.endswith("[x]"):
             yield name[:-3], [name[:-3] + type_.code[0].upper() + type_.code[1:] for type_ in one.type]
-
-
-def is_primitive(type_: str) -> bool:
-    return type_ in PRIMITIVES

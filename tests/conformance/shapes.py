@@ -12,12 +12,29 @@ from schemas.r4.structures import Element, Structure, Type, core
 from schemas.r4.terms import codes_of, value_set
 
 DEEPEST = 4
-LEFT_OUT = frozenset({"id", "hash", "size", "outputProfile", "inputProfile", "extension", "modifierExtension", "contained", "implicitRules", "meta", "language", "text", "fhir_comments"})
+LEFT_OUT = frozenset(
+    {
+        "id",
+        "hash",
+        "size",
+        "outputProfile",
+        "inputProfile",
+        "extension",
+        "modifierExtension",
+        "contained",
+        "implicitRules",
+        "meta",
+        "language",
+        "text",
+        "fhir_comments",
+    }
+)
 NEVER = frozenset({"Extension", "ElementDefinition", "Narrative", "Meta", "Expression", "TriggerDefinition", "DataRequirement", "UsageContext"})
+OID = "urn:oid:2.16.840.1.113883"
 SAMPLES: dict[str, tuple[Any, ...]] = {
     "boolean": (True, False), "integer": (0, 7, -3), "unsignedInt": (0, 3), "positiveInt": (1, 4), "decimal": (72.5, 3, 0.1),
-    "string": ("text", "两个字"), "markdown": ("*text*",), "code": ("abc", "x-y"), "id": ("a1", "b-2.c"), "uri": ("http://example.org/a", "urn:oid:2.16.840.1.113883"),
-    "url": ("http://example.org/u",), "canonical": ("http://example.org/c|1.0",), "oid": ("urn:oid:2.16.840.1.113883",),
+    "string": ("text", "两个字"), "markdown": ("*text*",), "code": ("abc", "x-y"), "id": ("a1", "b-2.c"), "uri": ("http://example.org/a", OID),
+    "url": ("http://example.org/u",), "canonical": ("http://example.org/c|1.0",), "oid": (OID,),
     "uuid": ("urn:uuid:c757873d-ec9a-4326-a141-556f43239520",), "date": ("2024-02-29", "2023-05", "2021"),
     "dateTime": ("2024-05-01T08:00:00+08:00", "2023-05-06", "2022"), "instant": ("2024-05-01T08:00:00.123Z",), "time": ("08:30:00",),
     "base64Binary": ("aGVsbG8=",), "xhtml": ('<div xmlns="http://www.w3.org/1999/xhtml">text</div>',),
@@ -104,6 +121,6 @@ def _coding(url: str, chance: random.Random) -> dict[str, Any]:
 def shapes(types: list[str], seed: int, each: int) -> Iterator[dict[str, Any]]:
     """So many of each type, the first with what is required alone, the others fuller and fuller."""
     for type_ in types:
-        chance = random.Random(f"{seed}/{type_}")  # noqa: S311 - shapes, no secrets
+        chance = random.Random(f"{seed}/{type_}")
         for place in range(each):
             yield a_resource(type_, chance, 0.75 * place / max(1, each - 1))
