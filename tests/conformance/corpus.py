@@ -68,7 +68,9 @@ def _mapped() -> list[dict[str, Any]]:
 
 def distinct() -> Iterator[str]:
     """One resource of each shape the mappings make now: those with the same elements and codes tell nothing new."""
-    
+    from tests.conformance.produced import by_mappings
+
+
     seen: set[str] = set()
     for _, content in by_mappings():
         body = json.loads(content)
