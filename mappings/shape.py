@@ -13,7 +13,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from mappings import calls
 from mappings.elements import Part, Scope, listed, named
@@ -21,20 +22,44 @@ from mappings.functions import Context, dumps
 from mappings.tables import Table
 from schemas.codes import LISTS
 
-Node = bytes | Part
 BESIDE = ("otherwise", "map")
 """What stands beside a call's function."""
 
 
-def element(scope: Scope, spec: Table, name: str, value: Any) -> Node:
+class _Plain(NamedTuple):
+    """A call of fields of the item alone, without further words."""
+
+    function: Callable[..., bytes]
+    getters: list[Callable[[Any], Any]]
+
+    def __call__(self, context: Context, item: Any) -> bytes:
+        return self.function(context, *[getter(item) for getter in self.getters])
+
+
+Node = bytes | Part | _Plain
+
+
+def element(scope: Scope, spec: Table, name: str, value: Any) -> bytes | Part:
     """One element with its name; absent where nothing is said."""
     opening, inner = b',"%b":' % name.encode(), node(scope, spec, value)
     if isinstance(inner, bytes):
         return opening + inner
+    if isinstance(inner, _Plain):
+        return _said(opening, *inner)
 
     def write(context: Context, item: Any) -> bytes:
         said = inner(context, item)
         return opening + said if said else b""
+
+    return write
+
+
+def _said(opening: bytes, function: Callable[..., bytes], getters: list[Callable[[Any], Any]]) -> Part:
+    """A plain call with its element's name, in one step: what most elements of a session are."""
+
+    def write(context: Context, item: Any) -> bytes:
+        value = function(context, *[getter(item) for getter in getters])
+        return opening + value if value else b""
 
     return write
 
@@ -64,13 +89,12 @@ def is_call(value: Table) -> bool:
     return len(said) == 1 and all(isinstance(name, str) for name in listed(said[0]))
 
 
-def _call(scope: Scope, call: Table) -> Part:
+def _call(scope: Scope, call: Table) -> Part | _Plain:
     call.only((*calls.FUNCTIONS, *BESIDE))
     name, fields = next((key, value) for key, value in call.items() if key not in BESIDE)
     function, readers = calls.FUNCTIONS[name], [scope.reader(call, name, field) for field in listed(fields)]
     if not any(of_record for of_record, _ in readers) and len(call) == 1:
-        getters = [read for _, read in readers]
-        return lambda context, item: function(context, *[getter(item) for getter in getters])
+        return _Plain(function, [read for _, read in readers])
     otherwise = dumps(call["otherwise"]) if "otherwise" in call else b""
     mapped = {dumps(said): dumps(written) for said, written in call.get("map", {}).items()}
 

@@ -27,39 +27,39 @@ LONGEST_S = 7 * 86_400.0
 
 def check(record: Envelope, now: datetime) -> None:
     """Refuse what cannot be, flag what is unusual. Raises InvalidRecord naming the field."""
-    _check_times(record, now)
-    _check_bounds(record)
-    own = _OWN.get(str(record.__struct_config__.tag))
-    if own is not None:
-        own(record)
-    quantities = list(_quantities(record))
+    kind = str(record.__struct_config__.tag)
+    _check_times(record, kind, now)
+    _check_bounds(record, kind)
+    if kind in _OWN:
+        _OWN[kind](record)
+    quantities = list(_quantities(record, kind))
     unusual = [flag for quantity in quantities for flag in _check_quantity(quantity)]
     if len(quantities) != 1:
-        unusual += _check_relations(record, quantities)
+        unusual += _check_relations(record, kind, quantities)
     if unusual:
         record.flags = [*record.flags, *unusual]
 
 
-def _check_times(record: Envelope, now: datetime) -> None:
+def _check_times(record: Envelope, kind: str, now: datetime) -> None:
     start = earliest(record.start)
     if start < EARLIEST:
         raise InvalidRecord("The start lies before the year 2000: the clock was not set.", code="date-too-early", field="start")
-    if start - timedelta(days=STANDARD[str(record.__struct_config__.tag)].ahead) > now + SKEW:
+    if start > now + SKEW and start - timedelta(days=STANDARD[kind].ahead) > now + SKEW:
         raise InvalidRecord("The start lies in the future.", code="date-in-future", field="start")
     if record.end is not None and earliest(record.end) < start:
         raise InvalidRecord("The end lies before the start.", code="end-before-start", field="end")
 
 
-def _check_bounds(record: Envelope) -> None:
-    for field, low, high in BOUNDS[str(record.__struct_config__.tag)]:
+def _check_bounds(record: Envelope, kind: str) -> None:
+    for field, low, high in BOUNDS[kind]:
         value = getattr(record, field)
         if value is not None and not low <= value <= high:
             raise InvalidRecord(f"{field} must lie between {low:g} and {high:g}.", code="out-of-range", field=field)
 
 
-def _check_relations(record: Envelope, quantities: list[Quantity]) -> list[Flag]:
+def _check_relations(record: Envelope, kind: str, quantities: list[Quantity]) -> list[Flag]:
     """What cannot be of two figures together."""
-    relations = RELATIONS[str(record.__struct_config__.tag)]
+    relations = RELATIONS[kind]
     if quantities:
         measured = {quantity.measure: quantity.value for quantity in quantities}
         return [_disagreeing(rule) for rule, a, b in relations if _broken(rule, measured.get(a), measured.get(b))]
@@ -79,8 +79,8 @@ def _disagreeing(rule: Rule) -> Flag:
     return Flag(rule.flag, rule.a, rule.en)
 
 
-def _quantities(record: Envelope) -> Iterator[Quantity]:
-    for name, many in MEASURED[str(record.__struct_config__.tag)]:
+def _quantities(record: Envelope, kind: str) -> Iterator[Quantity]:
+    for name, many in MEASURED[kind]:
         found = getattr(record, name)
         yield from found if many else () if found is None else (found,)
 

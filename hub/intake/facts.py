@@ -10,7 +10,7 @@ from typing import Any
 from schemas.flags import FLAGS
 from schemas.measures import MEASURES
 from schemas.moments import local_text
-from schemas.records import BodyComposition, Envelope, Moment, Quantity, Session, VitalSign
+from schemas.records import BodyComposition, Envelope, Quantity, Session, VitalSign
 from schemas.standard import FACTS, MEASURED, STANDARD
 
 
@@ -49,8 +49,7 @@ def warning(code: str, field: str, message: str = "") -> dict[str, str]:
 
 
 def _present(record: Envelope, names: tuple[str, ...]) -> dict[str, Any]:
-    found = {name: value for name in names if (value := getattr(record, name, None)) is not None}
-    return {name: local_text(value) if isinstance(value, Moment) else value for name, value in found.items()}
+    return {name: value for name in names if (value := getattr(record, name, None)) is not None}
 
 
 def _device(record: Envelope) -> dict[str, Any]:
