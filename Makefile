@@ -6,10 +6,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 VALIDATOR := build/validator/.built
 VALIDATOR_SOURCES := $(shell find tests/conformance/validator -name pom.xml -o -name '*.java')
-VALIDATE := java -XX:+UseSerialGC -cp "build/validator/classes:build/validator/dependency/*" org.kinehub.conformance.Validate
+JAVA := java -XX:+UseSerialGC -cp "build/validator/classes:build/validator/dependency/*"
+CORE := build/core/.fhir/packages/hl7.fhir.r4.core\#4.0.1/package/package.json
+SUSHI := tests/conformance/sushi/node_modules/.package-lock.json
 ROOMS := hub adapters mappings consent schemas
 
-.PHONY: install demo serve test lint bench conformance validate clean
+.PHONY: install demo serve test lint bench conformance guide sushi validate clean
 
 install: $(STAMP)
 
@@ -40,9 +42,22 @@ bench: install
 conformance: install
 	$(BIN)/python -m pytest -q tests/foreign tests/conformance
 
+# build/guide/package.tgz: the FHIR implementation guide; WRITE=--write also renews its compact form in schemas/package.
+guide: install sushi
+	$(BIN)/python -m tests.conformance.guide $(WRITE)
+
+sushi: $(CORE) $(SUSHI)
+
+$(CORE): $(VALIDATOR)
+	$(JAVA) org.kinehub.conformance.Core build/core/.fhir/packages
+
+$(SUSHI): tests/conformance/sushi/package-lock.json
+	npm ci --prefix $(dir $<) --ignore-scripts --silent --no-audit --no-fund
+	touch $@
+
 # make validate FILES="a.ndjson b.json" [PACKAGES="guide.tgz folder"]: one OperationOutcome a line for each resource.
 validate: $(VALIDATOR)
-	@$(VALIDATE) $(foreach package,$(PACKAGES),--package $(package)) $(or $(FILES),$(error FILES names NDJSON or JSON files))
+	@$(JAVA) org.kinehub.conformance.Validate $(foreach package,$(PACKAGES),--package $(package)) $(or $(FILES),$(error FILES names NDJSON or JSON files))
 
 $(VALIDATOR): $(VALIDATOR_SOURCES)
 	mvn --quiet --batch-mode --file tests/conformance/validator/pom.xml -Dbuild.folder=$(CURDIR)/build/validator package dependency:copy-dependencies >&2

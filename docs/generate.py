@@ -36,7 +36,7 @@ from hub.store.parties import DEFAULT_PURPOSES, KINDS  # noqa: E402
 from hub.store.seal import SUITES  # noqa: E402
 from mappings.sampled import CHANNELS  # noqa: E402
 from mappings.sources import FOLDER as LAYOUTS  # noqa: E402
-from schemas import errors, terminology  # noqa: E402
+from schemas import errors, package, terminology  # noqa: E402
 from schemas.classes import CODES, NAMES, codes_of  # noqa: E402
 from schemas.flags import FLAGS  # noqa: E402
 from schemas.measures import MEASURES  # noqa: E402
@@ -300,6 +300,32 @@ def terminology_operations() -> str:
     return table(("on the type", "on one", "takes", "refuses"), rows)
 
 
+def _definitions(extensions: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    found = ((url.rpartition("/")[2], one) for url, one in package.structures().items())
+    return ((name, one) for name, one in found if (one["type"] == "Extension") is extensions)
+
+
+def profiles() -> str:
+    rows = [
+        (f"`{name}`", one["title"] + (" (abstract)" if one.get("abstract") else ""), f"`{one['baseDefinition'].rpartition('/')[2]}`", one["description"])
+        for name, one in _definitions(extensions=False)
+    ]
+    return table(("id", "title", "parent", "what it is for"), rows)
+
+
+def _value_types(one: dict[str, Any]) -> str:
+    values = next((element for element in one["snapshot"]["element"] if element["id"] == "Extension.value[x]"), {})
+    return code(each["code"] for each in values.get("type", ())) if values.get("max") != "0" else "parts"
+
+
+def extensions() -> str:
+    rows = [
+        (f"`{name}`", one["title"], code(each["expression"] for each in one["context"]), _value_types(one), one["description"])
+        for name, one in _definitions(extensions=True)
+    ]
+    return table(("id", "title", "on", "value", "what it says"), rows)
+
+
 def sampled_channels() -> str:
     rows = [(f"`-{one.slot}`", f"`{one.code}`", f"{one.zh}, {one.en.lower()}", f"`{one.unit}`", code(codes_of(one.data_class))) for one in CHANNELS.values()]
     return table(("id ends in", "code", "shows", "unit", "data class"), rows)
@@ -357,6 +383,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
         agreement,
         validator_differences,
         validated_types,
+        profiles,
+        extensions,
     )
 }
 """Block name to what writes it."""

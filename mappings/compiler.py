@@ -89,14 +89,15 @@ class Face(NamedTuple):
     templates: tuple[Template, ...]
 
 
-def _profile(shared: Shared, spec: Table, measure: Measure | None) -> str:
+def _profiles(shared: Shared, spec: Table, measure: Measure | None) -> list[str]:
+    """What a template claims: its profile, and ours beside it where that restates another guide's."""
     if "profile" not in spec and spec["type"] != "Observation":
-        return str(R4_PROFILES + spec["type"])
+        return [R4_PROFILES + spec["type"]]
     name = spec.need("profile")
     if name == "by-measure":
         assert measure is not None
         name = shared.measures.get(measure.key) or shared.by_category.get(measure.category, "measurement")
-    return str(named(spec, "profile", name, shared.profiles))
+    return [named(spec, "profile", name, shared.profiles), *([shared.beside[name]] if name in shared.beside else [])]
 
 
 def _categories(shared: Shared, spec: Table, measure: Measure | None, profile: str) -> list[str]:
@@ -184,10 +185,11 @@ def _without_note_and_site(spec: Table) -> Table:
 
 def _written(scope: Scope, spec: Table, measure: Measure | None, closing: Parts) -> Written:
     shared = scope.shared
-    profile, data_class = _profile(shared, spec, measure), _class(spec, measure)
+    profiles, data_class = _profiles(shared, spec, measure), _class(spec, measure)
+    profile = profiles[0]
     spec = _without_note_and_site(spec) if "/physical-activity/" in profile else spec
     quantity = _quantity(scope, spec)
-    parts: Parts = [b'"meta":' + dumps({"profile": [profile], "security": [security(data_class)]}) + b',"language":"zh-CN"']
+    parts: Parts = [b'"meta":' + dumps({"profile": profiles, "security": [security(data_class)]}) + b',"language":"zh-CN"']
     extensions = elements.extensions(scope, spec, quantity)
     extensions += [elements.effective_period(shared)] if _is_vital_sign(spec, profile) else []
     if extensions:

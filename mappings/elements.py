@@ -33,6 +33,7 @@ class Shared(NamedTuple):
     """What `shared.yaml` names for every face."""
 
     profiles: Table
+    beside: Table
     measures: Table
     by_category: Table
     systems: Table

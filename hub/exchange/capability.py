@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from hub.exchange.definitions import SearchParameter, is_supported, search_parameters
+from schemas import package
 
 _TOKEN_URI = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris#token"  # noqa: S105 - the older form: the newer must name /authorize too
 _SECURITY_SERVICE = "http://terminology.hl7.org/CodeSystem/restful-security-service"
@@ -43,6 +44,7 @@ def _resource(resource_type: str, interactions: Sequence[str], searched: Collect
     stated: Statement = {
         "type": resource_type,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{resource_type}",
+        **({"supportedProfile": supported} if (supported := package.profiles(resource_type)) else {}),
         "interaction": [{"code": code} for code in interactions],
         "versioning": "versioned" if "vread" in interactions else "no-version",
         "readHistory": "vread" in interactions,

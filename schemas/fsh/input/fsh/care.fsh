@@ -8,6 +8,14 @@ Context: QuestionnaireResponse
 * value[x] 1..1
 * value[x] only string
 
+Extension: Instrument
+Id: instrument
+Title: "量表 Instrument"
+Description: "The instrument as the source named it, where its canonical cannot say so. 来源所称的量表。"
+Context: QuestionnaireResponse
+* value[x] 1..1
+* value[x] only string
+
 Extension: ValidUntil
 Id: valid-until
 Title: "有效期至 Valid until"
@@ -250,7 +258,9 @@ Title: "评估 Assessment"
 Description: "What somebody or an algorithm found: a stage, a movement, a risk, a measure before and after, adherence. No score is made up. 一次评估的结果。"
 * insert Recorded
 * insert OfResident
-* extension contains Note named note 0..1
+* extension contains Note named note 0..1 and Venue named venue 0..1 and Algorithm named algorithm 0..1 and AlgorithmVersion named algorithmVersion 0..1 and
+    Formula named formula 0..1 and FormulaVersion named formulaVersion 0..1 and Problem named problem 0..1 and Programme named programme 0..1 and
+    Progress named progress 0..1
 * category 1..*
 * code from $records (required)
 * effective[x] 1..1
