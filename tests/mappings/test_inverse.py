@@ -21,6 +21,7 @@ from mappings.tables import Table
 from schemas.errors import InvalidRecord
 from schemas.measures import MEASURES
 from schemas.records import DaySummary, Device, FitnessTest, Flag, LabResult, Lap, Moment, Quantity, Record, Session, VitalSign
+from schemas.sports import SPORTS, sport_code
 from tests.mappings.r4_oracle import SUBJECT
 from tests.mappings.record_strategies import NIGHTS, OF_EXERCISE, RECORDS
 
@@ -112,6 +113,8 @@ def kept(record: Record) -> Record:
             changed[field.name] = _said(value)
         elif field.name in ("elapsed_s", "timer_s"):
             changed[field.name] = _seconds(value)
+    if isinstance(record, Session) and record.sport not in SPORTS:
+        changed["sport"] = sport_code(record.sport) or _said(record.sport)
     if isinstance(record, DaySummary):
         changed |= {"start": Moment(local=datetime.combine(record.date, time()), precision="day"), "end": None}
     return msgspec.structs.replace(record, **changed)
