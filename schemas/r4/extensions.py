@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from schemas.r4.elements import is_absolute
 from schemas.r4.fhirpath import Scope
-from schemas.r4.issues import Found, Rule, below, both, error, is_broken
+from schemas.r4.issues import Found, below, both, error
 from schemas.r4.profiles import profile_rule
 from schemas.r4.structures import CORE, Structure, core, structure
 
@@ -18,27 +18,8 @@ _MISPLACED: Final = error("structure", "extension-context", "The extension is no
 _ABSTRACT: Final = {"DomainResource": ("Resource",), "BackboneElement": ("Element",)}
 
 
-def placed(rules: list[Rule], path: str, type_: str) -> Rule:
-    """The check of an object by its rules, the first being its structure, together with that of its extensions, which depends on the place."""
-    first, rest, names = rules[0], rules[1:], _names(path, type_)
-
-    def judge(value: Any, scope: Scope) -> Found:
-        found = first(value, scope)
-        if found is not None and is_broken(found):
-            return found
-        for rule in rest:
-            wrong = rule(value, scope)
-            if wrong is not None:
-                found = both(found, wrong)
-        if "extension" in value or "modifierExtension" in value:
-            return both(found, extensions_rule(value, scope, names))
-        return found
-
-    return judge
-
-
 @cache
-def _names(path: str, type_: str) -> frozenset[str]:
+def names_of(path: str, type_: str) -> frozenset[str]:
     """Everything a context may call the place."""
     kinds = {type_, "Element"}
     found = core(type_)

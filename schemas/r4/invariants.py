@@ -1,4 +1,4 @@
-"""Invariants of R4 that are written out here: those that look through a whole resource, which FHIRPath does slowly."""
+"""Invariants of R4 that are written out here: those that look through a whole resource, or are asked very often."""
 
 from __future__ import annotations
 
@@ -53,10 +53,13 @@ def _has_a_patient(code: str) -> Truth:
 def _component_codes_differ(item: Any, scope: Scope) -> bool:
     """obs-7: no component has a coding of the Observation's own code beside a value. Read once, as FHIRPath would for each component."""
     components = item.get("component")
-    if not components or not any(key.startswith("value") for key in item):
-        return True
-    own = _codings(item)
-    return not any(own & _codings(one) for one in components if type(one) is dict)
+    own = _codings(item) if components else None
+    return not own or not any(own & _codings(one) for one in components if type(one) is dict) or not any(key.startswith("value") for key in item)
+
+
+def _unit_has_a_system(item: Any, scope: Scope) -> bool:
+    """qty-3, which every Quantity is asked."""
+    return "system" in item or "_system" in item or ("code" not in item and "_code" not in item)
 
 
 def _codings(node: dict[str, Any]) -> set[bytes]:
@@ -100,6 +103,7 @@ WRITTEN: Final[dict[str, Truth]] = {
     "dom-6": lambda item, scope: type(item.get("text")) is dict and "div" in item["text"],
     "obs-7": _component_codes_differ,
     **{key: _has_a_patient(code) for key, code in (("ppc-2", "patient-privacy"), ("ppc-3", "research"), ("ppc-4", "adr"), ("ppc-5", "treatment"))},
+    "qty-3": _unit_has_a_system,
     "que-2": _link_ids_differ,
     "ref-1": lambda item, scope: True,
 }  # fmt: skip

@@ -155,8 +155,10 @@ def _child(child: Element, base: Element | None, of: Structure) -> Rule | None:
     if not judges and rule is None and not slices and unmatched is None:
         return None
 
+    keys, may_lack = _written_as(child, base), not (child.definition.min or any(one.definition.min for one in child.slices.values()))
+
     def judge(value: Any, scope: Scope) -> Found:
-        if type(value) is not dict:
+        if type(value) is not dict or (may_lack and keys.isdisjoint(value)):
             return None
         values = read(value)
         found: Found = beside if beside is not None and child.name in value and "extension" in (value.get("_" + child.name) or ()) else None
@@ -184,6 +186,12 @@ def _each(rule: Rule | None) -> Callable[[list[_Value], Scope], Found]:
         return found
 
     return judge
+
+
+def _written_as(child: Element, base: Element | None) -> frozenset[str]:
+    """Every JSON key that an element may have."""
+    names = {child.name.removesuffix("[x]")} | {key for one in (child, base) if one is not None for key, _ in one.spellings()}
+    return frozenset(names | {"_" + name for name in names})
 
 
 def _reader(child: Element, base: Element | None) -> _Read:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
 from schemas.r4.elements import DATATYPES, RESOURCE_TYPES, binding_rule, reference_rule, targets_of
-from schemas.r4.extensions import placed
+from schemas.r4.extensions import extensions_rule, names_of
 from schemas.r4.fhirpath import Scope, Truth
 from schemas.r4.invariants import OF_CONTAINERS, broken, truth_of
 from schemas.r4.issues import Check, Found, Issue, Rule, below, both, error, is_broken, warning
@@ -42,53 +43,66 @@ Quick = Callable[[str], object]
 _Field = tuple[Quick | None, Check]
 
 
-class _Fields(dict[str, _Field]):
-    """JSON key to the check of its value, compiled when the key is first written. An unknown key is not kept."""
-
-    def __init__(self, makers: dict[str, Callable[[], _Field]]) -> None:
-        super().__init__()
-        self.makers = makers
-
-    def __missing__(self, key: str) -> _Field:
-        maker = self.makers.get(key)
-        if maker is None:
-            return None, _unknown(key if _NAME.fullmatch(key) else "")
-        made = self[key] = maker()
-        return made
-
-
 def _unknown(key: str) -> Check:
-    found = below(f".{key}", _UNKNOWN) if key else _UNKNOWN
+    found = below(f".{key}", _UNKNOWN) if _NAME.fullmatch(key) else _UNKNOWN
     return lambda value, node, scope: found
 
 
 # Types
 
 
+@dataclass(slots=True, eq=False)
+class Parts:
+    """What an object of a type is judged by, wherever it stands. `fields` are compiled when their key is first written."""
+
+    makers: dict[str, Callable[[], _Field]]
+    presence: list[Rule]
+    invariants: list[tuple[Truth, list[Issue]]]
+    of_datatype: list[Rule]
+    may_be_id_only: bool
+    fields: dict[str, _Field] = field(default_factory=dict)
+
+    def field(self, key: str) -> _Field:
+        """The check of a key's value. An unknown key is not kept."""
+        maker = self.makers.get(key)
+        if maker is None:
+            return None, _unknown(key)
+        made = self.fields[key] = maker()
+        return made
+
+
 @cache
-def of_type(type_: str) -> Rule:
-    """The check of a datatype or resource type that R4 defines."""
+def parts(element: Element, of: Structure, type_: str) -> Parts:
+    """The parts of an object whose elements are those below one of a structure; `type_` is what R4 calls it."""
+    makers: dict[str, Callable[[], _Field]] = {"resourceType": lambda: (bool, _anything)} if _is_resource(type_) else {}
+    for child in element.children.values():
+        makers |= _makers(child, of)
+    of_datatype = [DATATYPES[type_]] if type_ in DATATYPES else []
+    presence = [*_required(element), *_alternatives(element)]
+    return Parts(makers, presence, _invariants(element.definition.constraint, type_), of_datatype, _is_resource(type_))
+
+
+def _parts_of(type_: str) -> Parts:
     found = core(type_)
     if found is None:
         raise KeyError(type_)
-    return compiled(found.root, found, type_)
+    return parts(found.root, found, type_)
 
 
-@cache
-def compiled(element: Element, of: Structure, type_: str) -> Rule:
-    """The check of an object whose elements are those below one of a structure; `type_` is what R4 calls it."""
-    fields = _fields(element, of, type_)
-    presence = [*_required(element), *_alternatives(element)]
-    may_be_id_only = _is_resource(type_)
-    invariants = _invariants(element.definition.constraint, type_)
-    datatype = DATATYPES.get(type_)
+def placed(known: Parts, further: list[Rule], path: str, type_: str) -> Rule:  # noqa: C901 - see `check`
+    """The check of an object that stands in a place: by its parts, by further rules of the place, and with its extensions, which depend on it."""
+    fields, make, presence, invariants = known.fields, known.field, known.presence, known.invariants
+    rules, names, may_be_id_only = [*known.of_datatype, *further], names_of(path, type_), known.may_be_id_only
 
-    def check(value: Any, scope: Scope) -> Found:
+    def check(value: Any, scope: Scope) -> Found:  # noqa: C901, PLR0912 - the hot loop: a call would cost as much as what it does
         if type(value) is not dict or not value:
             return _shapeless(value)
         found: Found = None
         for key, one in value.items():
-            quick, full = fields[key]
+            try:
+                quick, full = fields[key]
+            except KeyError:
+                quick, full = make(key)
             if quick is not None and type(one) is str and quick(one):
                 continue
             wrong = full(one, value, scope)
@@ -105,16 +119,15 @@ def compiled(element: Element, of: Structure, type_: str) -> Rule:
         for holds, wrong in invariants:
             if holds(value, scope) is not True:
                 found = both(found, wrong)
-        return found if datatype is None else both(found, datatype(value, scope))
+        for rule in rules:
+            wrong = rule(value, scope)
+            if wrong is not None:
+                found = both(found, wrong)
+        if ("extension" in value or "modifierExtension" in value) and not is_broken(found):
+            return both(found, extensions_rule(value, scope, names))
+        return found
 
     return check
-
-
-def _fields(element: Element, of: Structure, type_: str) -> _Fields:
-    makers: dict[str, Callable[[], _Field]] = {"resourceType": lambda: (bool, _anything)} if _is_resource(type_) else {}
-    for child in element.children.values():
-        makers |= _makers(child, of)
-    return _Fields(makers)
 
 
 def _shapeless(value: Any) -> Found:
@@ -206,11 +219,7 @@ def _makers(element: Element, of: Structure) -> dict[str, Callable[[], _Field]]:
 
 def _referred(element: Element, of: Structure) -> Check:
     target = of.elements[element.definition.content_reference.partition("#")[2]]
-    return _repeated(element, _later(target, of), f".{element.name}")
-
-
-def _later(element: Element, of: Structure) -> Rule:
-    return lambda value, scope: compiled(element, of, element.path)(value, scope)
+    return _repeated(element, placed(parts(target, of, target.path), [], target.path, "BackboneElement"), f".{element.name}")
 
 
 def _field(element: Element, of: Structure, type_: Type, segment: str, key: str) -> _Field:
@@ -234,8 +243,9 @@ def _rule(element: Element, of: Structure, type_: Type) -> Rule:
     """Everything one value of an element is judged by."""
     if type_.code in _RESOURCES:
         return contained_rule if element.name == "contained" else resource_rule
-    rules = [compiled(element, of, element.path)] if element.children else [of_type(type_.code), *_own(element, type_)]
-    return placed(rules, element.path, type_.code)
+    if element.children:
+        return placed(parts(element, of, element.path), [], element.path, type_.code)
+    return placed(_parts_of(type_.code), _own(element, type_), element.path, type_.code)
 
 
 def _own(element: Element, type_: Type) -> list[Rule]:
@@ -328,7 +338,7 @@ def _is_beside(beside: Any, place: int) -> bool:
 
 def _beside(element: Element, type_: Type, segment: str, key: str) -> Check:
     """The check of `_birthDate`: id and extensions of a primitive; in a list, null where there are none."""
-    rule = placed([of_type("Element")], element.path, type_.code)
+    rule = placed(_parts_of("Element"), [], element.path, type_.code)
     binding = element.definition.binding
     valueless = _NO_CODE if binding is not None and binding.strength == "required" and type_.code == "code" else None
 
@@ -402,5 +412,4 @@ def _resource(type_: str) -> Rule | None:
 
 @cache
 def _of_resource(type_: str) -> Rule:
-    found = core(type_)
-    return placed([of_type(type_)], type_, type_) if found is not None else of_type(type_)
+    return placed(_parts_of(type_), [], type_, type_)
