@@ -9,7 +9,7 @@ from functools import lru_cache
 from hashlib import sha1
 from typing import Any, Final
 
-from schemas.r4.fhirpath import UCUM, Scope
+from schemas.r4.fhirpath import NO_VALUE, UCUM, Scope
 from schemas.r4.issues import Found, Issue, Rule, below, error, warning
 from schemas.r4.structures import Binding, Type, structure
 from schemas.r4.terms import codes_of, is_code, is_member
@@ -179,6 +179,7 @@ _STATED: Final = below(".reference", error("invalid", "reference-target", "The t
 _SPACED: Final = below(".reference", error("value", "reference", "The reference holds white space."))
 _DANGLING: Final = below(".reference", error("invariant", "ref-1", "The reference leads to a contained resource that is not there (ref-1)."))
 _NO_CONTAINER: Final = below(".reference", error("not-found", "reference", "The reference leads to its container, and nothing contains this resource."))
+_TWICE: Final = below(".security", error("business-rule", "security-label", "The same security label is there twice."))
 _OTHER_URL: Final = below(".fullUrl", error("invalid", "full-url", "The fullUrl is not that of the resource."))
 _UNCLEAR: Final = below(".reference", warning("value", "reference", "The reference is neither Type/id with a type of R4 nor another absolute URL."))
 
@@ -194,6 +195,15 @@ def _other_reference(reference: str, targets: frozenset[str], scope: Scope, misp
     return None if _ABSOLUTE.fullmatch(reference) else _UNCLEAR
 
 
+def meta_rule(value: Any, scope: Scope) -> Found:
+    """A security label that is there twice."""
+    labels = value.get("security", ())
+    if len(labels) < 2:
+        return None
+    pairs = [(one.get("system"), one.get("code")) for one in labels]
+    return _TWICE if len(set(pairs)) < len(pairs) else None
+
+
 def entry_rule(value: Any, scope: Scope) -> Found:
     """An entry of a Bundle whose fullUrl is that of another resource than it holds."""
     url, resource = value.get("fullUrl"), value.get("resource")
@@ -203,7 +213,7 @@ def entry_rule(value: Any, scope: Scope) -> Found:
 
 
 DATATYPES: Final[dict[str, Rule]] = {
-    "Bundle.entry": entry_rule, "Coding": coding_rule, "Identifier": identifier_rule, "Attachment": attachment_rule,
+    "Bundle.entry": entry_rule, "Meta": meta_rule, "Coding": coding_rule, "Identifier": identifier_rule, "Attachment": attachment_rule,
     **dict.fromkeys(("Quantity", "Age", "Count", "Distance", "Duration"), quantity_rule),
 }  # fmt: skip
 """Datatype or inner path to what is judged of it beside its structure and invariants."""
@@ -221,12 +231,13 @@ def targets_of(types: tuple[Type, ...]) -> frozenset[str]:
 
 def fixed_rule(fixed: Any) -> Rule:
     wrong = error("value", "fixed-value", "The value is not the one that the profile fixes.")
-    return lambda value, scope: None if value == fixed and type(value) in _kinds(fixed) else wrong
+    kinds = _kinds(fixed)
+    return lambda value, scope: None if value is NO_VALUE or (value == fixed and type(value) in kinds) else wrong
 
 
 def pattern_rule(pattern: Any) -> Rule:
     wrong = error("value", "pattern-value", "The value does not hold what the profile's pattern asks for.")
-    return lambda value, scope: None if matches(value, pattern) else wrong
+    return lambda value, scope: None if value is NO_VALUE or matches(value, pattern) else wrong
 
 
 def _kinds(value: Any) -> tuple[type, ...]:

@@ -16,6 +16,7 @@ from schemas.r4.invariants import broken, truth_of
 from schemas.r4.issues import Found, Issue, Rule, below, both, error
 from schemas.r4.structures import CORE, Discriminator, Element, Slicing, Structure, core, structure
 
+_OUTSIDE: Final = error("structure", "slice-closed", "The value is in none of the slices that the profile allows.")
 _UNLIMITED: Final = "*"
 _EXTENDED: Final = error("value", "fixed-value", "The profile fixes the value without extensions.")
 
@@ -73,7 +74,7 @@ def _own(element: Element, base: Element | None, of: Structure) -> Iterator[Rule
         yield from _bindings(element)
     targets = targets_of(types)
     if targets and (base is None or targets != targets_of(base.types)):
-        yield reference_rule(targets)
+        yield _where_object(reference_rule(targets))
     known = {one.key for one in base.definition.constraint} if base is not None else set()
     for type_ in types:
         found = core(type_.code)
@@ -82,6 +83,11 @@ def _own(element: Element, base: Element | None, of: Structure) -> Iterator[Rule
         if one.key not in known and one.expression:
             yield _constraint(truth_of(one, of.type), broken(one))
     yield from _typed(element, base)
+
+
+def _where_object(rule: Rule) -> Rule:
+    """Of a choice whose other types are no references."""
+    return lambda value, scope: rule(value, scope) if type(value) is dict else None
 
 
 def _constraint(truth: Any, wrong: list[Issue]) -> Rule:
@@ -148,11 +154,10 @@ def _child(child: Element, base: Element | None, of: Structure) -> Rule | None:
     read = _reader(child, base)
     judges = [*_counts(child, base), *_allowed(child, base)]
     rule = _rule(child, base, of)
-    slices = [_slice(one, child, base, of) for one in child.slices.values()]
-    unmatched = _unmatched(child)
+    in_slices = _slices(child, base, of)
     each = _each(rule)
     beside = below(f".{child.name}", _EXTENDED) if type(child.fixed) is str else None
-    if not judges and rule is None and not slices and unmatched is None:
+    if not judges and rule is None and in_slices is None:
         return None
 
     keys, may_lack = _written_as(child, base), not (child.definition.min or any(one.definition.min for one in child.slices.values()))
@@ -165,9 +170,7 @@ def _child(child: Element, base: Element | None, of: Structure) -> Rule | None:
         for count in judges:
             found = both(found, count(values))
         found = both(found, each(values, scope))
-        for in_slice in slices:
-            found = both(found, in_slice(values, scope))
-        return both(found, unmatched(values)) if unmatched is not None else found
+        return both(found, in_slices(values, scope)) if in_slices is not None else found
 
     return judge
 
@@ -180,7 +183,7 @@ def _each(rule: Rule | None) -> Callable[[list[_Value], Scope], Found]:
     def judge(values: list[_Value], scope: Scope) -> Found:
         found: Found = None
         for one in values:
-            wrong = rule(one.value, scope) if one.value is not NO_VALUE else None
+            wrong = rule(one.value, scope)
             if wrong is not None:
                 found = both(found, below(one.segment, wrong))
         return found
@@ -247,34 +250,40 @@ def _allowed(child: Element, base: Element | None) -> Iterator[Callable[[list[_V
 # Slices
 
 
-def _slice(one: Element, sliced: Element, base: Element | None, of: Structure) -> Callable[[list[_Value], Scope], Found]:
-    match = _matcher(one, sliced)
-    counts = list(_counts(one, None, f"The slice {one.path.rpartition(':')[2]}"))
-    each = _each(_rule(one, base, of))
+_Sliced = Callable[[list[_Value], Scope], Found]
+
+
+def _slices(sliced: Element, base: Element | None, of: Structure) -> _Sliced | None:
+    """The check of a list by its slices: each counted and judged, and nothing outside them where they are closed."""
+    if not sliced.slices:
+        return None
+    matchers = [_matcher(one, sliced) for one in sliced.slices.values()]
+    judges = [_slice(one, base, of) for one in sliced.slices.values()]
+    is_closed = sliced.definition.slicing is not None and sliced.definition.slicing.rules == "closed"
 
     def judge(values: list[_Value], scope: Scope) -> Found:
-        members = [value for value in values if match(value)]
         found: Found = None
-        for count in counts:
-            found = both(found, count(members))
-        return both(found, each(members, scope))
+        inside: set[str] = set()
+        for match, in_slice in zip(matchers, judges, strict=True):
+            members = [value for value in values if match(value)]
+            found = both(found, in_slice(members, scope))
+            inside.update(one.segment for one in members)
+        for one in values if is_closed else ():
+            found = found if one.segment in inside else both(found, below(one.segment, _OUTSIDE))
+        return found
 
     return judge
 
 
-def _unmatched(sliced: Element) -> Callable[[list[_Value]], Found] | None:
-    slicing = sliced.definition.slicing
-    if slicing is None or slicing.rules != "closed" or not sliced.slices:
-        return None
-    matchers = [_matcher(one, sliced) for one in sliced.slices.values()]
-    wrong = error("structure", "slice-closed", "The value is in none of the slices that the profile allows.")
+def _slice(one: Element, base: Element | None, of: Structure) -> _Sliced:
+    counts = list(_counts(one, None, f"The slice {one.path.rpartition(':')[2]}"))
+    each = _each(_rule(one, base, of))
 
-    def judge(values: list[_Value]) -> Found:
+    def judge(members: list[_Value], scope: Scope) -> Found:
         found: Found = None
-        for one in values:
-            if not any(match(one) for match in matchers):
-                found = both(found, below(one.segment, wrong))
-        return found
+        for count in counts:
+            found = both(found, count(members))
+        return both(found, each(members, scope))
 
     return judge
 
@@ -355,10 +364,16 @@ def _at(element: Element, path: list[str]) -> list[Element]:
 
 def _read_at(value: Any, path: list[str]) -> list[Any]:
     """The values at a path."""
-    if type(value) is list:
-        return [found for one in value for found in _read_at(one, path)]
-    if not path:
-        return [value]
-    if path[0] == "$this":
-        return _read_at(value, path[1:])
-    return _read_at(value[path[0]], path[1:]) if type(value) is dict and path[0] in value else []
+    found = [value]
+    for step in path:
+        if step == "$this":
+            continue
+        nexts: list[Any] = []
+        for one in found:
+            inner = one.get(step) if type(one) is dict else None
+            if type(inner) is list:
+                nexts += inner
+            elif inner is not None:
+                nexts.append(inner)
+        found = nexts
+    return found

@@ -1,7 +1,7 @@
 """StructureDefinitions of R4 and ours, read when they are first asked for, each as a tree of its elements.
 
-`structures.json` holds R4's (made by `snapshots.py`); every `profiles/*.json` beside it holds further ones in the same layout:
-canonical URL to a StructureDefinition with a snapshot.
+`structures.json` holds R4's (made by `snapshots.py`), `schemas/package/structures.json` ours in the same layout: canonical URL to a
+StructureDefinition with its snapshot.
 """
 
 from __future__ import annotations
@@ -122,13 +122,8 @@ class Structure:
 
 @cache
 def _written() -> dict[str, msgspec.Raw]:
-    folder = files("schemas").joinpath("r4")
-    found: dict[str, msgspec.Raw] = msgspec.json.decode(folder.joinpath("structures.json").read_bytes(), type=dict[str, msgspec.Raw])
-    profiles = folder.joinpath("profiles")
-    for path in profiles.iterdir() if profiles.is_dir() else ():
-        if path.name.endswith(".json"):
-            found.update(msgspec.json.decode(path.read_bytes(), type=dict[str, msgspec.Raw]))
-    return found
+    texts = (files("schemas").joinpath(folder, "structures.json").read_bytes() for folder in ("r4", "package"))
+    return {url: raw for text in texts for url, raw in msgspec.json.decode(text, type=dict[str, msgspec.Raw]).items()}
 
 
 def urls() -> list[str]:

@@ -1,15 +1,16 @@
-"""Codes: value sets that R4 binds and code systems that are known whole, read when they are first asked for."""
+"""Codes: value sets that R4 or our profiles bind and code systems that are known whole, read when they are first asked for."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from schemas import package, terminology
 from schemas.r4.ucum import is_unit
 
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
@@ -38,7 +39,21 @@ def _terms() -> _Terms:
 
 
 @cache
+def _ours() -> dict[str, frozenset[str]]:
+    """The code systems of the standard."""
+    return {one["url"]: frozenset(_within(one["concept"])) for one in terminology.code_systems()}
+
+
+def _within(concepts: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for one in concepts:
+        yield one["code"]
+        yield from _within(one.get("concept", ()))
+
+
+@cache
 def _codes(system: str) -> frozenset[str] | None:
+    if system in _ours():
+        return _ours()[system]
     raw = _terms().systems.get(system)
     return None if raw is None else frozenset(_cased(system, code) for code in msgspec.json.decode(raw, type=list[str]))
 
@@ -51,14 +66,14 @@ def is_code(system: str, code: str) -> bool | None:
     """Whether a code system has the code; None when the system is not known whole."""
     if (grammar := GRAMMARS.get(system)) is not None:
         return grammar(code)
-    codes = _codes(system) if system in _terms().systems else None
+    codes = _codes(system) if system in _terms().systems or system in _ours() else None
     return None if codes is None else _cased(system, code) in codes
 
 
 @cache
 def value_set(url: str) -> dict[str, frozenset[str] | None] | None:
     """System to the codes of a value set, None = all of the system; None when the set is not known whole."""
-    found = _terms().sets.get(url)
+    found = _terms().sets.get(url) or package.value_sets().get(url)
     return None if found is None else {system: None if codes is None else frozenset(_cased(system, code) for code in codes) for system, codes in found.items()}
 
 

@@ -250,6 +250,38 @@ def _of_profile(body: Body) -> bool:
     return any(str(url).startswith(BASE) for url in body.get("meta", {}).get("profile", ()))
 
 
+def _ours(body: Body, chance: random.Random) -> bool:
+    """What a profile of ours may ask for: an element, so many of a list, a code, a target."""
+    if not any("kinehub.org" in str(url) for url in body.get("meta", {}).get("profile", ())):
+        return False
+    found = [place for place in places(body) if place.key not in ("profile", "versionId", "lastUpdated")]
+    change = chance.choice((_left_out, _doubled, _other_code, _other_code))
+    return change(found, chance)
+
+
+def _left_out(found: list[Place], chance: random.Random) -> bool:
+    place = chance.choice(found)
+    del place.node[place.key]
+    return True
+
+
+def _doubled(found: list[Place], chance: random.Random) -> bool:
+    lists = [place for place in found if isinstance(place.value, list)]
+    if lists:
+        place = chance.choice(lists)
+        place.value.append(deepcopy(place.value[0]))
+    return bool(lists)
+
+
+def _other_code(found: list[Place], chance: random.Random) -> bool:
+    codes = [place for place in found if place.key in ("code", "system", "url", "unit", "reference") and isinstance(place.value, str)]
+    if codes:
+        place = chance.choice(codes)
+        others = {"code": "other", "system": "http://example.org/other", "url": "http://example.org/other", "unit": "other", "reference": "Group/1"}
+        place.node[place.key] = others[place.key]
+    return bool(codes)
+
+
 def _vital(body: Body, chance: random.Random) -> bool:
     if not _of_profile(body) or body["resourceType"] != "Observation":
         return False
@@ -363,6 +395,7 @@ MUTATIONS: dict[str, Mutation] = {
     "invariant of a datatype": _invariant,
     "invariant of a type": _by_type,
     "fixed value, slice or rule of a profile": _vital,
+    "rule of a profile of ours": _ours,
     "claimed profile": _claims,
     "resource type": lambda body, chance: bool(body.update(resourceType=chance.choice(("Foo", "Patient", "", 5, None, "observation")))) or True,
 }  # fmt: skip
