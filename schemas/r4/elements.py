@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import sha1
 from typing import Any, Final
 
 from schemas.r4.fhirpath import NO_VALUE, UCUM, Scope
 from schemas.r4.issues import Found, Issue, Rule, below, error, warning
+from schemas.r4.primitives import PRIMITIVES
 from schemas.r4.structures import Binding, Type, structure
 from schemas.r4.terms import codes_of, is_code, is_member
 from schemas.r4.ucum import is_unit
@@ -224,6 +225,43 @@ def targets_of(types: tuple[Type, ...]) -> frozenset[str]:
     urls = [url for type_ in types if type_.code == "Reference" for url in type_.target_profile or ("Resource",)]
     names = {found.type if (found := structure(url)) is not None else url.rpartition("/")[2] for url in urls}
     return frozenset() if "Resource" in names else frozenset(names)
+
+
+# What is met most
+
+
+@lru_cache(4096)
+def _is_clean(system: str, code: str) -> bool:
+    """Whether nothing can be found in a system and a code, wherever they stand."""
+    return PRIMITIVES["uri"](system) and PRIMITIVES["code"](code) and is_absolute(system) and _coded(system, code) is None
+
+
+def _is_quick_coding(value: dict[str, Any]) -> bool:
+    system, code = value.get("system"), value.get("code")
+    if type(system) is not str or type(code) is not str or not _is_clean(system, code):
+        return False
+    display = value.get("display")
+    return len(value) == 2 or (len(value) == 3 and type(display) is str and display.strip() != "")
+
+
+def _is_quick_quantity(value: dict[str, Any]) -> bool:
+    system, code, unit, number = value.get("system"), value.get("code"), value.get("unit"), type(value.get("value"))
+    if len(value) != 4 or type(system) is not str or type(code) is not str or type(unit) is not str:
+        return False
+    return (number is float or number is int) and unit.strip() != "" and _is_clean(system, code)
+
+
+def _is_quick_concept(value: dict[str, Any]) -> bool:
+    codings, text = value.get("coding"), value.get("text")
+    if type(codings) is not list or not codings or not (len(value) == 1 or (len(value) == 2 and type(text) is str and text.strip() != "")):
+        return False
+    return all(type(one) is dict and _is_quick_coding(one) for one in codings)
+
+
+QUICK_OBJECTS: Final[dict[str, Callable[[dict[str, Any]], bool]]] = {
+    "Coding": _is_quick_coding, "CodeableConcept": _is_quick_concept, "Quantity": _is_quick_quantity,
+}  # fmt: skip
+"""Datatype to a test that is true only of objects in which nothing can be found: the plain ones, which are most."""
 
 
 # Fixed values

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from schemas.r4.elements import DATATYPES, RESOURCE_TYPES, binding_rule, reference_rule, targets_of
+from schemas.r4.elements import DATATYPES, QUICK_OBJECTS, RESOURCE_TYPES, binding_rule, reference_rule, targets_of
 from schemas.r4.extensions import extensions_rule, names_of
 from schemas.r4.fhirpath import Scope, Truth
 from schemas.r4.invariants import OF_CONTAINERS, broken, truth_of
@@ -92,11 +92,14 @@ def _parts_of(type_: str) -> Parts:
 def placed(known: Parts, further: list[Rule], path: str, type_: str) -> Rule:  # noqa: C901 - see `check`
     """The check of an object that stands in a place: by its parts, by further rules of the place, and with its extensions, which depend on it."""
     fields, make, presence, invariants = known.fields, known.field, known.presence, known.invariants
+    is_quick = QUICK_OBJECTS.get(type_)
     rules, names, may_be_id_only = [*known.of_datatype, *further], names_of(path, type_), known.may_be_id_only
 
     def check(value: Any, scope: Scope) -> Found:  # noqa: C901, PLR0912 - the hot loop: a call would cost as much as what it does
         if type(value) is not dict or not value:
             return _shapeless(value)
+        if is_quick is not None and is_quick(value):
+            return _all_of(further, value, scope) if further else None
         found: Found = None
         for key, one in value.items():
             try:
@@ -128,6 +131,15 @@ def placed(known: Parts, further: list[Rule], path: str, type_: str) -> Rule:  #
         return found
 
     return check
+
+
+def _all_of(rules: list[Rule], value: Any, scope: Scope) -> Found:
+    found: Found = None
+    for rule in rules:
+        wrong = rule(value, scope)
+        if wrong is not None:
+            found = both(found, wrong)
+    return found
 
 
 def _shapeless(value: Any) -> Found:

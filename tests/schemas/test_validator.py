@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.r4.fhirpath import condition
+from schemas.r4.elements import QUICK_OBJECTS
+from schemas.r4.fhirpath import Scope, condition
+from schemas.r4.shapes import parts, placed
 from schemas.r4.structures import CORE, choices, core, core_types, structure, urls
 from schemas.r4.ucum import is_unit
 from schemas.r4.validator import is_valid, validate
@@ -34,6 +36,22 @@ def errors(body: Any, *profiles: str) -> list[str]:
 
 def test_a_valid_shape_is_made_of_nearly_every_type() -> None:
     assert len({body["resourceType"] for body in SHAPES}) > 0.9 * len(core_types())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(["Coding", "CodeableConcept", "Quantity"]), st.randoms(use_true_random=False), ANYTHING)
+def test_what_is_quickly_found_clean_has_no_fault_the_long_way(type_: str, chance: Any, value: Any) -> None:
+    system, code = chance.choice([("http://loinc.org", "8867-4"), ("http://unitsofmeasure.org", "kg"), ("urn:oid:1", "x"), ("relative", "x")])
+    coding = {"system": system, "code": code, "display": "x"}
+    body: dict[str, Any] = {"Coding": coding, "CodeableConcept": {"coding": [coding], "text": "x"}, "Quantity": coding | {"value": 1, "unit": "x"}}[type_]
+    body.pop("display", None)
+    node = chance.choice([body, *body.get("coding", ())])
+    node[chance.choice([*node, "text", "display", "value"])] = value
+    found = core(type_)
+    assert found is not None
+    if QUICK_OBJECTS[type_](body):
+        rule = placed(parts(found.root, found, type_), [], "", "BackboneElement")  # of no type that has a quick way
+        assert rule(body, Scope(body, body)) is None
 
 
 def test_every_type_and_every_invariant_compiles() -> None:
@@ -124,8 +142,6 @@ def test_what_is_no_unit_is_not_ucum(unit: str) -> None:
     ],
 )  # fmt: skip
 def test_a_condition_means_what_fhirpath_says(expression: str, expected: bool | None) -> None:
-    from schemas.r4.fhirpath import Scope
-
     coding = [{"system": "http://a", "code": "a"}, {"system": "http://b", "code": "b"}]
     item = {"status": "final", "valueQuantity": {"value": 5}, "code": {"coding": coding}, "_birthDate": {"id": "x"}}
     assert condition(expression, choices(), "Observation")(item, Scope(item, item)) is expected
