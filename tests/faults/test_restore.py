@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import pytest
@@ -162,8 +163,11 @@ def test_a_backup_from_before_a_column_was_added_is_restored(tmp_path: Path) -> 
         _, kept, seen = two_residents(city)
         assert city.stop() == 0
         with postgres.connect(tmp_path / "hub") as dsn:
-            execute(dsn, "ALTER TABLE parties DROP COLUMN token_url", "UPDATE alembic_version SET version_num = '0003'")
-            backup(dsn, file)
+            here = urlsplit(dsn)
+            execute(dsn, f'CREATE DATABASE older TEMPLATE "{here.path[1:]}"')
+            older = urlunsplit(here._replace(path="/older"))
+            execute(older, "ALTER TABLE parties DROP COLUMN token_url", "UPDATE alembic_version SET version_num = '0003'")
+            backup(older, file)
         city.cli("restore", str(file))
         city.again()
         assert city.shown("hospital", kept) == seen[kept]
