@@ -56,7 +56,7 @@ def _order(value: Day) -> datetime:
 
 def _period(start: Day | None, end: Day | None, field: str) -> dict[str, str]:
     if start and end and (_day(end) < _day(start) or (isinstance(start, datetime) and isinstance(end, datetime) and _order(end) <= _order(start))):
-        raise BadRequest("ends before it starts", field=field)
+        raise BadRequest(f"{field}-until lies before {field}-from", field=field)
     edges = {"start": (start, f"{field}_from"), "end": (end, f"{field}_until")}
     return {name: _text(edge, place) for name, (edge, place) in edges.items() if edge is not None}
 

@@ -42,7 +42,7 @@ def backup_command(options: Options, file: Path, keys_only: bool) -> None:
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
 @click.pass_obj
 def restore_command(options: Options, file: Path) -> None:
-    """Restore FILE into an empty database, FILE.keys beside it; who was erased since stays erased, what was withdrawn since withdrawn."""
+    """Restore FILE in place of what is stored, FILE.keys beside it; who was erased since stays erased, what was withdrawn since withdrawn."""
     with database(options) as (settings, dsn):
         result = backups.restore(dsn, file)
         result |= asyncio.run(_reapply(settings, dsn))

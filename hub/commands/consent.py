@@ -11,6 +11,7 @@ import click
 import orjson
 
 from consent.case import decide_case
+from consent.terms import PURPOSES
 from hub import service
 from hub.commands.options import Options, echo, run
 from hub.store import grants, parties
@@ -115,6 +116,8 @@ def consent_list(options: Options, resident_id: UUID) -> None:
 @click.pass_obj
 def consent_explain(options: Options, resident_id: UUID, receiver: str, purpose: str) -> None:
     """What a receiver may see, class by class, and which provision decides."""
+    if purpose not in PURPOSES:
+        raise click.BadParameter("no v3 PurposeOfUse code; for example TREAT, PUBHLTH, HPAYMT, HRESCH.", param_hint="--purpose")
 
     async def work(hub: service.Hub) -> Any:
         async with hub.database.connection() as connection:

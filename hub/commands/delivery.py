@@ -9,6 +9,7 @@ import click
 from hub import service
 from hub.commands.options import Options, echo, run
 from hub.delivery import worker
+from schemas.errors import NotFound
 
 
 @click.group()
@@ -39,4 +40,6 @@ def delivery_replay(options: Options, ids: tuple[int, ...]) -> None:
             return await worker.replay(connection, list(ids))
 
     count = run(options, work)
+    if not count:
+        raise NotFound("No dead letter has such an id.", advice="`kinehub delivery list` shows them.")
     echo(options, {"replayed": count}, f"{count} will be sent again.")

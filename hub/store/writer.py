@@ -301,7 +301,7 @@ def _waves(subjects: dict[UUID, Subject], drafts: Iterable[Draft]) -> list[list[
     for draft in drafts:
         subject = subjects.get(draft.resident)
         if subject is None:
-            raise NotFound("A resident of this upload does not exist any more.")
+            raise NotFound("There is no such resident.")
         token = draft.renews.natural_key if draft.renews else subject.token(b"natural_key", *(part.encode() for part in draft.natural))
         number = counts.get(token, 0)
         counts[token] = number + 1

@@ -19,6 +19,8 @@ from tests.process import command
         ("token --client C --key {broken} --scope S", 2, "--key must hold a private JWK as JSON."),
         ("resident add --from {missing}", 1, "No such file or directory."),
         ("sample-files {broken}", 1, "File exists."),
+        ("consent explain --resident 0190c000-0000-7000-8000-000000000001 --to x --purpose NONSENSE", 2, "no v3 PurposeOfUse code"),
+        ("delivery replay 99", 1, "No dead letter has such an id."),
     ],
 )
 def test_wrong_use_is_one_line_that_says_what_is_wrong(tmp_path: Path, words: str, code: int, said: str) -> None:
