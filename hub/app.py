@@ -181,7 +181,9 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = {404: "There is nothing here.", 405: "This method is not offered here."}.get(error.status_code, "The request was not accepted.")
-    return rendered(request, error.status_code, "not-found" if error.status_code == 404 else "invalid-request", message)
+    answer = rendered(request, error.status_code, "not-found" if error.status_code == 404 else "invalid-request", message)
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 def _defect(request: Request) -> Response:

@@ -40,7 +40,9 @@ async def lookup(hub: Hub, connection: Any, party: int | None, covers: Callable[
 
 
 async def versions(hub: Hub, connection: Any, party: int | None, type_: str, id_: str) -> list[Resource]:
-    """Every version of one entry, newest first."""
+    """Every version of one entry, newest first; none for an id that PostgreSQL could not even hold."""
+    if "\0" in id_:
+        return []
     return [_resource(hub, entry, party) for entry in await directory.versions(connection, type_, id_)]
 
 

@@ -323,11 +323,15 @@ def _everything_parameters(pairs: Sequence[tuple[str, str]]) -> _Everything:
     for name, text in pairs:
         try:
             if name == "_count":
-                wanted.count = max(1, min(1000, int(text)))
+                if (count := int(text)) < 1:
+                    raise BadRequest("_count is a whole number from 1.", field=name)
+                wanted.count = min(1000, count)
             elif name == "_cursor":
                 wanted.cursor = text
             elif name == "_type":
                 wanted.types = frozenset(text.split(","))
+                if not wanted.types <= resource_types():
+                    raise BadRequest("_type names resource types of R4.", field=name)
             elif name in ("_since", "start", "end"):
                 moment = datetime.fromisoformat(text if "T" in text else f"{text}T{'23:59:59.999' if name == 'end' else '00:00:00'}+08:00")
                 if moment.tzinfo is None:

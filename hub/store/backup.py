@@ -6,16 +6,19 @@ were wrapped again, so a restore takes the live key table where it still stands,
 A restore takes nothing from the audit: entries written since the backup (the erasure's own among them) stay beside the backup's.
 Nor does it take back what residents decided since: their consents stay as they stand, a withdrawal above all, and nobody stays signed in.
 Only rows are restored, so the revision stays that of the tables they come into, whichever the backup was made at.
+All of it is one transaction: a restore that fails has changed nothing.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from tempfile import NamedTemporaryFile, TemporaryFile
+from typing import IO, Any
 
 from hub.store.postgres import binaries, environment
 from schemas.errors import Conflict, Unavailable
@@ -39,7 +42,7 @@ DELETE FROM kept.records k USING public.records p WHERE p.bucket = k.bucket AND 
 INSERT INTO kept.residents SELECT * FROM public.residents;
 INSERT INTO kept.records SELECT * FROM public.records WHERE kind = {_CONSENT};
 INSERT INTO kept.record_history SELECT * FROM public.record_history WHERE kind = {_CONSENT} ON CONFLICT DO NOTHING;"""  # noqa: S608 - constant
-"""Into tables of their own, which outlive a restore that fails half-way, and are added to by the next."""
+"""Into tables of their own, which a restore of an earlier release that failed half-way may have left here: they are added to."""
 
 _PUT_AUDIT_BACK = """INSERT INTO public.audit SELECT * FROM kept.audit ON CONFLICT DO NOTHING;
 INSERT INTO public.audit_chains OVERRIDING SYSTEM VALUE SELECT * FROM kept.audit_chains ON CONFLICT DO NOTHING;
@@ -57,7 +60,7 @@ DELETE FROM public.sessions;"""
 
 def backup(dsn: str, file: Path) -> dict[str, Any]:
     """Write FILE (everything but data keys) and FILE.keys, both 0600. Raises Unavailable with what the tool said."""
-    _run(dsn, ["pg_dump", "--format=custom", f"--exclude-table-data={_KEYS}", f"--file={file}"])
+    _run(dsn, ["pg_dump", "--format=custom", "--schema=public", f"--exclude-table-data={_KEYS}", f"--file={file}"])
     file.chmod(0o600)
     return {"file": str(file), "keys": str(backup_keys(dsn, file)["keys"]), "bytes": file.stat().st_size}
 
@@ -85,11 +88,11 @@ def restore(dsn: str, file: Path) -> dict[str, Any]:
         "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables "
         "WHERE schemaname = 'public' AND tablename NOT IN ('data_keys', 'alembic_version')",
     )
-    _query(dsn, f"{_KEEP_AUDIT} {_KEEP_CONSENTS} TRUNCATE {tables};")
-    _put_rows(dsn, file)
-    if not live:
-        _put_rows(dsn, keys)
-    _query(dsn, _PUT_CONSENTS_BACK + _PUT_AUDIT_BACK)
+    with _transaction(dsn) as sql:
+        sql.write(f"{_KEEP_AUDIT} {_KEEP_CONSENTS} TRUNCATE {tables};\n".encode())
+        for archive in (file,) if live else (file, keys):
+            _write_rows(dsn, archive, sql)
+        sql.write((_PUT_CONSENTS_BACK + _PUT_AUDIT_BACK).encode())
     return {"restored": str(file), "keys": "kept" if live else str(keys)}
 
 
@@ -98,25 +101,54 @@ def _read_through(dsn: str, archive: Path) -> None:
     _run(dsn, ["pg_restore", "--file=/dev/null", str(archive)])
 
 
-def _put_rows(dsn: str, archive: Path) -> None:
-    """The rows of an archive, all of them or none, but for the revision's: a restore that fails leaves tables that the next one knows."""
+def _write_rows(dsn: str, archive: Path, sql: IO[bytes]) -> None:
+    """The rows of an archive as SQL, but for the revision's and what an earlier release kept. Raises Unavailable."""
     contents = _run(dsn, ["pg_restore", "--list", str(archive)])
     with NamedTemporaryFile("w", suffix=".list") as chosen:
-        chosen.writelines(line for line in contents.splitlines(keepends=True) if " alembic_version " not in line)
+        chosen.writelines(line for line in contents.splitlines(keepends=True) if not re.search(" alembic_version | kept ", line))
         chosen.flush()
-        _run(dsn, [
-            "pg_restore", "--data-only", "--disable-triggers", "--single-transaction", "--exit-on-error", f"--use-list={chosen.name}",
-            "--dbname=" + _name(dsn), str(archive),
-        ])  # fmt: skip
+        line = [str(binaries() / "pg_restore"), "--data-only", "--disable-triggers", f"--use-list={chosen.name}", "--file=-", str(archive)]
+        with subprocess.Popen(line, env=os.environ | environment(dsn), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as reading:  # noqa: S603 - as above
+            assert reading.stdout is not None
+            sql.writelines(_for_any_server(reading.stdout))
+    if reading.returncode:
+        raise Unavailable("pg_restore could not read the backup to its end.")
 
 
-def _name(dsn: str) -> str:
-    return unquote(urlsplit(dsn).path.lstrip("/")) or "postgres"
+def _for_any_server(lines: IO[bytes]) -> Iterator[bytes]:
+    """Without the one setting that pg_restore writes at the head and servers before 17 do not know."""
+    for line in lines:
+        if line != b"SET transaction_timeout = 0;\n":
+            yield line
+        if line.startswith(b"COPY "):
+            yield from lines
+
+
+@contextmanager
+def _transaction(dsn: str) -> Iterator[IO[bytes]]:
+    """What psql reads: committed when the block ends well, undone in every other case. Raises Unavailable with what psql said, but no row."""
+    with TemporaryFile() as said:
+        line = [str(binaries() / "psql"), "-Xqf", "-", "-v", "ON_ERROR_STOP=1"]
+        psql = subprocess.Popen(line, env=os.environ | environment(dsn), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said)  # noqa: S603 - as above
+        assert psql.stdin is not None
+        try:
+            with suppress(BrokenPipeError):  # psql gave up, and says why
+                psql.stdin.write(b"BEGIN;\n")
+                yield psql.stdin
+                psql.stdin.write(b"\nCOMMIT;\n")
+        finally:
+            with suppress(BrokenPipeError):
+                psql.stdin.close()
+            psql.wait()
+        said.seek(0)
+        errors = re.findall(r"(?:ERROR|FATAL): +(.+)", said.read().decode(errors="replace"))
+    if psql.returncode:
+        raise Unavailable(f"The restore failed: {errors[0] if errors else psql.returncode}.", advice="Nothing was changed.")
 
 
 def _run(dsn: str, command: list[str]) -> str:
     done = subprocess.run(  # noqa: S603 - PostgreSQL's own tools
-        [binaries() / command[0], *command[1:]], env={**os.environ, **environment(dsn)}, capture_output=True, text=True, check=False,
+        [binaries() / command[0], *command[1:]], env=os.environ | environment(dsn), capture_output=True, text=True, check=False,
         umask=0o077,  # a backup is nobody else's to read while it is written, either
     )  # fmt: skip
     if done.returncode:
@@ -126,7 +158,7 @@ def _run(dsn: str, command: list[str]) -> str:
 
 def _query(dsn: str, statement: str) -> str:
     done = subprocess.run(  # noqa: S603 - PostgreSQL's own tools
-        [binaries() / "psql", "-XAtqc", statement], env={**os.environ, **environment(dsn)}, capture_output=True, text=True, check=False
+        [binaries() / "psql", "-XAtqc", statement], env=os.environ | environment(dsn), capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise Unavailable(f"psql failed: {done.stderr.strip().splitlines()[0] if done.stderr.strip() else done.returncode}")

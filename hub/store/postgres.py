@@ -175,15 +175,19 @@ def binaries() -> Path:
 
 
 def environment(dsn: str) -> dict[str, str]:
-    """The variables that lead PostgreSQL's own programs to the server of a dsn of this module."""
+    """The variables that lead PostgreSQL's own programs to the server of a dsn, embedded or not."""
     url = urlsplit(dsn)
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {
-        "PGHOST": parse_qs(url.query)["host"][0],
-        "PGPORT": "5432",
-        "PGUSER": unquote(url.username or ""),
-        "PGPASSWORD": unquote(url.password or ""),
-        "PGDATABASE": unquote(url.path.lstrip("/")),
+    asked = {name: values[0] for name, values in parse_qs(url.query).items()}
+    found = {
+        "PGHOST": asked.get("host") or unquote(url.hostname or ""),
+        "PGPORT": asked.get("port") or str(url.port or 5432),
+        "PGUSER": asked.get("user") or unquote(url.username or ""),
+        "PGPASSWORD": asked.get("password") or unquote(url.password or ""),
+        "PGDATABASE": asked.get("dbname") or unquote(url.path.lstrip("/")),
+        "PGSSLMODE": asked.get("sslmode", ""),
+        "PGSSLROOTCERT": asked.get("sslrootcert", ""),
     }
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {name: value for name, value in found.items() if value}
 
 
 def _take(descriptor: int, data_dir: Path) -> None:

@@ -187,3 +187,49 @@ def test_a_file_that_is_no_whole_backup_is_refused_and_nothing_is_lost(tmp_path:
         assert city.audit()["intact"]
         city.cli("restore", str(whole))
         assert city.shown("hospital", kept) == seen[kept]
+
+
+def test_a_restore_that_fails_on_its_way_changes_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+    """The backup reads to its end, but a table in it has a column that is not known here."""
+    file, next_one = tmp_path / "hub.backup", tmp_path / "next.backup"
+    with a_hub(tmp_path / "hub") as city:
+        _, kept, seen = two_residents(city)
+        assert city.stop() == 0
+        with postgres.connect(tmp_path / "hub") as dsn:
+            here = urlsplit(dsn)
+            execute(dsn, f'CREATE DATABASE newer TEMPLATE "{here.path[1:]}"')
+            newer = urlunsplit(here._replace(path="/newer"))
+            execute(newer, "ALTER TABLE parties ADD COLUMN unheard_of integer")
+            backup(newer, file)
+        city.again()
+        done = command(city.folder, "restore", str(file))
+        assert (done.returncode, len(done.stderr.strip().splitlines())) == (1, 1), done.stderr
+        assert "unheard_of" in done.stderr
+        assert city.shown("hospital", kept) == seen[kept]
+        assert city.audit()["intact"]
+        city.cli("backup", str(next_one))
+        contents = subprocess.run([postgres.binaries() / "pg_restore", "--list", next_one], capture_output=True, text=True, check=True).stdout
+        assert " public " in contents
+        assert " kept " not in contents
+
+
+def test_an_external_database_is_backed_up_and_restored(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over TCP and on any version when KINEHUB_TEST_DATABASE_URL says so: pg_restore 18 sets what a server before 17 does not know."""
+    monkeypatch.setenv("KINEHUB_KEYRING", str(tmp_path / "keyring.json"))
+    monkeypatch.setenv("KINEHUB_DATABASE_URL", database_url)
+    file, folder = tmp_path / "hub.backup", tmp_path / "state"
+    for words in (f"party add Kiosk --kind kiosk --key-out {tmp_path / 'key.jwk'}", f"backup {file}"):
+        done = command(folder, *words.split())
+        assert done.returncode == 0, done.stderr
+    execute(database_url, "DELETE FROM parties")
+    done = command(folder, "restore", str(file))
+    assert done.returncode == 0, done.stderr
+    assert "Kiosk" in command(folder, "party", "list").stdout
+
+
+def test_the_tools_find_a_server_by_any_form_of_its_url() -> None:
+    tcp = postgres.environment("postgresql://hub:p%40ss@db.example:6432/kine%20hub?sslmode=verify-full")
+    named = {"PGHOST": "db.example", "PGPORT": "6432", "PGUSER": "hub", "PGPASSWORD": "p@ss", "PGDATABASE": "kine hub", "PGSSLMODE": "verify-full"}
+    assert named.items() <= tcp.items()
+    socket = postgres.environment("postgresql://hub:secret@/kinehub?host=/run/postgres")
+    assert (socket["PGHOST"], socket["PGPORT"], socket["PGDATABASE"]) == ("/run/postgres", "5432", "kinehub")
