@@ -5,6 +5,9 @@ Observations with a LOINC, IEEE 11073 MDC or our own code, activity groups of th
 with their results. A resource that names nothing of the standard is a rejected row; Patient, Device, Provenance and the directory's types
 are read for what they say of the others. Whose a resource is: the identifiers of the Patient it refers to, where the file holds that Patient
 or the reference carries an identifier; else the reference itself, as a member number of the sender.
+
+A resource is judged by R4's validator before it is read. What it cannot be read by (`_UNREADABLE`) makes it a rejected row, with the
+FHIRPath of the place; any other rule of R4 that it breaks, or of a profile that it claims, is a flag on the record, which is taken.
 The source's own id of a record is the resource's identifier, else its `Type/id`, so a resource sent again is the same record.
 """
 
@@ -22,12 +25,13 @@ from mappings import sampled
 from mappings.inverse import Understood, local_reference, names_of, records_of
 from mappings.places import places
 from schemas.errors import InvalidRecord
-from schemas.r4 import shape
+from schemas.r4.issues import Issue
+from schemas.r4.validator import by_profiles, by_r4
 from schemas.records import KINDS, Flag, Series, Who
 
 id = "fhir-r4"
 title = ("FHIR R4 资源", "FHIR R4 resources")
-version = "1"
+version = "2"
 extensions = (".json", ".ndjson")
 emits = frozenset(KINDS)
 sample = b"""{"resourceType": "Bundle", "type": "collection", "entry": [
@@ -61,13 +65,17 @@ def fills() -> dict[str, frozenset[str]]:
     return {kind: frozenset(name for name in places(kind) if "." not in name) for kind in KINDS}
 
 
+_UNREADABLE: Final = frozenset({"type", "empty", "null", "unknown-element", "choice", "resource-type", "primitive", "required", "required-binding"})
+"""Rules about structure, primitives, cardinality and required codes. The others (invariants, units, narrative …) say nothing that reading rests on."""
+
+
 class _Entry(msgspec.Struct, rename="camel"):
     resource: msgspec.Raw = msgspec.Raw(b"")
-    full_url: str | None = None
+    full_url: Any = None
 
 
 class _Bundle(msgspec.Struct):
-    entry: list[_Entry] = []
+    entry: list[msgspec.Raw] = []
 
 
 class _Type(msgspec.Struct, rename="camel"):
@@ -75,16 +83,30 @@ class _Type(msgspec.Struct, rename="camel"):
 
 
 class _Found(NamedTuple):
-    """One resource of the file: where it stood (1-based), its own bytes, and what they say."""
+    """One resource of the file: where it stood (1-based), its own bytes, what they say, and the rules that it does not meet."""
 
     row: int
     raw: bytes
     said: dict[str, Any]
+    flags: list[Flag]
+
+
+_People = dict[str, dict[str, Any] | None]
+"""What references call the Patients of a file to what these say; None for one that was refused: nobody else is meant."""
+
+
+class _Read(NamedTuple):
+    """The resources of a file, the rows that are none, and what references may call a Patient among these."""
+
+    found: list[_Found]
+    rejected: list[Rejected]
+    strangers: set[str]
 
 
 _bundle = msgspec.json.Decoder(_Bundle).decode
+_entry = msgspec.json.Decoder(_Entry).decode
 _type = msgspec.json.Decoder(_Type).decode
-_object = msgspec.json.Decoder(dict[str, Any]).decode
+_json = msgspec.json.Decoder().decode
 
 
 def recognises(head: bytes, filename: str | None) -> bool:
@@ -92,30 +114,31 @@ def recognises(head: bytes, filename: str | None) -> bool:
 
 
 def decode(stream: BinaryIO, context: Context) -> Iterator[Decoded | Rejected]:
-    found, rejected = _resources(elements.cut(stream, context.limits), context)
-    if not found and not rejected:
+    read = _resources(elements.cut(stream, context.limits), context)
+    if not read.found and not read.rejected:
         raise AdapterError("The file holds no resource.", code="empty-file", advice="Send at least one.")
-    return _rows(found, rejected)
+    return _rows(read)
 
 
-def _resources(cut: elements.Elements, context: Context) -> tuple[list[_Found], list[Rejected]]:
+def _resources(cut: elements.Elements, context: Context) -> _Read:
     """Every resource of the file, those in Bundles too, and what is no resource."""
-    found: list[_Found] = []
-    rejected: list[Rejected] = []
-    for raw, full_url in _unfolded(cut):
-        row = len(found) + len(rejected) + 1
+    read = _Read([], [], set())
+    for row, (raw, full_url) in enumerate(_unfolded(cut), 1):
         if row > context.limits.rows:
             raise TooLarge(f"The file has more than {context.limits.rows} resources.", advice="Split it and send the parts one by one.")
+        said: Any = None
         try:
-            said = _one(raw, context)
+            said = _parsed(raw, context)
+            flags = _judged(said)
         except InvalidRecord as wrong:
-            rejected.append(Rejected(row, wrong.field, wrong.code, wrong.message, wrong.advice, original=raw))
+            read.rejected.append(Rejected(row, wrong.field, wrong.code, wrong.message, wrong.advice, original=raw))
+            read.strangers.update(names_of(_named(said, full_url)) if _is_patient(said) else ())
         else:
-            found.append(_Found(row, raw, said | ({"_fullUrl": full_url} if full_url else {})))
-    return found, rejected
+            read.found.append(_Found(row, raw, _named(said, full_url), flags))
+    return read
 
 
-def _unfolded(cut: elements.Elements) -> Iterator[tuple[bytes, str | None]]:
+def _unfolded(cut: elements.Elements) -> Iterator[tuple[bytes, Any]]:
     for raw in cut.raws:
         try:
             entries = _bundle(raw).entry if _type(raw).resource_type == "Bundle" else None
@@ -124,32 +147,64 @@ def _unfolded(cut: elements.Elements) -> Iterator[tuple[bytes, str | None]]:
         if entries is None:
             yield raw, None
         else:
-            yield from ((content, entry.full_url) for entry in entries if (content := bytes(entry.resource)))
+            yield from (one for entry in entries if (one := _carried(bytes(entry)))[0])
 
 
-def _one(raw: bytes, context: Context) -> dict[str, Any]:
-    """A resource's content. Raises InvalidRecord for what is none."""
+def _carried(entry: bytes) -> tuple[bytes, Any]:
+    """The resource of an entry and its fullUrl; what is no entry is itself refused as a resource."""
+    try:
+        found = _entry(entry)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return entry, None
+    return bytes(found.resource), found.full_url
+
+
+def _is_patient(said: Any) -> bool:
+    return isinstance(said, dict) and said.get("resourceType") == "Patient"
+
+
+def _named(said: dict[str, Any], full_url: Any) -> dict[str, Any]:
+    return said | ({"_fullUrl": full_url} if isinstance(full_url, str) else {})
+
+
+def _parsed(raw: bytes, context: Context) -> Any:
+    """A resource's JSON. Raises InvalidRecord for what is none."""
     try:
         fault = elements.fault(raw, context.limits)
-        said = _object(raw) if not fault else {}
+        said = _json(raw) if not fault else None
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
         raise InvalidRecord(f"It is not valid JSON: {elements.reason(wrong)}.", code="not-json") from None
     except RecursionError:
-        fault, said = "too-deep", {}
+        fault, said = "too-deep", None
     if fault:
         raise InvalidRecord("It names a key twice." if fault == "duplicate-key" else f"It is nested deeper than {context.limits.depth} levels.", code=fault)
-    if not isinstance(said.get("resourceType"), str):
-        raise InvalidRecord("It has no resourceType.", code="not-a-resource", field="resourceType", advice="Send FHIR R4 resources as JSON.")
-    shape.check(said)
     return said
 
 
-def _rows(found: Sequence[_Found], rejected: list[Rejected]) -> Iterator[Decoded | Rejected]:
-    resources = [one.said for one in found]
-    people = {name: one for one in resources if one["resourceType"] == "Patient" for name in names_of(one)}
+def _judged(said: Any) -> list[Flag]:
+    """The rules that a resource does not meet. Raises InvalidRecord for the first by which it cannot be read."""
+    found = by_r4(said)
+    for issue in found:
+        if issue.severity == "error" and issue.rule in _UNREADABLE:
+            raise _refusal(issue)
+        if issue.rule == "unserved-type" and issue.path == said["resourceType"]:
+            raise InvalidRecord("Resources of this type say nothing that the standard has.", code="not-a-measure", field=issue.path)
+    errors = [issue for issue in (*found, *by_profiles(said)) if issue.severity == "error"]
+    return [Flag("rule-unmet", issue.path, issue.text) for issue in {issue.rule: issue for issue in reversed(errors)}.values()]
+
+
+def _refusal(issue: Issue) -> InvalidRecord:
+    code = "not-a-resource" if issue.rule == "resource-type" else "not-r4"
+    return InvalidRecord(issue.text, code=code, field=issue.path, advice="Send FHIR R4 (4.0.1) as JSON; `$validate` names everything that is wrong.")
+
+
+def _rows(read: _Read) -> Iterator[Decoded | Rejected]:
+    found, resources = read.found, [one.said for one in read.found]
+    people: _People = {name: one for one in resources if _is_patient(one) for name in names_of(one)}
+    people |= dict.fromkeys(read.strangers - people.keys())
     curves = _curves(resources)
     many = len({str(one.get("subject", one.get("patient"))) for one in resources if "subject" in one or "patient" in one}) > 1
-    yield from rejected
+    yield from read.rejected
     for understood in records_of(resources):
         if isinstance(understood, Understood):
             yield _decoded(understood, found, people, curves, many=many)
@@ -158,11 +213,11 @@ def _rows(found: Sequence[_Found], rejected: list[Rejected]) -> Iterator[Decoded
             yield Rejected(found[place].row, wrong.field, wrong.code, wrong.message, wrong.advice, original=found[place].raw)
 
 
-def _decoded(understood: Understood, found: Sequence[_Found], people: dict[str, dict[str, Any]], curves: _Curves, *, many: bool) -> Decoded:
+def _decoded(understood: Understood, found: Sequence[_Found], people: _People, curves: _Curves, *, many: bool) -> Decoded:
     record, first = understood.record, found[understood.places[0]]
     if record.source_record_id is None and "id" in first.said:
         record.source_record_id = f"{first.said['resourceType']}/{first.said['id']}"
-    record.flags = [*record.flags, *_converted(record)]
+    record.flags = [*record.flags, *_converted(record), *(flag for place in understood.places for flag in found[place].flags)]
     series = [one for name in names_of(first.said) for one in curves.of.get(name, ())]
     places = [*understood.places, *(place for name in names_of(first.said) for place in curves.places_of.get(name, ()))]
     original = b"[%b]" % b",".join(found[place].raw for place in places) if many else None
@@ -197,17 +252,18 @@ def _curves(resources: Sequence[dict[str, Any]]) -> _Curves:
     return curves
 
 
-def _who(subject: dict[str, Any] | None, people: dict[str, dict[str, Any]]) -> Who | None:
+def _who(subject: dict[str, Any] | None, people: _People) -> Who | None:
     """Whom a subject reference means, as far as the file says."""
     if not subject:
         return None
     said = subject.get("reference")
-    person = people.get(local_reference(said)) if isinstance(said, str) else None
-    if person is not None:
-        return _person(person, local_reference(str(said)))
+    name = local_reference(said) if isinstance(said, str) else ""
+    if name in people:
+        person = people[name]
+        return None if person is None else _person(person, name)
     if isinstance(subject.get("identifier"), dict):
         return _identified([subject["identifier"]], Who(name=subject.get("display")))
-    return Who(source_id=local_reference(said)) if isinstance(said, str) else None
+    return Who(source_id=name) if name else None
 
 
 def _person(person: dict[str, Any], reference: str) -> Who:

@@ -39,6 +39,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     "same-moment": ("同一来源在同一时刻还有一条", "The same source has another record of the same moment"),
     "gap": ("有缺失的数据", "Readings are missing"),
     "unit-doubtful": ("数值像是别的单位", "The value looks like another unit"),
+    "rule-unmet": ("来源的 FHIR 资源有规则不满足，数值照收", "A rule of R4 or of a profile that the source claims is not met; the reading was taken"),
     "self-reported": ("自己填报，不是仪器测量", "Self-reported, not measured"),
 }
 
@@ -57,6 +58,7 @@ ROUTINE = frozenset(
         "code-system-assumed",
         "unit-assumed",
         "value-missing",
+        "rule-unmet",
     }
 )
 """Flags that say how a value came about, not that it is doubtful."""

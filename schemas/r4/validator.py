@@ -21,19 +21,35 @@ def validate(resource: Any, profiles: Sequence[str] = ()) -> list[Issue]:
     Findings hold paths and rules, never values. Invariants of an element are judged when its structure is sound, profiles when the
     whole resource is.
     """
-    if type(resource) is not dict:
-        return error("structure", "type", "A resource is a JSON object.")
-    scope = Scope(resource, resource)
-    found = judge_resource(resource, scope)
-    type_ = resource.get("resourceType")
-    for url in dict.fromkeys([] if is_broken(found) else [*_claimed(resource), *profiles]):
-        found = both(found, _by_profile(url, resource, scope, asked=url in profiles))
-    return [] if found is None else below(str(type_) if is_resource_type(type_) else "Resource", found)
+    found = by_r4(resource)
+    return found if is_broken(found) else [*found, *by_profiles(resource, profiles)]
 
 
 def is_valid(resource: Any, profiles: Sequence[str] = ()) -> bool:
     """Whether no error is found."""
     return not is_broken(validate(resource, profiles))
+
+
+def by_r4(resource: Any) -> list[Issue]:
+    """What is wrong by R4 itself."""
+    if type(resource) is not dict:
+        return error("structure", "type", "A resource is a JSON object.")
+    found = judge_resource(resource, Scope(resource, resource))
+    return [] if found is None else below(_name(resource), found)
+
+
+def by_profiles(resource: dict[str, Any], profiles: Sequence[str] = ()) -> list[Issue]:
+    """What is wrong by the profiles that a resource claims and those asked for. R4 itself has found no error of structure in it."""
+    scope = Scope(resource, resource)
+    found: Found = None
+    for url in dict.fromkeys([*_claimed(resource), *profiles]):
+        found = both(found, _by_profile(url, resource, scope, asked=url in profiles))
+    return [] if found is None else below(_name(resource), found)
+
+
+def _name(resource: dict[str, Any]) -> str:
+    type_ = resource.get("resourceType")
+    return str(type_) if is_resource_type(type_) else "Resource"
 
 
 def _claimed(resource: dict[str, Any]) -> list[str]:

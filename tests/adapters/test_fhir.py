@@ -94,14 +94,23 @@ def test_a_value_is_kept_in_the_standards_unit_with_what_was_written(code: str, 
     ("resource", "code", "field"),
     [
         (observation("8867-4", 71, "mm[Hg]"), "unit", ""),
-        (observation("8867-4", 71, ""), "unit", "heart-rate"),
+        (observation("8867-4", valueQuantity={"value": 71}), "unit", "heart-rate"),
         (observation("8867-4", 71, "/min", status="entered-in-error"), "status", "status"),
         (observation("99999-9", 71, "/min"), "not-a-measure", "code"),
         (observation("8867-4", 71, "/min", effectiveDateTime="2026-05"), "not-readable", "effective"),
         (observation("8867-4", 71, "/min") | {"code": {"coding": {}}}, "not-r4", "Observation.code.coding"),
-        (observation("8867-4", 71, "/min", valueQuantity={"value": "71"}), "not-r4", "Observation.valueQuantity.value"),
-        ({"resourceType": "Telescope"}, "not-a-resource", "resourceType"),
-        ({"id": "x"}, "not-a-resource", "resourceType"),
+        (observation("8867-4", valueQuantity={"value": "71"}), "not-r4", "Observation.value.ofType(Quantity).value"),
+        (observation("8867-4", 71, "/min", valueString="71"), "not-r4", "Observation.value"),
+        (observation("8867-4", 71, "/min", effectiveDateTime="2026-02-30"), "not-r4", "Observation.effective.ofType(dateTime)"),
+        (observation("8867-4", 71, "/min", status="done"), "not-r4", "Observation.status"),
+        (observation("8867-4", 71, "/min", heartRate=71), "not-r4", "Observation.heartRate"),
+        (observation("8867-4", 71, "/min", note=[]), "not-r4", "Observation.note"),
+        (observation("8867-4", 71, "/min", device=None), "not-r4", "Observation.device"),
+        (observation("8867-4", 71, "/min", component=[{"valueInteger": 1}]), "not-r4", "Observation.component[0].code"),
+        ({"resourceType": "ResearchElementDefinition", "valueSampledData": 5}, "not-a-measure", "ResearchElementDefinition"),
+        ({"resourceType": "Telescope"}, "not-a-resource", "Resource"),
+        ({"id": "x"}, "not-a-resource", "Resource"),
+        (7, "not-r4", ""),
     ],
 )
 def test_what_cannot_be_a_record_is_refused_by_its_cause_and_its_neighbour_kept(resource: dict[str, Any], code: str, field: str) -> None:
@@ -235,6 +244,67 @@ def test_what_a_hub_shows_another_hub_reads_as_the_same(hub_url: str, tmp_path: 
             assert repeated.json()["status"] == "duplicate"
 
     asyncio.run(work())
+
+
+BODY_WEIGHT = "http://hl7.org/fhir/StructureDefinition/bodyweight"
+SECRET = "王秀英139"
+
+
+def test_an_invalid_entry_is_a_rejected_row_and_the_rest_of_the_bundle_is_stored(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center, resident = await city.party("Center", "fitness-center"), await city.resident()
+            sent = bundle(
+                observation("8867-4", 71, "/min"), observation("8310-5", 36.6, "Cel", status=SECRET), observation("29463-7", 63.2, "kg", bodySite=[SECRET]),
+                observation("8310-5", 36.6, "Cel", **{SECRET: 1}), observation("2708-6", 97, "%"),
+            )  # fmt: skip
+            sent["entry"] += [SECRET, {"fullUrl": 5, "resource": observation("9279-1", 14, "/min")}]
+            answer = await city.upload(center, sent, resident=resident, format_="fhir-r4")
+            assert answer.status_code == 207, answer.text
+            receipt = answer.json()
+            assert SECRET not in answer.text
+            assert {(one["row"], one["code"], one["field"]) for one in receipt["rejected"]} == {
+                (2, "not-r4", "Observation.status"), (3, "not-r4", "Observation.bodySite"), (4, "not-r4", "Observation"), (6, "not-r4", ""),
+            }  # fmt: skip
+            assert {record["facts"]["measure"] for record in receipt["records"]} == {"heart-rate", "oxygen-saturation", "respiratory-rate"}
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    ("more", "field", "rule"),
+    [
+        ({"meta": {"profile": [BODY_WEIGHT]}}, "Observation.category", "profile"),
+        ({"dataAbsentReason": {"text": "none"}}, "Observation", "obs-6"),
+        ({"text": {"status": "generated", "div": "<p>"}}, "Observation.text.div", "txt-1"),
+    ],
+)
+def test_a_rule_that_reading_does_not_rest_on_is_a_flag_and_the_reading_is_stored(
+    hub_url: str, tmp_path: Path, more: dict[str, Any], field: str, rule: str
+) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center, resident = await city.party("Center", "fitness-center"), await city.resident()
+            sent = bundle(observation("29463-7", 63.2, "kg", **more), observation("8867-4", 71, "/min"))
+            receipt = (await city.upload(center, sent, resident=resident, format_="fhir-r4")).json()
+            assert receipt["rejected"] == []
+            (flag,) = [flag for record in receipt["records"] for flag in record["warnings"] if flag["code"] == "rule-unmet"]
+            assert flag["field"].startswith(field)
+            assert rule in flag["message"]
+
+    asyncio.run(work())
+
+
+def test_a_profile_that_is_not_known_here_says_nothing() -> None:
+    found = only(observation("8867-4", 71, "/min", meta={"profile": ["http://hl7.org/fhir/uv/phd/StructureDefinition/PhdNumericObservation"]}))
+    assert found.record.flags == []
+
+
+def test_a_refused_patient_is_nobody_else() -> None:
+    patient = {"resourceType": "Patient", "id": "p1", "gender": "F", "identifier": [{"system": "urn:hospital", "value": "H-7"}]}
+    rows = read(bundle(patient, observation("8867-4", 71, "/min"), observation("8310-5", 36.6, "Cel", subject={"reference": "Patient/p2"})))
+    assert [(row.field, row.code) for row in rows if isinstance(row, Rejected)] == [("Patient.gender", "not-r4")]
+    assert [row.who.source_id if row.who else None for row in rows if isinstance(row, Decoded)] == [None, "Patient/p2"]
 
 
 def _resources(found: dict[str, Any]) -> list[dict[str, Any]]:
