@@ -15,7 +15,8 @@ from hub.access import accounts
 from hub.access.keys import Token, fetch_token
 from hub.commands.options import Options, echo, run
 from hub.store import parties
-from schemas.errors import Unavailable
+from hub.store.ids import bucket_of
+from schemas.errors import NotFound, Unavailable
 
 
 @click.group()
@@ -30,17 +31,19 @@ def user() -> None:
 @click.option("--party", "party_id", type=click.UUID)
 @click.option("--resident", "resident_id", type=click.UUID)
 @click.option("--area")
-@click.option("--password-file", type=click.Path(exists=True, path_type=Path), help="A file with the password; otherwise it is asked for.")
+@click.option("--password-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file with the password; otherwise it is asked for.")
 @click.pass_obj
 def user_add(
     options: Options, login: str, name: str, role: str, party_id: UUID | None, resident_id: UUID | None, area: str | None, password_file: Path | None
 ) -> None:
     """A sign-in for a staff member of a party or a level, or for a resident."""
-    password = password_file.read_text().strip() if password_file else click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    password = _password_of(password_file) if password_file else click.prompt("Password", hide_input=True, confirmation_prompt=True)
 
     async def work(hub: service.Hub) -> UUID:
         async with hub.database.connection() as connection:
             number = (await parties.by_id(connection, party_id)).number if party_id else None
+            if resident_id and not await connection.fetchval("SELECT true FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident_id), resident_id):
+                raise NotFound("There is no such resident.")
             return await accounts.add(
                 connection, hub.keyring, login=login, name=name or login, role=role, party=number, resident=resident_id, area=area, password=password
             )
@@ -49,9 +52,16 @@ def user_add(
     echo(options, {"account_id": str(made), "login": login, "role": role}, f"{login} can sign in.")
 
 
+def _password_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise click.UsageError("--password-file must hold UTF-8 text.") from None
+
+
 @click.command()
 @click.option("--client", "client_id", required=True)
-@click.option("--key", "key_file", required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--key", "key_file", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--scope", required=True)
 @click.option("--purpose")
 @click.option("--url", envvar="KINEHUB_BASE_URL", default="http://localhost:8000", show_default=True, show_envvar=True, help="The hub's address.")
@@ -61,7 +71,9 @@ def token(options: Options, client_id: str, key_file: Path, scope: str, purpose:
     try:
         key = orjson.loads(key_file.read_bytes())
     except orjson.JSONDecodeError:
-        raise click.UsageError("--key must hold a private JWK as JSON.") from None
+        key = None
+    if not isinstance(key, dict):
+        raise click.UsageError("--key must hold a private JWK as JSON.")
 
     async def work() -> Token:
         async with httpx.AsyncClient() as http:

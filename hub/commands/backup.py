@@ -29,7 +29,7 @@ def keys_rotate(options: Options) -> None:
 
 
 @click.command("backup")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--keys-only", is_flag=True, help="Write FILE.keys alone, afresh; after an erasure the old one opens nobody of that month.")
 @click.pass_obj
 def backup_command(options: Options, file: Path, keys_only: bool) -> None:
@@ -39,7 +39,7 @@ def backup_command(options: Options, file: Path, keys_only: bool) -> None:
 
 
 @click.command("restore")
-@click.argument("file", type=click.Path(exists=True, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.pass_obj
 def restore_command(options: Options, file: Path) -> None:
     """Restore FILE in place of what is stored, FILE.keys beside it; who was erased since stays erased, what was withdrawn since withdrawn."""

@@ -135,5 +135,9 @@ def consent_decide(options: Options, case_file: Path) -> None:
     try:
         cases = orjson.loads(case_file.read_bytes())
     except orjson.JSONDecodeError:
-        raise click.UsageError("--case must hold JSON: one case or a list of cases.") from None
-    echo(options, [decide_case(case) for case in cases] if isinstance(cases, list) else decide_case(cases))
+        cases = None
+    listed = cases if isinstance(cases, list) else [cases]
+    if not all(isinstance(case, dict) for case in listed):
+        raise click.UsageError("--case must hold JSON: one case or a list of cases.")
+    decided = [decide_case(case) for case in listed]
+    echo(options, decided if isinstance(cases, list) else decided[0])

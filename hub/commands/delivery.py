@@ -30,7 +30,7 @@ def delivery_list(options: Options) -> None:
 
 
 @delivery.command("replay")
-@click.argument("ids", nargs=-1, required=True, type=int)
+@click.argument("ids", nargs=-1, required=True, type=click.IntRange(1, 2**63 - 1))
 @click.pass_obj
 def delivery_replay(options: Options, ids: tuple[int, ...]) -> None:
     """Send dead letters again."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 import orjson
 
+from consent.terms import PURPOSES
 from hub import service
 from hub.access.keys import new_client_key, registrable
 from hub.commands.options import Options, echo, run
@@ -61,20 +64,19 @@ def party_add(
         raise click.UsageError("--token-url is of use with --deliver-to only.")
     if zone:
         _check_zone(zone)
-    public = registrable(_keys_of(jwks)) if jwks else None
-    if public is None:
-        private, public = new_client_key()
-        assert key_out is not None
-        _write_secret(key_out, orjson.dumps(private))
+    purposes = tuple(filter(None, purpose.split(",")))
+    if not PURPOSES.issuperset(purposes):
+        raise click.BadParameter("no v3 PurposeOfUse code; for example TREAT, PUBHLTH, HPAYMT, HRESCH.", param_hint="--purpose")
 
-    async def work(hub: service.Hub) -> parties.Party:
+    async def work(hub: service.Hub, public: dict[str, Any]) -> parties.Party:
         async with hub.database.connection() as connection:
             return await parties.add(
-                connection, name=name, kind=kind, jwks=public, area=area, zone=zone, purposes=tuple(filter(None, purpose.split(","))),
+                connection, name=name, kind=kind, jwks=public, area=area, zone=zone, purposes=purposes,
                 may_register=may_register, deliver_to=deliver_to, token_url=token_url,
             )  # fmt: skip
 
-    made = run(options, work)
+    with _keys(jwks, key_out) as public:
+        made = run(options, lambda hub: work(hub, public))
     echo(
         options,
         {"party_id": str(made.id), "client_id": made.client_id, "organization": made.reference},
@@ -96,11 +98,26 @@ def _check_zone(zone: str) -> None:
         raise click.UsageError(f"--zone must be an IANA time zone such as Asia/Shanghai, not {zone!r}.")
 
 
+@contextmanager
+def _keys(jwks: Path | None, key_out: Path | None) -> Iterator[dict[str, Any]]:
+    """A party's public keys; the private one made for it is kept when the party was registered."""
+    if jwks is not None:
+        yield registrable(_keys_of(jwks))
+        return
+    assert key_out is not None
+    private, public = new_client_key()
+    _write_secret(key_out, orjson.dumps(private))
+    try:
+        yield public
+    except BaseException:
+        key_out.unlink()
+        raise
+
+
 def _write_secret(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    """Into a file of its own: what is there may be another party's only key. Raises FileExistsError."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
-    path.chmod(0o600)
 
 
 @party.command("list")

@@ -43,7 +43,6 @@ def resident_add(options: Options, /, source: str | None, **given: Any) -> None:
         except orjson.JSONDecodeError:
             raise click.UsageError("--from must hold one JSON object.") from None
     else:
-        click.echo("Shells remember what is typed: use --from for real people.", err=True)
         numbers = [{"party": text.partition("|")[0], "number": text.partition("|")[2]} for text in given.pop("member_number")]
         fields = {key: value for key, value in given.items() if value is not None} | ({"member_numbers": numbers} if numbers else {})
     if not isinstance(fields, dict) or not fields.get("name"):
@@ -55,6 +54,8 @@ def resident_add(options: Options, /, source: str | None, **given: Any) -> None:
         return await residents.register(hub, _resident(fields, known), actor="operator")
 
     identity, created = run(options, work)
+    if not source:
+        click.echo("Shells remember what is typed: use --from for real people.", err=True)
     echo(
         options,
         {"resident_id": str(identity), "patient": f"Patient/{identity}", "created": created},

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -28,6 +29,7 @@ from hub.access.keys import Token, fetch_token
 
 WEIGHTS, CHECKS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2), "10X98765432"
 PEOPLE = (("王秀英", "19550417", 2, "female"), ("李建国", "19520309", 3, "male"), ("陈桂兰", "19600822", 4, "female"))
+CLOUD = "市健康云"
 PASSWORD = "kinehub-demo-2026"  # noqa: S105 - a demo city's password, printed on its sign-in hints
 
 
@@ -61,6 +63,7 @@ class City:
 
     def add_party(self, key: str, name: str, kind: str, *options: str) -> None:
         keys = self.folder / f"{key}.jwk"
+        keys.unlink(missing_ok=True)  # of a city that was not finished
         self.parties[key] = self.cli("party", "add", name, "--kind", kind, "--zone", "Asia/Shanghai", "--key-out", str(keys), *options) | {
             "name": name,
             "key": str(keys),
@@ -104,9 +107,9 @@ def serving(folder: Path, port: int, workers: int = 1) -> Iterator[str]:
 
 
 @contextmanager
-def receiving() -> Iterator[str]:
+def receiving(port: int = 0) -> Iterator[str]:
     """The city health cloud's stand-in, a process of its own."""
-    child = subprocess.Popen([sys.executable, "-m", "hub.demo.receiver", "0"], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen([sys.executable, "-m", "hub.demo.receiver", str(port)], stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own command
     try:
         assert child.stdout is not None
         yield f"http://127.0.0.1:{child.stdout.readline().strip()}"
@@ -115,13 +118,19 @@ def receiving() -> Iterator[str]:
         child.communicate(timeout=10)
 
 
+def receiver_port(city: City) -> int:
+    """Where the city's party looks for the stand-in since an earlier start; 0 before there is one."""
+    found = [urlsplit(party["deliver_to"]) for party in city.cli("party", "list") if party["name"] == CLOUD and party["deliver_to"]]
+    return (found[-1].port or 0) if found else 0
+
+
 def build(city: City, receiver: str) -> None:
     """Two hospitals, two centres, a kiosk, a wearable cloud, the city health cloud, three residents, a venue and a coach."""
     parties = (
         ("hospital", "市第二医院", "hospital"), ("hospital2", "市中医医院", "hospital"),
         ("center", "殷行社区运动健康中心", "fitness-center", "--may-register", "--purpose", "TREAT"), ("center2", "滨江健身馆", "fitness-center"),
         ("kiosk", "殷行街道智慧健康小屋", "kiosk"), ("wearable", "手环云", "wearable-cloud"),
-        ("city", "市健康云", "city-cloud", "--deliver-to", f"{receiver}/fhir"),
+        ("city", CLOUD, "city-cloud", "--deliver-to", f"{receiver}/fhir"),
     )  # fmt: skip
     with ThreadPoolExecutor(4) as lanes:
         list(lanes.map(lambda party: city.add_party(*party), parties))
@@ -273,9 +282,9 @@ def deliver(city: City, receiver: str, resident: str) -> None:
 def serve(folder: Path, port: int) -> None:
     """The same city, kept running, with sign-in hints. SIGTERM stops it as Ctrl-C does, its hub included."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with receiving() as receiver, serving(folder, port) as url:
+    with serving(folder, port) as url, receiving(receiver_port(city := City(folder, url))) as receiver:
         if not (folder / "demo-password").exists():
-            settle_in(City(folder, url), receiver)
+            settle_in(city, receiver)
         name, birth, order, _ = PEOPLE[0]
         say(f"\n{url}/sign-in   resident: wang   doctor: doctor   centre: center   password: {PASSWORD}")
         say(f"The doctor finds {name} (invented) by the ID number {id_number(birth, order)}.\nStop with Ctrl-C.")

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hub.demo.__main__ import receiving
+from hub.demo.__main__ import CLOUD, receiver_port, receiving
 from tests.builders import a_session
 from tests.process import Running, a_hub
 
@@ -146,3 +146,12 @@ def test_a_hub_that_was_stopped_delivers_after_its_next_start(town: tuple[Runnin
     city.again()
     until(lambda: len(receiver.everything()) == 2, "both records")
     assert receiver.stored(resident) == owed
+
+
+def test_the_stand_in_of_a_city_served_again_is_where_its_party_delivers_to(tmp_path: Path) -> None:
+    with a_hub(tmp_path / "hub") as city:
+        assert receiver_port(city) == 0
+        with receiving() as url:
+            city.add_party("city", CLOUD, "city-cloud", "--deliver-to", f"{url}/fhir")
+        with receiving(receiver_port(city)) as again:
+            assert again == url
