@@ -36,7 +36,7 @@ from schemas.records import KINDS
 
 _TEMPLATE = (
     "slot", "type", "class", "profile", "category", "code", "measure", "value", "quantity", "when", "each", "order", "effective", "whole",
-    "note", "members", "stands_in", "extension", "elements", "constant", "components",
+    "note", "members", "stands_in", "claimed_when", "extension", "elements", "constant", "components",
 )  # fmt: skip
 _MAPPING = ("kind", "version", "class", "effective", "device", "left_out", "shared", "resources", "examples")
 _TYPE = ("subject", "time", "device", "status", "identifier", "members")
@@ -173,23 +173,32 @@ def _about_moment(context: Context, _: Any) -> bytes:
     return context.subject + functions.effective_start(context, context.record) + context.device
 
 
-def _without_note_and_site(spec: Table) -> Table:
-    """The Physical Activity profiles want a person behind every note and forbid bodySite: both become extensions."""
-    changed = Table({**spec, "note": False}).of(spec)
-    if "bodySite" in spec.get("elements", {}):
-        elements_, extension = Table(spec["elements"]).of(spec["elements"]), Table(spec.get("extension", {})).of(spec)
-        extension["body-site"] = elements_.pop("bodySite")
-        changed |= {"elements": elements_, "extension": extension}
-    return changed
+def _without_note(spec: Table) -> Table:
+    """The Physical Activity profiles want a person behind every note: it becomes an extension."""
+    return Table({**spec, "note": False}).of(spec)
+
+
+def _meta(scope: Scope, spec: Table, profiles: list[str], data_class: str) -> bytes | Part:
+    """Profiles and label. With `claimed_when` the first profile is claimed when each of its calls writes a reference, not a name alone."""
+    whole, less = (b'"meta":' + dumps({"profile": urls, "security": [security(data_class)]}) + b',"language":"zh-CN"' for urls in (profiles, profiles[1:]))
+    if "claimed_when" not in spec:
+        return whole
+    needed = [shape.node(scope, spec, call) for call in spec["claimed_when"]]
+
+    def write(context: Context, item: Any) -> bytes:
+        said = (one if isinstance(one, bytes) else one(context, item) for one in needed)
+        return whole if all(b'"reference":' in one for one in said) else less
+
+    return write
 
 
 def _written(scope: Scope, spec: Table, measure: Measure | None, closing: Parts) -> Written:
     shared = scope.shared
     profiles, data_class = _profiles(shared, spec, measure), _class(spec, measure)
     profile = profiles[0]
-    spec = _without_note_and_site(spec) if "/physical-activity/" in profile else spec
+    spec = _without_note(spec) if "/physical-activity/" in profile else spec
     quantity = _quantity(scope, spec)
-    parts: Parts = [b'"meta":' + dumps({"profile": profiles, "security": [security(data_class)]}) + b',"language":"zh-CN"']
+    parts: Parts = [_meta(scope, spec, profiles, data_class)]
     extensions = elements.extensions(scope, spec, quantity)
     extensions += [elements.effective_period(shared)] if _is_vital_sign(spec, profile) else []
     if extensions:

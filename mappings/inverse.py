@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from functools import cache, partial
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -20,6 +21,7 @@ from mappings import functions, opposites
 from mappings.compiler import R4_PROFILES, base_of, read_shared
 from mappings.elements import Shared, factor_of, fields_of, listed, url_of
 from mappings.face import FOLDER, tables_of
+from mappings.functions import BASE
 from mappings.opposites import Unreadable
 from mappings.shape import BESIDE, is_call
 from mappings.tables import Table
@@ -36,6 +38,9 @@ _OWN: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-\d+")
 """An id of the hub's own: the record's, and the resource's slot in it."""
 _ALIASES: Final = {"55284-4": "blood-pressure", "18708-8": "blood-pressure"}
 """LOINC numbers that LOINC has replaced, still sent by devices: 55284-4 by 85354-9 (HL7 PHD examples)."""
+_PHYSICAL_ACTIVITY: Final = ("http://hl7.org/fhir/us/physical-activity/CodeSystem/pa-temporary-codes", "PhysicalActivity")
+"""The category of everything that is of the HL7 Physical Activity IG: its own examples claim no profile."""
+_RECORD: Final = BASE + "CodeSystem/record"
 
 
 class Understood(NamedTuple):
@@ -61,21 +66,31 @@ class Template(NamedTuple):
         if resource["resourceType"] != self.spec["type"]:
             return False
         if self.codes:
-            return not self.codes.isdisjoint(_codings(resource.get("code"))) or self._by_category(resource)
+            return not self.codes.isdisjoint(_codings(resource.get("code"))) or self._by_category(resource) or self._by_focus(resource)
         if self.measures is not None:
             found = measure_of(resource.get("code"))
             return found is not None and found.key in self.measures
-        return self.is_any or self.profile in resource.get("meta", {}).get("profile", ())
+        return self.is_any or self.profile in resource.get("meta", {}).get("profile", ()) or self._of_physical_activity(resource)
+
+    def _of_physical_activity(self, resource: Json) -> bool:
+        return "physical-activity" in self.spec.get("category", ()) and _PHYSICAL_ACTIVITY in _in_categories(resource)
+
+    def _by_focus(self, resource: Json) -> bool:
+        """A Task for an order need not say that it is to fulfill it (pa-task-for-referral-management)."""
+        return "focus" in self.spec.get("elements", {}) and "code" not in resource and "ServiceRequest/" in resource.get("focus", {}).get("reference", "")
 
     def _by_category(self, resource: Json) -> bool:
         """A report of a laboratory is known by its category: every laboratory has codes of its own."""
-        return self.spec.get("category") == ["lab-report"] and ("http://terminology.hl7.org/CodeSystem/v2-0074", "LAB") in {
-            pair for concept in resource.get("category", ()) for pair in _codings(concept)
-        }
+        return self.spec.get("category") == ["lab-report"] and ("http://terminology.hl7.org/CodeSystem/v2-0074", "LAB") in _in_categories(resource)
 
     def takes(self, member: Json) -> bool:
-        """Whether it reads a resource that its record refers to: one that it writes, or for entries with codes of their own any of its type."""
-        return self.fits(member) or ("each" in self.spec and not self.codes and self.measures is None and member["resourceType"] == self.spec["type"])
+        """Whether it reads a resource that its record refers to: one that it writes, an order of physical activity whatever it asks for,
+        or for entries with codes of their own any of its type."""
+        if self.fits(member):
+            return True
+        is_any_order = self.spec["type"] == "ServiceRequest" and self._of_physical_activity(member)
+        is_any_entry = "each" in self.spec and not self.codes and self.measures is None
+        return (is_any_order or is_any_entry) and member["resourceType"] == self.spec["type"]
 
     @property
     def is_any(self) -> bool:
@@ -128,23 +143,33 @@ def _rank(reading: Reading, anchor: Template) -> int:
 
 
 def _panels(free: dict[int, Json], by_reference: dict[str, int], *, rank: int) -> Groups:
-    """What stands for a record, with the resources of it: those it refers to, those that refer to it, and those of the hub's own that share its id."""
+    """What stands for a record, with the resources of it: those it refers to, those that refer to it, and those of the hub's own that share its id.
+
+    An order that several are asked to fulfill, each by a Task of its own, is part of each such referral.
+    """
+    orders: set[int] = set()
     for place, one in list(free.items()):
         if place not in free:
             continue
         for reading in _readings().values():
             if any(_rank(reading, anchor) == rank and anchor.fits(one) for anchor in reading.anchors):
                 members = sorted(member for member in _linked(place, one, free, by_reference) if any(other.takes(free[member]) for other in reading.others))
-                for taken in (place, *members):
+                several = {member for member in members if reading.kind == "referral" and free[member]["resourceType"] == "ServiceRequest"}
+                orders |= several
+                for taken in {place, *members} - several:
                     free.pop(taken)
                 yield [place, *members], reading
                 break
+    for order in orders:
+        free.pop(order)
 
 
 def _linked(place: int, one: Json, free: dict[int, Json], by_reference: dict[str, int]) -> set[int]:
     names = set(names_of(one))
     near = {by_reference[name] for name in _references(one) if name in by_reference}
     near |= {other for other, said in free.items() if names & set(_references(said)) or _same_record(one, said)}
+    orders = [free[other] for other in near if other in free and free[other]["resourceType"] == "ServiceRequest"]
+    near |= {by_reference[name] for order in orders for name in _references(order.get("extension")) if name in by_reference}
     return {other for other in near if other in free and other != place}
 
 
@@ -178,7 +203,18 @@ def _said_day(one: Json) -> str:
     """The local day of an Observation that is about a day: a date alone, or any time for a measure that only days have."""
     said = str(one.get("effectiveDateTime") or one.get("effectivePeriod", {}).get("start", ""))
     measure = measure_of(one.get("code"))
+    if _is_longer_than_a_day(one.get("effectivePeriod", {})):
+        return ""
     return said[:10] if measure is not None and (len(said) == 10 or measure.key not in _alone_too()) else ""
+
+
+def _is_longer_than_a_day(period: Json) -> bool:
+    """Whether a Period is a week, a month: its figure is of no single day. A whole day may be written up to the next midnight."""
+    try:
+        start, end = (datetime.fromisoformat(period[name]) for name in ("start", "end"))
+        return end - start > timedelta(days=0 if len(period["end"]) == 10 else 1)
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 @cache
@@ -241,6 +277,11 @@ def local_reference(said: str) -> str:
 def _codings(concept: Json | None) -> Iterator[tuple[str, str]]:
     for coding in (concept or {}).get("coding", ()):
         yield coding.get("system", ""), str(coding.get("code", ""))
+
+
+def _in_categories(resource: Json) -> set[tuple[str, str]]:
+    category = resource.get("category")
+    return {pair for concept in (category if isinstance(category, list) else ()) for pair in _codings(concept)}
 
 
 def measure_of(concept: Json | None) -> Measure | None:
@@ -328,6 +369,7 @@ def _read(reading: Reading, group: list[Json], resources: Sequence[Json], by_ref
         templates = (*reading.anchors, *reading.others)
         template = next((template for template in templates if template.fits(one)), None) or next(other for other in reading.others if other.takes(one))
         _status(one)
+        one = _order_in_words(one, resources, by_reference) if one["resourceType"] == "ServiceRequest" else one
         if "each" in template.spec:
             entries.setdefault(template.spec["each"], []).append((_slot(one), _entry(fields, template, one, group[0])))
         else:
@@ -338,6 +380,24 @@ def _read(reading: Reading, group: list[Json], resources: Sequence[Json], by_ref
     fields.put("device", _device(reading, group, resources, by_reference))
     record: Record = fields.made()
     return record
+
+
+def _order_in_words(one: Json, resources: Sequence[Json], by_reference: dict[str, int]) -> Json:
+    """An order as we would write it: why, where it only refers to that; what, where a foreign one says so in nothing but its code."""
+    more: Json = {}
+    if "reasonCode" not in one:
+        reasons = (_concept_of(said, resources, by_reference) for said in one.get("reasonReference", ()))
+        more["reasonCode"] = [reason for reason in reasons if reason]
+    if "orderDetail" not in one and "code" in one and _RECORD not in dict(_codings(one["code"])):
+        more["orderDetail"] = [one["code"]]
+    return {**one, **{name: value for name, value in more.items() if value}}
+
+
+def _concept_of(reference: Json, resources: Sequence[Json], by_reference: dict[str, int]) -> Json | None:
+    """What a reference leads to, by its code or else by the reference's own words."""
+    place = by_reference.get(local_reference(reference.get("reference", "")))
+    shown = {"text": reference["display"]} if reference.get("display") else None
+    return shown if place is None else resources[place].get("code") or shown
 
 
 def _slot(one: Json) -> int:
@@ -399,13 +459,13 @@ def _resource(fields: _Fields, template: Template, one: Json) -> None:
     for name, typed in spec.get("extension", {}).items():
         (kind, names) = next(iter(typed.items()))
         _put(fields, names, opposites.EXTENSIONS[kind](_extension(fields.shared, one, name)))
-    for name, node in _elements(spec, one).items():
+    for name, node in spec.get("elements", {}).items():
         if isinstance(node, Table) and "reference_range" in node:
             _put(fields, node["reference_range"], _range(one))
         else:
             _node(fields, node, one.get(name), one.get(f"_{name}"))
     if spec.get("whole"):
-        _whole(fields, one, noted=bool(spec.get("note")))
+        _whole(fields, one, noted="note" not in spec.get("elements", {}))
 
 
 def _components(fields: _Fields, components: Any, one: Json) -> None:
@@ -519,15 +579,6 @@ def _range(one: Json) -> tuple[float | None, float | None]:
     measure, ends = _needed(one), opposites.range_of(one.get("referenceRange"))
     low, high = (quantity_of({"code": measure.unit, **end}, measure, None, None).value if "value" in end else None for end in ends)
     return low, high
-
-
-def _elements(spec: Table, one: Json) -> Table:
-    """The elements of a template, those that a Physical Activity profile moves to an extension read from there (`body-site`)."""
-    found: Table = spec.get("elements", Table())
-    site = next((said for said in one.get("extension", ()) if said.get("url", "").endswith("/body-site")), None)
-    if site is not None and "bodySite" in found:
-        one.setdefault("bodySite", site.get("valueCodeableConcept"))
-    return found
 
 
 def _value(fields: _Fields, spec: Table, one: Json) -> None:

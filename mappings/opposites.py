@@ -86,10 +86,12 @@ def _concepts(said: Any, _: Any = None) -> tuple[str | None]:
 
 
 def _sport(said: Any, _: Any = None) -> tuple[str | None]:
-    codes = [coding.get("code") for coding in (said or {}).get("coding", ()) if coding.get("system") == SPORT_SYSTEM]
-    text = (said or {}).get("text")
-    shown = [coding.get("display") for coding in (said or {}).get("coding", ())]
-    return (codes[0] if codes and codes[0] in SPORTS else next((code for name in (text, *shown) if (code := sport_code(name))), text or None),)
+    """A sport by its code, else by a name that the standard knows, else in the source's own words."""
+    codings, text = (said or {}).get("coding", ()), (said or {}).get("text")
+    codes = (coding.get("code") for coding in codings if coding.get("system") == SPORT_SYSTEM)
+    words = [word for word in (text, *(coding.get("display") for coding in codings)) if word]
+    own = next(codes, None)
+    return (own if own in SPORTS else next((code for word in words if (code := sport_code(word))), next(iter(words), None)),)
 
 
 def _sport_code(said: Any, _: Any = None) -> tuple[str | None]:

@@ -135,6 +135,61 @@ def test_a_hospitals_order_for_exercise_is_a_prescription_though_it_has_no_plan(
     assert record.start.at.isoformat() == "2026-05-01T01:00:00+00:00"
 
 
+def of_activity(type_: str, id_: str, **said: Any) -> dict[str, Any]:
+    category = [{"coding": [{"system": PA, "code": "PhysicalActivity"}]}]
+    return {"resourceType": type_, "id": id_, "category": category, "subject": {"reference": "Patient/p1"}, **said}
+
+
+def test_a_plan_of_another_hub_is_known_by_its_category_and_takes_orders_and_goals() -> None:
+    plan = of_activity("CarePlan", "c1", status="active", intent="plan", period={"start": "2026-05-01"})
+    goal = of_activity("Goal", "g1", lifecycleStatus="active", description={"text": "每周150分钟"})
+    order = of_activity(
+        "ServiceRequest", "s1", status="active", intent="order", basedOn=[{"reference": "CarePlan/c1"}], authoredOn="2026-05-01",
+        code={"coding": [{"system": "http://snomed.info/sct", "code": "229065009", "display": "Exercise therapy"}]}, reasonCode=[{"text": "久坐"}],
+        extension=[{"url": "http://hl7.org/fhir/StructureDefinition/resource-pertainsToGoal", "valueReference": {"reference": "Goal/g1"}}],
+    )  # fmt: skip
+    record: Any = only(bundle(plan, goal, order)).record
+    assert record.__struct_config__.tag == "prescription"
+    assert (record.reason, [one.text for one in record.goals], [one.text for one in record.exercises]) == ("久坐", ["每周150分钟"], ["Exercise therapy"])
+
+
+def test_each_task_for_one_order_is_a_referral_with_the_orders_reason() -> None:
+    condition = {"resourceType": "Condition", "id": "d1", "code": {"text": "高血压"}, "recordedDate": "2026-05-01", "subject": {"reference": "Patient/p1"}}
+    order = of_activity(
+        "ServiceRequest", "s1", status="active", intent="order", authoredOn="2026-05-01", reasonReference=[{"reference": "Condition/d1"}],
+        code={"coding": [{"system": "http://snomed.info/sct", "code": "409063005", "display": "Counselling"}]},
+    )  # fmt: skip
+    owner = {"reference": "Organization/o1", "display": "东湖健身中心"}
+    asked = {"resourceType": "Task", "intent": "order", "focus": {"reference": "ServiceRequest/s1"}, "for": {"reference": "Patient/p1"}, "owner": owner}
+    tasks = [
+        {**asked, "id": f"t{number}", "status": status, "authoredOn": "2026-05-01", **more}
+        for number, (status, more) in enumerate([("rejected", {"statusReason": {"text": "名额已满"}}), ("requested", {})])
+    ]
+    found = [one.record for one in read(bundle(order, condition, *tasks)) if isinstance(one, Decoded)]
+    referrals: list[Any] = [one for one in found if one.__struct_config__.tag == "referral"]
+    assert [(one.status, one.reason, one.service) for one in referrals] == [("rejected", "高血压", "Counselling"), ("requested", "高血压", "Counselling")]
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize(("period", "kind"), [
+    ({"start": "2026-05-01", "end": "2026-05-08"}, "vital"),
+    ({"start": "2026-05-01T00:00:00+08:00", "end": "2026-05-08T00:00:00+08:00"}, "vital"),
+    ({"start": "2026-05-01", "end": "2026-05-01"}, "day-summary"),
+    ({"start": "2026-05-01T00:00:00+08:00", "end": "2026-05-02T00:00:00+08:00"}, "day-summary"),
+])  # fmt: skip
+def test_a_mean_of_a_week_is_no_figure_of_its_first_day(period: dict[str, str], kind: str) -> None:
+    record = only(observation("41950-7", 7000, "/d", effectivePeriod=period)).record
+    assert record.__struct_config__.tag == kind
+
+
+def test_words_beside_a_foreign_group_are_kept() -> None:
+    kind = observation("73985-4", valueCodeableConcept={"coding": [{"system": LOINC, "code": "LA1-1", "display": "Quidditch"}]})
+    note = [{"authorReference": {"reference": "Patient/p1"}, "time": "2026-05-01", "text": "很累"}]
+    group = observation("PAPanel", system=PA, hasMember=[{"reference": "Observation/o-73985-4"}], note=note)
+    record: Any = only(bundle(kind, group)).record
+    assert (record.sport, record.note) == ("Quidditch", "很累")
+
+
 def test_a_laboratorys_report_takes_its_results_whatever_its_own_code() -> None:
     results = [
         observation("14749-6", 126, "mmol/L", interpretation=[{"coding": [{"code": "H"}]}]),

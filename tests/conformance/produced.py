@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+import msgspec
 
 from adapters.base import AdapterError, Context, adapters, detect
 from hub.demo.__main__ import City, furnish
@@ -28,6 +29,10 @@ from tests.process import Running
 from tests.shared import SAMPLES
 
 CONTEXT = Context(received_at=datetime(2026, 6, 1, tzinfo=UTC), zone="Asia/Shanghai")
+KNOWING = msgspec.structs.replace(
+    SUBJECT, named={("Practitioner", "李医生"): ("Practitioner/1", "李医生"), ("Organization", "东湖健身中心"): ("Organization/1", "东湖健身中心")}
+)
+"""With the directory's entries for the names that the examples of orders and referrals have: what refers claims more."""
 STAFF, SITES = "https://gym.example/staff", "https://gym.example/sites"
 
 
@@ -35,6 +40,7 @@ def by_mappings() -> Iterator[tuple[str, bytes]]:
     """(where it comes from, resource) of every example, every adapter's sample and every shared sample, straight from the mappings."""
     for example in examples():
         yield from ((example.says, one.json) for one in face(example.record, SUBJECT))
+        yield from ((f"{example.says}, of whom the directory knows", one.json) for one in face(example.record, KNOWING))
     for measure in MEASURES.values():
         yield from ((f"a measured {measure.key}", one.json) for one in face(measured(measure), SUBJECT))
     for adapter in adapters():

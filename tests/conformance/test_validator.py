@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import yaml
 
 from tests.conformance import packed
+from tests.conformance.judged import Finding, judged
 from tests.conformance.produced import by_mappings, over_http
 from tests.process import a_hub
 
-ROOT = Path(__file__).parents[2]
 KNOWN: dict[str, list[str]] = {entry["reason"]: entry["says"] for entry in yaml.safe_load((Path(__file__).parent / "known.yaml").read_text())}
 UNKNOWN = re.compile(r"^(Profile reference '|CodeSystem is unknown and can't be validated: |ValueSet '?|Unknown extension )(?P<url>(http|urn)[^' ]+)")
 OURS_OR_CORE = re.compile(r"http://(hl7\.org/fhir/(?!us/|uv/|sid/)|terminology\.hl7\.org/)|https://kinehub\.org/")
@@ -28,32 +25,6 @@ BROKEN = [
     b'{"resourceType":"Observation","meta":{"profile":["%b"]},"status":"final","code":{"text":"x"}}' % PROFILE.encode(),
 ]
 """Against R4, and against a profile of ours alone: the validator must call each an error."""
-
-
-class Finding(NamedTuple):
-    """What the validator says, without what differs from one run or entry to the next; `where` is one place of it."""
-
-    severity: str
-    text: str
-    where: str
-
-
-def _finding(source: str, issue: dict[str, object]) -> Finding:
-    text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}(-\d+)?", "ID", re.sub(r"\[\d+\]", "", str(issue.get("diagnostics"))))
-    (place, *_) = issue.get("expression") or ["?"]  # type: ignore[misc]
-    return Finding(str(issue["severity"]), text, f"{source}: {place}")
-
-
-def _judged(resources: list[tuple[str, bytes]], package: Path, folder: Path) -> Iterator[Finding]:
-    """Findings on the resources; what is broken on purpose comes first, and must be called so."""
-    path = folder / "produced.ndjson"
-    path.write_bytes(b"\n".join([*BROKEN, *(json.dumps(json.loads(body), ensure_ascii=False).encode() for _, body in resources)]))
-    done = subprocess.run(["make", "--silent", "validate", f"FILES={path}", f"PACKAGES={package}"], cwd=ROOT, capture_output=True, text=True, check=False)
-    lines = done.stdout.splitlines()
-    assert len(lines) == len(resources) + len(BROKEN), f"The validator did not run: {done.stdout[-2000:]} {done.stderr[-2000:]}"
-    assert all("error" in {issue["severity"] for issue in json.loads(line)["issue"]} for line in lines[: len(BROKEN)])
-    for (source, _), line in zip(resources, lines[len(BROKEN) :], strict=True):
-        yield from (_finding(source, issue) for issue in json.loads(line).get("issue", ()))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +37,7 @@ def findings(package: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Fi
     resources += [(f"guide: {one['resourceType']} {one['id']}", json.dumps(one).encode()) for one in published]
     for type_, count in _types(resources).items():
         assert count, f"nothing of {type_} was judged"
-    return list(_judged(resources, package, folder))
+    return list(judged(resources, [package], folder, BROKEN))
 
 
 def _types(resources: list[tuple[str, bytes]]) -> Counter[str]:

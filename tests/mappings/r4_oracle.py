@@ -119,7 +119,7 @@ def _judge_physical_activity(profile: str, said: dict[str, Any]) -> None:
     assert ("effectiveDateTime" in said) != ("effectivePeriod" in said)
     if "effectivePeriod" in said:
         assert {"start", "end"} <= set(said["effectivePeriod"])
-    assert not {"performer", "note", "bodySite", "focus", "specimen", "implicitRules", "modifierExtension"} & set(said)
+    assert not {"performer", "note", "focus", "specimen", "implicitRules", "modifierExtension"} & set(said)
     assert {name for name in said if name.startswith("value")} <= {"valueQuantity", "valueCodeableConcept"}
     if profile == "pa-observation-activity-group":
         assert said["hasMember"]

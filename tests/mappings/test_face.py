@@ -15,7 +15,7 @@ from mappings.face import Example, examples, face, mapping_version
 from schemas.classes import DataClass
 from schemas.errors import InvalidRecord
 from schemas.measures import LOCAL, MEASURES
-from schemas.records import KINDS, BodyComposition, DaySummary, FitnessTest, Lap, Moment, Quantity, Record, Session, VitalSign, decode, encode
+from schemas.records import KINDS, BodyComposition, DaySummary, FitnessTest, Lap, Moment, Quantity, Record, Referral, Session, VitalSign, decode, encode
 from tests.mappings.r4_oracle import RECORD_ID, SUBJECT, judge, read
 from tests.mappings.record_strategies import OF_CARE, OF_EXERCISE
 
@@ -85,6 +85,19 @@ def test_absent_figures_make_no_members() -> None:
     faces = read(face(Session(start=START, sport="yoga", timer_s=1800), SUBJECT))
     assert list(faces) == [0, 1, 3, 4]
     assert b'"value":0' not in orjson.dumps(list(faces.values()))
+
+
+@pytest.mark.parametrize(("known", "claims"), [
+    ({}, {"kinehub-service-request", "kinehub-referral-task"}),
+    ({"Organization": "东湖健身中心"}, {"kinehub-service-request", "kinehub-referral-task"}),
+    ({"Organization": "东湖健身中心", "Practitioner": "李医生"},
+     {"kinehub-service-request", "kinehub-referral-task", "pa-servicerequest", "pa-task-for-referral-management"}),
+])  # fmt: skip
+def test_an_order_claims_the_foreign_profile_only_where_it_refers_to_whom_it_names(known: dict[str, str], claims: set[str]) -> None:
+    referral = Referral(start=START, status="requested", reason="久坐", requester="李医生", recipient="东湖健身中心")
+    subject = msgspec.structs.replace(SUBJECT, named={(type_, name): (f"{type_}/1", name) for type_, name in known.items()})
+    faces = read(face(referral, subject))
+    assert {url.rpartition("/")[2] for slot in (1, 3) for url in faces[slot]["meta"]["profile"]} == claims
 
 
 PROFILES = {

@@ -1,6 +1,28 @@
 // Sessions and days. The package of the HL7 Physical Activity IG 1.0.1 (hl7.fhir.us.physical-activity) cannot be had here, so these profiles
 // restate its constraints rule by rule; resources claim its canonical first, ours beside it. Each rule names the profile that it is of.
-// What the IG derives from US Core is R4 with Patient as subject here.
+// What the IG derives from US Core is R4 with Patient as subject here. docs/reference/profiles.md says how the restatement was checked.
+
+Invariant: kh-pa-named
+Description: "PA-ident-1 and PA-ident-2: a person or organization is a reference, or an identifier and a name"
+Expression: "reference.exists() or (identifier.exists() and display.exists())"
+Severity: #error
+
+// reference-rest-or-logical; the identifier is of the one system that the guide knows
+RuleSet: Named(path)
+* {path} obeys kh-pa-named
+* {path}.identifier.system = "http://hl7.org/fhir/sid/us-npi" (exactly)
+* {path}.identifier.value 1..1
+
+// Every profile of the guide: not allowed
+RuleSet: Plain
+* implicitRules 0..0
+* modifierExtension 0..0
+
+// A note says who wrote it and when
+RuleSet: Signed
+* note.author[x] 1..1
+* note.author[x] only Reference
+* note.time 1..1
 
 Invariant: kh-pa-day
 Description: "pa-observation-base: a time is known to the day at least"
@@ -15,6 +37,7 @@ Description: "What every Observation of physical activity has in common (pa-obse
 * ^abstract = true
 * . obeys kh-label and kh-pa-day
 // pa-observation-base: status is final, amended, corrected or entered-in-error
+// (its words and its value set say so; what it binds is R4's own)
 * status from ActivityStatus (required)
 // pa-observation-base: both categories
 * category 2..*
@@ -34,17 +57,18 @@ Description: "What every Observation of physical activity has in common (pa-obse
 // pa-observation-base: value[x] is a CodeableConcept or a Quantity with value, UCUM system and code
 * value[x] only CodeableConcept or Quantity
 * insert InUcum
+* valueQuantity.comparator 0..0
 // pa-observation-base: performer is a person
 * performer only Reference(Patient or Practitioner or PractitionerRole or RelatedPerson)
+* insert Named(performer)
 // pa-observation-base: not allowed
-* implicitRules 0..0
-* modifierExtension 0..0
+* insert Plain
 * focus 0..0
-* bodySite 0..0
 * specimen 0..0
-// pa-observation-base: a note says who wrote it and when
-* note.author[x] 1..1
-* note.time 1..1
+// pa-observation-base: a note is a person's
+* insert Signed
+* note.author[x] only Reference(Practitioner or Patient or RelatedPerson)
+* insert Named(note.authorReference)
 // Ours
 * extension contains QualityFlag named qualityFlag 0..* and Modality named modality 0..1 and Note named note 0..1
 
@@ -57,7 +81,7 @@ Description: "One bout of exercise; its figures are members (pa-observation-acti
 * code.coding ^slicing.discriminator.type = #pattern
 * code.coding ^slicing.discriminator.path = "$this"
 * code.coding ^slicing.rules = #open
-* code.coding contains panel 1..1 and session 1..1
+* code.coding contains panel 1..1 and session 0..1
 * code.coding[panel] = $pa#PAPanel
 // Ours
 * code.coding[session] = $record#session
@@ -67,6 +91,7 @@ Description: "One bout of exercise; its figures are members (pa-observation-acti
 // pa-observation-activity-group: at least one member, each an activity measure
 * hasMember 1..*
 * hasMember only Reference(KineHubSessionMeasure)
+* hasMember.reference 1..1
 // Ours
 * extension contains Title named title 0..1 and Indoor named indoor 0..1 and Venue named venue 0..1 and Coach named coach 0..1 and
     Programme named programme 0..1 and PoolLength named poolLength 0..1 and SubSport named subSport 0..1
@@ -81,7 +106,7 @@ Description: "One figure of a session, its sport, or one of its laps (pa-observa
 // Ours: a lap has its figures as components
 * component.value[x] only Quantity
 * component.code from $measures (required)
-* extension contains OriginalValue named originalValue 0..1 and BodySite named bodySite 0..1
+* extension contains OriginalValue named originalValue 0..1
 
 Profile: KineHubDayMeasure
 Parent: KineHubActivity
@@ -100,8 +125,9 @@ Description: "A figure of a day or a longer time (pa-observation-time-measure). 
 * component[percentActive].code = $pa#DeviceActivePercentage
 * component[percentActive].value[x] only Quantity
 * component[percentActive].valueQuantity = $ucum#%
+* component[percentActive].valueQuantity.value 1..1
 // Ours
-* extension contains OriginalValue named originalValue 0..1 and BodySite named bodySite 0..1
+* extension contains OriginalValue named originalValue 0..1
 
 // The IG's lists, as far as its profiles bind them
 

@@ -119,8 +119,8 @@ Context: Observation
 Extension: BodySite
 Id: body-site
 Title: "部位 Body site"
-Description: "Body site where there is no element for it: a report, or a profile of the HL7 Physical Activity IG, which forbids Observation.bodySite. 部位。"
-Context: Observation, DiagnosticReport
+Description: "Body site of a report, which has no element for it. 部位。"
+Context: DiagnosticReport
 * value[x] 1..1
 * value[x] only CodeableConcept
 

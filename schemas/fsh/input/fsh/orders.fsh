@@ -2,6 +2,7 @@
 
 Alias: $sct = http://snomed.info/sct
 Alias: $task-code = http://hl7.org/fhir/CodeSystem/task-code
+Alias: $sdohcc = http://hl7.org/fhir/us/sdoh-clinicalcare/CodeSystem/SDOHCC-CodeSystemTemporaryCodes
 Alias: $careplan-category = http://hl7.org/fhir/us/core/CodeSystem/careplan-category
 
 RuleSet: OfPhysicalActivity
@@ -22,11 +23,16 @@ Description: "A plan of exercise with its goals and orders (pa-careplan). 运动
 * insert OfResident
 // pa-careplan, by US Core CarePlan: a narrative, and the category assess-plan
 * text 1..1
+* text.status from NarrativeStatus (required)
 * category contains assessPlan 1..1
 * category[assessPlan] = $careplan-category#assess-plan
-// pa-careplan: a plan, over a period
+// pa-careplan: a plan
 * intent = #plan
-* period 1..1
+* insert Plain
+// pa-careplan: who signs a note
+* insert Signed
+* note.author[x] only Reference(Practitioner or Organization or Patient or RelatedPerson)
+* insert Named(note.authorReference)
 // Ours
 * extension contains QualityFlag named qualityFlag 0..* and Modality named modality 0..1 and Note named note 0..1 and Change named change 0..1
 
@@ -37,14 +43,16 @@ Title: "运动目标 Exercise goal"
 Description: "A goal of exercise (pa-goal). 运动目标。"
 * insert OfPhysicalActivity
 * insert OfResident
-// pa-goal: a target is a measure and a Quantity in UCUM
-* target.measure 1..1
+// pa-goal: a target is a Quantity in UCUM, and then R4 asks for its measure (gol-1)
 * target.detail[x] 1..1
 * target.detail[x] only Quantity
-* target.detailQuantity.value 1..1
-* target.detailQuantity.system 1..1
 * target.detailQuantity.system = $ucum
-* target.detailQuantity.code 1..1
+* target.modifierExtension 0..0
+* insert Plain
+// pa-goal: who signs a note
+* insert Signed
+* note.author[x] only Reference(Practitioner or Organization or Patient or RelatedPerson)
+* insert Named(note.authorReference)
 // Ours
 * extension contains Due named due 0..1
 
@@ -67,11 +75,22 @@ Description: "An exercise that a resident is to do (the performer is the Patient
 // pa-servicerequest: code from the IG's list, extensible
 * code 1..1
 * code from OrderCodes (extensible)
-// pa-servicerequest: who asks, and when
+// pa-servicerequest: who asks, and when. The guide wants a reference to a practitioner, and to whom is asked a reference or an NPI:
+// an order that says one by name alone, or a party, is kept here and does not claim the guide's profile.
 * authoredOn 1..1
 * requester 1..1
+* requester only Reference(Practitioner or PractitionerRole or Organization)
+* performer only Reference(Patient or Practitioner or PractitionerRole or Organization or RelatedPerson)
 // pa-servicerequest: never what is not to be done
 * doNotPerform 0..0
+* specimen 0..0
+* insert Plain
+* occurrence[x] only dateTime or Period or Timing
+* supportingInfo.reference 1..1
+// pa-servicerequest: who signs a note
+* insert Signed
+* note.author[x] only Reference(Practitioner or Organization)
+* note.authorReference.reference 1..1
 // Ours
 * extension contains Intensity named intensity 0..1 and HeartRateLow named heartRateLow 0..1 and HeartRateHigh named heartRateHigh 0..1 and
     HeartRateReserveLow named heartRateReserveLow 0..1 and HeartRateReserveHigh named heartRateReserveHigh 0..1 and
@@ -91,18 +110,48 @@ Description: "What whoever is asked works on (pa-task-for-referral-management). 
 * . obeys kh-label and kh-pa-status-reason
 // pa-task-for-referral-management: status but received and ready
 * status from ReferralStatus (required)
+* insert Plain
 // pa-task-for-referral-management: to fulfill an order
 * intent = #order
-* code 1..1
 * code = $task-code#fulfill
 * focus 1..1
 * focus only Reference(KineHubServiceRequest)
-// pa-task-for-referral-management: for whom, when, from whom, to whom
+* focus.reference 1..1
+// pa-task-for-referral-management: for whom, when, from whom, to whom. The guide wants a reference to each: a task that says one by name
+// alone is kept here and does not claim the guide's profile.
 * for 1..1
 * for only Reference(Patient)
+* for.reference 1..1
 * authoredOn 1..1
 * requester 1..1
+* requester only Reference(Practitioner or PractitionerRole or Organization)
 * owner 1..1
+* owner only Reference(Practitioner or PractitionerRole or Organization)
+// pa-task-for-referral-management: in words
+* businessStatus.text 1..1
+* reasonCode.text 1..1
+// pa-task-for-referral-management: who signs a note
+* insert Signed
+* note.author[x] only Reference(Practitioner or Organization)
+* note.authorReference.reference 1..1
+// pa-task-for-referral-management: what came of it, in words
+* output ^slicing.discriminator[0].type = #pattern
+* output ^slicing.discriminator[0].path = "type"
+* output ^slicing.discriminator[1].type = #type
+* output ^slicing.discriminator[1].path = "value"
+* output ^slicing.rules = #open
+* output contains activityType 0..*
+* output[activityType].modifierExtension 0..0
+* output[activityType].type = $sdohcc#resulting-activity
+* output[activityType].value[x] only CodeableConcept
+* output[activityType].valueCodeableConcept.text 1..1
+
+ValueSet: NarrativeStatus
+Id: narrative-status
+Title: "叙述来源 Status of a narrative"
+Description: "pa-careplan, by US Core CarePlan: what a narrative is made of."
+* http://hl7.org/fhir/narrative-status#generated
+* http://hl7.org/fhir/narrative-status#additional
 
 ValueSet: OrderIntent
 Id: order-intent
