@@ -245,8 +245,10 @@ def _is_quick_coding(value: dict[str, Any]) -> bool:
 
 
 def _is_quick_quantity(value: dict[str, Any]) -> bool:
-    system, code, unit, number = value.get("system"), value.get("code"), value.get("unit"), type(value.get("value"))
-    if len(value) != 4 or type(system) is not str or type(code) is not str or type(unit) is not str:
+    if len(value) != 4 or "unit" not in value or "value" not in value:
+        return False
+    system, code, unit, number = value.get("system"), value.get("code"), value["unit"], type(value["value"])
+    if type(system) is not str or type(code) is not str or type(unit) is not str:
         return False
     return (number is float or number is int) and unit.strip() != "" and _is_clean(system, code)
 
@@ -255,13 +257,62 @@ def _is_quick_concept(value: dict[str, Any]) -> bool:
     codings, text = value.get("coding"), value.get("text")
     if type(codings) is not list or not codings or not (len(value) == 1 or (len(value) == 2 and type(text) is str and text.strip() != "")):
         return False
-    return all(type(one) is dict and _is_quick_coding(one) for one in codings)
+    for one in codings:  # noqa: SIM110 - all() costs more than the test
+        if type(one) is not dict or not _is_quick_coding(one):
+            return False
+    return True
 
 
-QUICK_OBJECTS: Final[dict[str, Callable[[dict[str, Any]], bool]]] = {
-    "Coding": _is_quick_coding, "CodeableConcept": _is_quick_concept, "Quantity": _is_quick_quantity,
-}  # fmt: skip
+Quick = Callable[[Any], object]
+"""A test of a JSON value of one type: when it is true there is nothing to find; otherwise the check says what."""
+QUICK_OBJECTS: Final[dict[str, Quick]] = {"Coding": _is_quick_coding, "CodeableConcept": _is_quick_concept, "Quantity": _is_quick_quantity}
 """Datatype to a test that is true only of objects in which nothing can be found: the plain ones, which are most."""
+QUICK_PROFILES: Final = frozenset({"http://hl7.org/fhir/StructureDefinition/SimpleQuantity"})
+"""Profiles of datatypes in which nothing can be found either where those tests are true: a plain Quantity has no comparator."""
+
+
+def quick_bound(quick: Quick, binding: Binding, type_: str) -> Quick:
+    """The same of what is in a value set as well."""
+    url = binding.value_set
+
+    def of_coding(value: dict[str, Any]) -> bool:
+        return bool(quick(value)) and _is_in(url, value["system"], value["code"]) is not False
+
+    def of_concept(value: dict[str, Any]) -> bool:
+        if quick(value):
+            for one in value["coding"]:
+                if _is_in(url, one["system"], one["code"]) is not False:
+                    return True
+        return False
+
+    return of_concept if type_ == "CodeableConcept" else of_coding
+
+
+def quick_reference(targets: frozenset[str]) -> Quick | None:
+    """Of a literal reference to one of these types, with or without a display."""
+    if not targets:
+        return None
+    leads_there = re.compile(rf"(?:https?://[^\s/]\S*/)?(?:{'|'.join(sorted(targets))})/[A-Za-z0-9\-.]{{1,64}}").fullmatch
+
+    def is_quick(value: dict[str, Any]) -> bool:
+        reference, display = value.get("reference"), value.get("display")
+        if type(reference) is not str or not leads_there(reference):
+            return False
+        return len(value) == 1 or (len(value) == 2 and type(display) is str and display.strip() != "")
+
+    return is_quick
+
+
+def all_quick(kind: type, quick: Quick) -> Quick:
+    """Of a list of such values."""
+
+    def are_quick(values: list[Any]) -> bool:
+        for one in values:
+            if type(one) is not kind or not quick(one):
+                return False
+        return bool(values)
+
+    return are_quick
 
 
 # Fixed values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 import orjson
@@ -53,8 +54,15 @@ def _has_a_patient(code: str) -> Truth:
 def _component_codes_differ(item: Any, scope: Scope) -> bool:
     """obs-7: no component has a coding of the Observation's own code beside a value. Read once, as FHIRPath would for each component."""
     components = item.get("component")
-    own = _codings(item) if components else None
-    return not own or not any(own & _codings(one) for one in components if type(one) is dict) or not any(key.startswith("value") for key in item)
+    if not components or _values().isdisjoint(item):
+        return True
+    own = _codings(item)
+    return not any(own & _codings(one) for one in components if type(one) is dict)
+
+
+@cache
+def _values() -> frozenset[str]:
+    return choices().keys["value"]
 
 
 def _unit_has_a_system(item: Any, scope: Scope) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from schemas.r4.elements import binding_rule, fixed_rule, matches, pattern_rule, reference_rule, targets_of
 from schemas.r4.fhirpath import NO_VALUE, Scope
@@ -21,16 +21,11 @@ _UNLIMITED: Final = "*"
 _EXTENDED: Final = error("value", "fixed-value", "The profile fixes the value without extensions.")
 
 
-class _Value(NamedTuple):
-    """One value of an element: where it stands, the JSON key it is written as, and itself."""
-
-    segment: str
-    key: str
-    value: Any
-
-
+_Value = tuple[str, int, str, Any]
+"""One value of an element: its step of the path, its place in the list or -1, the JSON key it is written as, and itself."""
 _Read = Callable[[dict[str, Any]], list[_Value]]
-_Match = Callable[[_Value], bool]
+_Match = Callable[[str, Any], bool]
+"""Whether a value, written as a JSON key, is in a slice."""
 
 
 @cache
@@ -49,8 +44,8 @@ def profile_rule(url: str) -> Rule | None:
 def _rule(element: Element, base: Element | None, of: Structure) -> Rule | None:
     """The check of one value of an element."""
     rules = [*_own(element, base, of), *_children(element, base, of)]
-    if not rules:
-        return None
+    if len(rules) < 2:
+        return rules[0] if rules else None
 
     def judge(value: Any, scope: Scope) -> Found:
         found: Found = None
@@ -155,46 +150,46 @@ def _child(child: Element, base: Element | None, of: Structure) -> Rule | None:
     judges = [*_counts(child, base), *_allowed(child, base)]
     rule = _rule(child, base, of)
     in_slices = _slices(child, base, of)
-    each = _each(rule)
+    each = None if rule is None else _each(rule)
     beside = below(f".{child.name}", _EXTENDED) if type(child.fixed) is str else None
-    if not judges and rule is None and in_slices is None:
+    if not judges and each is None and in_slices is None:
         return None
-
-    keys, may_lack = _written_as(child, base), not (child.definition.min or any(one.definition.min for one in child.slices.values()))
+    may_lack = not (child.definition.min or any(one.definition.min for one in child.slices.values()))
 
     def judge(value: Any, scope: Scope) -> Found:
-        if type(value) is not dict or (may_lack and keys.isdisjoint(value)):
+        if type(value) is not dict:
             return None
         values = read(value)
+        if not values and may_lack:
+            return None
         found: Found = beside if beside is not None and child.name in value and "extension" in (value.get("_" + child.name) or ()) else None
         for count in judges:
-            found = both(found, count(values))
-        found = both(found, each(values, scope))
+            if (wrong := count(values)) is not None:
+                found = both(found, wrong)
+        if each is not None and (wrong := each(values, scope)) is not None:
+            found = both(found, wrong)
         return both(found, in_slices(values, scope)) if in_slices is not None else found
 
     return judge
 
 
-def _each(rule: Rule | None) -> Callable[[list[_Value], Scope], Found]:
-    """The check of every value by a rule, if there is one."""
-    if rule is None:
-        return lambda values, scope: None
+def _each(rule: Rule) -> Callable[[list[_Value], Scope], Found]:
+    """The check of every value by a rule."""
 
     def judge(values: list[_Value], scope: Scope) -> Found:
         found: Found = None
         for one in values:
-            wrong = rule(one.value, scope)
+            wrong = rule(one[3], scope)
             if wrong is not None:
-                found = both(found, below(one.segment, wrong))
+                found = both(found, below(_segment(one), wrong))
         return found
 
     return judge
 
 
-def _written_as(child: Element, base: Element | None) -> frozenset[str]:
-    """Every JSON key that an element may have."""
-    names = {child.name.removesuffix("[x]")} | {key for one in (child, base) if one is not None for key, _ in one.spellings()}
-    return frozenset(names | {"_" + name for name in names})
+def _segment(value: _Value) -> str:
+    step, place, _, _ = value
+    return step if place < 0 else f"{step}[{place}]"
 
 
 def _reader(child: Element, base: Element | None) -> _Read:
@@ -202,18 +197,27 @@ def _reader(child: Element, base: Element | None) -> _Read:
     if child.is_choice or (base is not None and base.is_choice):
         whole = base if base is not None else child
         stem = whole.name.removesuffix("[x]")
-        keys = {key: f".{stem}.ofType({type_.code})" for key, type_ in whole.spellings() if child.is_choice or key == name}
-        return lambda node: [_Value(keys[key], key, node[key]) for key in keys if key in node] or [
-            _Value(keys[key], key, NO_VALUE) for key in keys if "_" + key in node
-        ]
+        return _choice_reader([(f".{stem}.ofType({type_.code})", key) for key, type_ in whole.spellings() if child.is_choice or key == name])
+    step, beside = f".{name}", "_" + name
 
     def read(node: dict[str, Any]) -> list[_Value]:
         value = node.get(name)
         if type(value) is list:
-            return [_Value(f".{name}[{place}]", name, NO_VALUE if one is None else one) for place, one in enumerate(value)]
+            return [(step, place, name, NO_VALUE if one is None else one) for place, one in enumerate(value)]
         if value is not None:
-            return [_Value(f".{name}", name, value)]
-        return [_Value(f".{name}", name, NO_VALUE)] if "_" + name in node else []
+            return [(step, -1, name, value)]
+        return [(step, -1, name, NO_VALUE)] if beside in node else []
+
+    return read
+
+
+def _choice_reader(ways: list[tuple[str, str]]) -> _Read:
+    """Reads a choice that is written in one of these ways: the step of the path and the JSON key."""
+    beside = [(step, key, "_" + key) for step, key in ways]
+
+    def read(node: dict[str, Any]) -> list[_Value]:
+        found: list[_Value] = [(step, -1, key, node[key]) for step, key in ways if key in node]
+        return found or [(step, -1, key, NO_VALUE) for step, key, other in beside if other in node]
 
     return read
 
@@ -240,8 +244,8 @@ def _allowed(child: Element, base: Element | None) -> Iterator[Callable[[list[_V
     def judge(values: list[_Value]) -> Found:
         found: Found = None
         for one in values:
-            if one.key not in keys:
-                found = both(found, below(one.segment, wrong))
+            if one[2] not in keys:
+                found = both(found, below(_segment(one), wrong))
         return found
 
     yield judge
@@ -263,13 +267,14 @@ def _slices(sliced: Element, base: Element | None, of: Structure) -> _Sliced | N
 
     def judge(values: list[_Value], scope: Scope) -> Found:
         found: Found = None
-        inside: set[str] = set()
+        outside = values
         for match, in_slice in zip(matchers, judges, strict=True):
-            members = [value for value in values if match(value)]
-            found = both(found, in_slice(members, scope))
-            inside.update(one.segment for one in members)
-        for one in values if is_closed else ():
-            found = found if one.segment in inside else both(found, below(one.segment, _OUTSIDE))
+            members = [one for one in values if match(one[2], one[3])]
+            if (wrong := in_slice(members, scope)) is not None:
+                found = both(found, wrong)
+            outside = [one for one in outside if one not in members] if is_closed else outside
+        for one in outside if is_closed else ():
+            found = both(found, below(_segment(one), _OUTSIDE))
         return found
 
     return judge
@@ -277,13 +282,15 @@ def _slices(sliced: Element, base: Element | None, of: Structure) -> _Sliced | N
 
 def _slice(one: Element, base: Element | None, of: Structure) -> _Sliced:
     counts = list(_counts(one, None, f"The slice {one.path.rpartition(':')[2]}"))
-    each = _each(_rule(one, base, of))
+    rule = _rule(one, base, of)
+    each = None if rule is None else _each(rule)
 
     def judge(members: list[_Value], scope: Scope) -> Found:
         found: Found = None
         for count in counts:
-            found = both(found, count(members))
-        return both(found, each(members, scope))
+            if (wrong := count(members)) is not None:
+                found = both(found, wrong)
+        return both(found, each(members, scope)) if each is not None and members else found
 
     return judge
 
@@ -291,7 +298,16 @@ def _slice(one: Element, base: Element | None, of: Structure) -> _Sliced:
 def _matcher(one: Element, sliced: Element) -> _Match:
     slicing = sliced.definition.slicing or Slicing()
     tests = [_discriminated(one, by) for by in slicing.discriminator]
-    return lambda value: bool(tests) and all(test(value) for test in tests)
+    if len(tests) == 1:
+        return tests[0]
+
+    def match(key: str, value: Any) -> bool:
+        for test in tests:
+            if not test(key, value):
+                return False
+        return bool(tests)
+
+    return match
 
 
 def _discriminated(one: Element, by: Discriminator) -> _Match:
@@ -301,7 +317,7 @@ def _discriminated(one: Element, by: Discriminator) -> _Match:
     if by.type == "exists":
         there = _at(one, path)
         wanted = not there or there[0].definition.max != "0"
-        return lambda value: bool(_read_at(value.value, path)) is wanted
+        return lambda key, value: bool(_read_at(value, path)) is wanted
     return _valued(one, path)
 
 
@@ -310,19 +326,38 @@ def _of_kind(one: Element, path: str) -> _Match:
     if path != "$this":
         steps = path.split(".")
         codes = {type_.code for element in _at(one, steps) for type_ in element.types}
-        return lambda value: any(type(found) is dict and found.get("resourceType") in codes for found in _read_at(value.value, steps))
+        return lambda key, value: any(type(found) is dict and found.get("resourceType") in codes for found in _read_at(value, steps))
     keys = {one.name.removesuffix("[x]") + code[0].upper() + code[1:] for code in codes} | {one.name}
-    return lambda value: value.key in keys and (
-        type(value.value) is not dict or "resourceType" not in value.value or value.value["resourceType"] in codes
-    )
+    return lambda key, value: key in keys and (type(value) is not dict or "resourceType" not in value or value["resourceType"] in codes)
 
 
 def _valued(one: Element, path: list[str]) -> _Match:
     """By a fixed or pattern value, or a required binding, at a path of the slice; the url of an extension is in its type."""
     if path == ["url"] and (urls := [url for type_ in one.types for url in type_.profile]):
-        return lambda value: type(value.value) is dict and value.value.get("url") in urls
+        return lambda key, value: type(value) is dict and value.get("url") in urls
     tests = [test for element in _at(one, path) for test in _tests(element)]
-    return lambda value: bool(tests) and any(all(test(found) for test in tests) for found in _read_at(value.value, path))
+    if not tests:
+        return lambda key, value: False
+    reaches = _reaching([step for step in path if step != "$this"], tests[0] if len(tests) == 1 else lambda value: all(test(value) for test in tests))
+    return lambda key, value: reaches(value)
+
+
+def _reaching(path: list[str], test: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """Whether a test holds for any of the values at a path."""
+    if not path:
+        return test
+    step, inner = path[0], _reaching(path[1:], test)
+
+    def reaches(value: Any) -> bool:
+        found = value.get(step) if type(value) is dict else None
+        if type(found) is not list:
+            return found is not None and inner(found)
+        for one in found:  # noqa: SIM110 - any() costs more than the test
+            if inner(one):
+                return True
+        return False
+
+    return reaches
 
 
 def _tests(element: Element) -> Iterator[Callable[[Any], bool]]:
@@ -350,7 +385,7 @@ def _passes(rule: Rule) -> Callable[[Any], bool]:
 
 
 def _below(name: str, test: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: any(test(found) for found in _read_at(value, [name]))
+    return _reaching([name], test)
 
 
 def _at(element: Element, path: list[str]) -> list[Element]:

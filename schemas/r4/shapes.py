@@ -8,10 +8,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, Final
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple
 
-from schemas.r4.elements import DATATYPES, QUICK_OBJECTS, RESOURCE_TYPES, binding_rule, reference_rule, targets_of
+from schemas.r4.elements import (
+    DATATYPES,
+    QUICK_OBJECTS,
+    QUICK_PROFILES,
+    RESOURCE_TYPES,
+    Quick,
+    all_quick,
+    binding_rule,
+    quick_bound,
+    quick_reference,
+    reference_rule,
+    targets_of,
+)  # fmt: skip
 from schemas.r4.extensions import extensions_rule, names_of
 from schemas.r4.fhirpath import Scope, Truth
 from schemas.r4.invariants import OF_CONTAINERS, broken, truth_of
@@ -38,9 +50,8 @@ _NAME: Final = re.compile(r"_?[a-z][A-Za-z0-9]{0,40}")
 """What an element may be called; a key of another form may be what a person typed, and is not repeated."""
 
 
-Quick = Callable[[str], object]
-"""A test in C of a text: when it is true there is nothing to find; otherwise the check says what."""
-_Field = tuple[Quick | None, Check]
+_Field = tuple[type, Quick, Check]
+"""The JSON type that a quick test is for, the test, and the check that says what is wrong when the test is not true."""
 
 
 def _unknown(key: str) -> Check:
@@ -51,6 +62,19 @@ def _unknown(key: str) -> Check:
 # Types
 
 
+class Plan(NamedTuple):
+    """What objects with the same keys in the same order have in common: the field of each key, and what their keys alone say."""
+
+    fields: tuple[_Field, ...]
+    presence: Found
+    invariants: list[tuple[Truth, list[Issue]]]
+    is_extended: bool
+
+
+_PLANS: Final = 512
+"""How many plans a type keeps: resources of one source have the same few, and nobody fills the memory with others."""
+
+
 @dataclass(slots=True, eq=False)
 class Parts:
     """What an object of a type is judged by, wherever it stands. `fields` are compiled when their key is first written."""
@@ -58,28 +82,44 @@ class Parts:
     makers: dict[str, Callable[[], _Field]]
     presence: list[Rule]
     invariants: list[tuple[Truth, list[Issue]]]
+    of_containers: list[tuple[Truth, list[Issue]]]
     of_datatype: list[Rule]
     may_be_id_only: bool
     fields: dict[str, _Field] = field(default_factory=dict)
+    plans: dict[tuple[str, ...], Plan] = field(default_factory=dict)
 
     def field(self, key: str) -> _Field:
         """The check of a key's value. An unknown key is not kept."""
-        maker = self.makers.get(key)
-        if maker is None:
-            return None, _unknown(key)
-        made = self.fields[key] = maker()
+        found = self.fields.get(key)
+        if found is None:
+            maker = self.makers.get(key)
+            if maker is None:
+                return _only(_unknown(key))
+            found = self.fields[key] = maker()
+        return found
+
+    def plan(self, value: dict[str, Any], scope: Scope) -> Plan:
+        """The plan of an object, kept when it has nothing but known keys."""
+        presence = _all_of(self.presence, value, scope)
+        invariants = self.invariants + (self.of_containers if "contained" in value else [])
+        made = Plan(tuple(map(self.field, value)), presence, invariants, "extension" in value or "modifierExtension" in value)
+        if self.makers.keys() >= value.keys():
+            if len(self.plans) >= _PLANS:
+                self.plans.clear()
+            self.plans[tuple(value)] = made
         return made
 
 
 @cache
 def parts(element: Element, of: Structure, type_: str) -> Parts:
     """The parts of an object whose elements are those below one of a structure; `type_` is what R4 calls it."""
-    makers: dict[str, Callable[[], _Field]] = {"resourceType": lambda: (bool, _anything)} if _is_resource(type_) else {}
+    makers: dict[str, Callable[[], _Field]] = {"resourceType": lambda: (str, bool, _anything)} if _is_resource(type_) else {}
     for child in element.children.values():
         makers |= _makers(child, of)
     of_datatype = [DATATYPES[type_]] if type_ in DATATYPES else []
     presence = [*_required(element), *_alternatives(element)]
-    return Parts(makers, presence, _invariants(element.definition.constraint, type_), of_datatype, _is_resource(type_))
+    invariants, of_containers = (_invariants(element, type_, of_containers=one) for one in (False, True))
+    return Parts(makers, presence, invariants, of_containers, of_datatype, _is_resource(type_))
 
 
 def _parts_of(type_: str) -> Parts:
@@ -91,8 +131,7 @@ def _parts_of(type_: str) -> Parts:
 
 def placed(known: Parts, further: list[Rule], path: str, type_: str) -> Rule:  # noqa: C901 - see `check`
     """The check of an object that stands in a place: by its parts, by further rules of the place, and with its extensions, which depend on it."""
-    fields, make, presence, invariants = known.fields, known.field, known.presence, known.invariants
-    is_quick = QUICK_OBJECTS.get(type_)
+    plans, make, is_quick = known.plans, known.plan, QUICK_OBJECTS.get(type_)
     rules, names, may_be_id_only = [*known.of_datatype, *further], names_of(path, type_), known.may_be_id_only
 
     def check(value: Any, scope: Scope) -> Found:  # noqa: C901, PLR0912 - the hot loop: a call would cost as much as what it does
@@ -100,21 +139,16 @@ def placed(known: Parts, further: list[Rule], path: str, type_: str) -> Rule:  #
             return _shapeless(value)
         if is_quick is not None and is_quick(value):
             return _all_of(further, value, scope) if further else None
+        fields, presence, invariants, is_extended = plans.get(tuple(value)) or make(value, scope)
         found: Found = None
-        for key, one in value.items():
-            try:
-                quick, full = fields[key]
-            except KeyError:
-                quick, full = make(key)
-            if quick is not None and type(one) is str and quick(one):
+        for one, (kind, quick, full) in zip(value.values(), fields, strict=False):
+            if type(one) is kind and quick(one):
                 continue
             wrong = full(one, value, scope)
             if wrong is not None:
                 found = both(found, wrong)
-        for rule in presence:
-            wrong = rule(value, scope)
-            if wrong is not None:
-                found = both(found, wrong)
+        if presence is not None:
+            found = both(found, presence)
         if len(value) == 1 and "id" in value and not may_be_id_only:
             return _ONLY_ID
         if found is not None and is_broken(found):
@@ -126,7 +160,7 @@ def placed(known: Parts, further: list[Rule], path: str, type_: str) -> Rule:  #
             wrong = rule(value, scope)
             if wrong is not None:
                 found = both(found, wrong)
-        if ("extension" in value or "modifierExtension" in value) and not is_broken(found):
+        if is_extended and not is_broken(found):
             return both(found, extensions_rule(value, scope, names))
         return found
 
@@ -202,15 +236,10 @@ def _twice(element: Element) -> list[Issue]:
     return [Issue("error", "structure", "choice", "The element has more than one type.", "." + element.name.removesuffix("[x]"))]
 
 
-def _invariants(constraints: tuple[Constraint, ...], type_: str) -> list[tuple[Truth, list[Issue]]]:
-    return [(_where_contained(one, truth_of(one, type_)), broken(one)) for one in constraints if one.expression]
-
-
-def _where_contained(constraint: Constraint, truth: Truth) -> Truth:
-    """Most resources contain nothing, and then these invariants hold."""
-    if constraint.key not in OF_CONTAINERS:
-        return truth
-    return lambda value, scope: "contained" not in value or truth(value, scope)
+def _invariants(element: Element, type_: str, *, of_containers: bool) -> list[tuple[Truth, list[Issue]]]:
+    """Those that hold wherever nothing is contained, or the others. ref-1 is judged where references are."""
+    some = (one for one in element.definition.constraint if one.expression and one.key != "ref-1" and (one.key in OF_CONTAINERS) is of_containers)
+    return [(truth_of(one, type_), broken(one)) for one in some]
 
 
 # Elements
@@ -220,12 +249,12 @@ def _makers(element: Element, of: Structure) -> dict[str, Callable[[], _Field]]:
     """JSON keys of an element to what compiles their checks; with `_` before it the key of what a primitive has beside its value."""
     found: dict[str, Callable[[], _Field]] = {}
     if element.definition.content_reference:
-        found[element.name] = lambda: (None, _referred(element, of))
+        found[element.name] = lambda: _only(_referred(element, of))
     for key, type_ in element.spellings():
         segment = f".{element.name[:-3]}.ofType({type_.code})" if element.is_choice else f".{key}"
         found[key] = lambda type_=type_, segment=segment, key=key: _field(element, of, type_, segment, key)  # type: ignore[misc]
         if type_.code in PRIMITIVES:
-            found["_" + key] = lambda type_=type_, segment=segment, key=key: (None, _beside(element, type_, segment, key))  # type: ignore[misc]
+            found["_" + key] = lambda type_=type_, segment=segment, key=key: _only(_beside(element, type_, segment, key))  # type: ignore[misc]
     return found
 
 
@@ -236,19 +265,42 @@ def _referred(element: Element, of: Structure) -> Check:
 
 def _field(element: Element, of: Structure, type_: Type, segment: str, key: str) -> _Field:
     if type_.code in PRIMITIVES:
-        return _quick(element, type_.code), _primitive(element, type_.code, segment, key)
-    return None, _repeated(element, _rule(element, of, type_), segment)
+        return _listed(element, str, _quick_text(element, type_.code), _primitive(element, type_.code, segment, key))
+    quick = None if element.children else _quick_object(element, type_)
+    return _listed(element, dict, quick, _repeated(element, _rule(element, of, type_), segment))
 
 
-def _quick(element: Element, type_: str) -> Quick | None:
-    """For a text that does not repeat and has no rule but its pattern or the codes of its binding."""
+def _listed(element: Element, kind: type, quick: Quick | None, full: Check) -> _Field:
+    """The field with the quick test of one value, where there is one, made that of a list where the element repeats."""
+    if quick is None:
+        return _only(full)
+    return (list, all_quick(kind, quick), full) if element.is_list else (kind, quick, full)
+
+
+def _only(full: Check) -> _Field:
+    """For what no quick test is for."""
+    return Parts, bool, full
+
+
+def _quick_text(element: Element, type_: str) -> Quick | None:
+    """For a text that has no rule but its pattern or the codes of its binding."""
     binding = element.definition.binding
-    if element.is_list or (type_ != "xhtml" and any(one.expression for one in element.definition.constraint)):
+    if type_ != "xhtml" and any(one.expression for one in element.definition.constraint):
         return None
     if binding is None or binding_rule(binding, type_) is None:
         return QUICK.get(type_)
     codes = codes_of(binding.value_set)
     return codes.__contains__ if codes is not None and type_ == "code" else None
+
+
+def _quick_object(element: Element, type_: Type) -> Quick | None:
+    """For an object that has no rule but its type's, a binding, or the types that it may refer to."""
+    binding, quick = element.definition.binding, QUICK_OBJECTS.get(type_.code)
+    if any(one.expression for one in element.definition.constraint) or not all(url in QUICK_PROFILES for url in type_.profile):
+        return None
+    if type_.code == "Reference":
+        return quick_reference(targets_of((type_,)))
+    return quick if quick is None or binding is None or binding_rule(binding, type_.code) is None else quick_bound(quick, binding, type_.code)
 
 
 def _rule(element: Element, of: Structure, type_: Type) -> Rule:
@@ -412,9 +464,15 @@ def judge_resource(body: dict[str, Any], scope: Scope) -> Found:
 
 def is_resource_type(type_: Any) -> bool:
     """Whether R4 has a concrete resource type of this name."""
-    return type(type_) is str and type_ not in _RESOURCES and is_code(RESOURCE_TYPES, type_) is True
+    return type(type_) is str and _is_resource_type(type_)
 
 
+@lru_cache(1024)
+def _is_resource_type(type_: str) -> bool:
+    return type_ not in _RESOURCES and is_code(RESOURCE_TYPES, type_) is True
+
+
+@lru_cache(1024)
 def _resource(type_: str) -> Rule | None:
     if not is_resource_type(type_):
         return None

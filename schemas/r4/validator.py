@@ -22,7 +22,7 @@ def validate(resource: Any, profiles: Sequence[str] = ()) -> list[Issue]:
     whole resource is.
     """
     found = by_r4(resource)
-    return found if is_broken(found) else [*found, *by_profiles(resource, profiles)]
+    return found if is_broken(found) else found + by_profiles(resource, profiles)
 
 
 def is_valid(resource: Any, profiles: Sequence[str] = ()) -> bool:

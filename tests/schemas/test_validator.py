@@ -111,6 +111,47 @@ def test_a_vital_sign_is_valid_until_its_profile_is_broken() -> None:
             assert errors({key: value for key, value in broken.items() if key != "meta"}) == []
 
 
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"subject": {"reference": "Organization/1"}}, "Observation.subject.reference"),
+        ({"subject": {"reference": "https://example.org/fhir/Patient/1", "display": " "}}, "Observation.subject.display"),
+        ({"subject": {"reference": "Patient/1/"}}, "Observation.subject.reference"),
+        ({"subject": {"reference": "Patient/1", "display": 5}}, "Observation.subject.display"),
+        ({"performer": [{"reference": "Practitioner/1"}, {"reference": "Device/1"}]}, "Observation.performer[1].reference"),
+        ({"performer": [{"reference": "Practitioner/1"}, "Practitioner/2"]}, "Observation.performer[1]"),
+        ({"interpretation": [{"coding": [{"system": "http://example.org", "code": "x"}]}]}, "Observation.interpretation[0]"),
+        ({"category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "x"}]}]},
+         "Observation.category[0].coding[0]"),
+        ({"referenceRange": [{"low": {"value": 1, "comparator": "<"}}]}, "Observation.referenceRange[0].low.comparator"),
+        ({"referenceRange": [{"low": {"value": True, "unit": "x", "system": "http://unitsofmeasure.org", "code": "m"}}]},
+         "Observation.referenceRange[0].low.value"),
+        ({"effectivePeriod": {"start": "2024-05-01"}}, "Observation.effective"), ({"pulse": 1}, "Observation.pulse"),
+    ],
+)  # fmt: skip
+def test_a_plain_value_is_held_to_its_place_however_often_the_like_was_valid(change: dict[str, Any], wrong: str) -> None:
+    good = {
+        "resourceType": "Observation", "status": "final", "code": {"text": "x"}, "effectiveDateTime": "2024-05-01",
+        "subject": {"reference": "Patient/1", "display": "x"}, "performer": [{"reference": "Practitioner/1"}],
+        "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs"}]}],
+        "interpretation": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation", "code": "N"}]}],
+        "referenceRange": [{"low": {"value": 1, "unit": "m", "system": "http://unitsofmeasure.org", "code": "m"}}],
+    }  # fmt: skip
+    for _ in range(2):
+        assert {one.path for one in validate(good)} == {"Observation"}  # no narrative
+        assert wrong in {one.path for one in validate(good | change) if one.rule != "dom-6"}
+        assert {one.path for one in validate(dict(reversed((good | change).items())))} == {one.path for one in validate(good | change)}
+
+
+def test_a_code_outside_a_required_binding_is_an_error_in_a_list_as_well() -> None:
+    status = "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical"
+    body = {"resourceType": "AllergyIntolerance", "patient": {"reference": "Patient/1"}, "category": ["food"], "verificationStatus": {"text": "x"}}
+    body["clinicalStatus"] = {"coding": [{"system": status, "code": "active"}]}
+    assert errors(body | {"category": ["food", "x"]})[0] == "AllergyIntolerance.category[1]"
+    assert "AllergyIntolerance.clinicalStatus" in errors(body | {"clinicalStatus": {"coding": [{"system": "http://example.org", "code": "active"}]}})
+    assert "AllergyIntolerance.clinicalStatus" not in errors(body)
+
+
 def test_a_slice_is_counted_and_judged() -> None:
     (pressure,) = [body for body in vitals() if body["id"] == "bp"]
     systolic, diastolic = pressure["component"]
