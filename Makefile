@@ -11,7 +11,7 @@ CORE := build/core/.fhir/packages/hl7.fhir.r4.core\#4.0.1/package/package.json
 SUSHI := tests/conformance/sushi/node_modules/.package-lock.json
 ROOMS := hub adapters mappings consent schemas
 
-.PHONY: install demo serve test lint bench conformance guide sushi validate clean
+.PHONY: install demo serve test lint bench leaks conformance guide sushi validate clean
 
 install: $(STAMP)
 
@@ -38,6 +38,11 @@ lint: install
 
 bench: install
 	$(BIN)/python -m tests.bench
+
+# The leak matrix with each guard switched off in turn, and the clock: about a quarter of an hour; `make test` runs the matrix itself.
+leaks: install
+	$(BIN)/python -m tests.leaks.mutants
+	$(BIN)/python -m tests.leaks.timing
 
 # make conformance [PACKAGES="guide.tgz folder"]: what claims a profile of these guides of others is judged by them too.
 conformance: install

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub import service
+from hub.access.requests import BEGAN
 from hub.access.signin import router as signin
 from hub.access.tokens import router as oauth
 from hub.defects import places
@@ -97,6 +99,7 @@ class Named:
             await self.app(scope, receive, send)
             return
         request_id = os.urandom(16).hex()
+        BEGAN.set(time.monotonic())
         scope.setdefault("state", {})["request_id"] = request_id
         started = False
 

@@ -6,6 +6,7 @@ Every resource begins `{"resourceType":"T","id":"...","meta":{` and has no versi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from operator import itemgetter
@@ -31,6 +32,8 @@ MAPPING_VERSION: Final = "1.0.0"
 
 
 HASH_SYSTEM: Final = b"https://kinehub.org/id/sha256"
+ORIGINAL: Final = re.compile(rb',"entity":\[\{"role":"source","what":\{"identifier":\{"system":"%b","value":"[0-9a-f]*"\}\}\}\]' % re.escape(HASH_SYSTEM))
+"""What a Provenance says of the bytes a record came from. Whoever guesses those bytes can test the guess with it, hidden parts too."""
 
 
 class Subject(msgspec.Struct, frozen=True):

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, get_args, get_origin
 from urllib.parse import quote, quote_plus
 
+import msgspec
 import numpy as np
 import zstandard
+
+from tests.builders import an_id_number
 
 SHORTEST = 6
 """Bytes of the shortest writing looked for: shorter ones stand in random bytes by chance."""
@@ -131,3 +136,71 @@ def _gzip(content: bytes) -> bytes:
         return zlib.decompressobj(31).decompress(content, 1 << 24)
     except zlib.error:
         return b""
+
+
+class Plants:
+    """Hands out markers, each one once, and remembers them."""
+
+    def __init__(self, known: Iterable[str | bytes] = ()) -> None:
+        self.markers: list[str | bytes] = list(known)
+        self._count = 0
+
+    def _new(self, marker: str) -> str:
+        assert marker not in self.markers
+        self.markers.append(marker)
+        return marker
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
+
+    def name(self) -> str:
+        order = self._next()
+        return self._new(f"阮{chr(0x6E00 + order)}{chr(0x7A00 + order)}")
+
+    def id_number(self) -> str:
+        return self._new(an_id_number(self._next(), "19570319"))
+
+    def phone(self) -> str:
+        return self._new(f"199{73110000 + self._next()}")
+
+    def text(self, kind: str) -> str:
+        """A member number, health card, serial, note, file name, key, password: told apart by their first letters."""
+        return self._new(f"{kind}-{self._next()}-{secrets.token_hex(5)}")
+
+    def words(self) -> str:
+        return self._new(f"左膝{chr(0x6700 + self._next())}酸要{chr(0x6800 + self._next())}歇")
+
+    def figure(self) -> str:
+        """A distance in metres that nothing else is."""
+        return self._new(f"{7300 + self._next()}.{secrets.randbelow(80) + 11}7")
+
+    def pressure(self) -> str:
+        return self._new(f"13{self._next() % 10}.{secrets.randbelow(80000) + 10001}7")
+
+    def keep(self, marker: str | bytes) -> None:
+        self.markers.append(marker)
+
+    def person(self) -> dict[str, str]:
+        return {"name": self.name(), "id_number": self.id_number(), "phone": self.phone(), "health_card": self.text("CARD")}
+
+    def scanner(self) -> Scanner:
+        return Scanner(self.markers)
+
+
+CODED = {"measure", "unit", "sport", "status_reason", "cancellation"}
+"""Texts of a record that are codes, or that its status forbids."""
+
+
+def worded(struct: type[msgspec.Struct], sample: dict[str, Any], plants: Plants) -> dict[str, Any]:
+    """A record, or a part of one, with a marker in each of its texts."""
+    said = dict(sample)
+    for field in msgspec.structs.fields(struct):
+        parts = [part for part in get_args(field.type) if isinstance(part, type) and issubclass(part, msgspec.Struct)]
+        if field.type in (str, str | None) and field.name not in CODED:
+            said[field.name] = plants.words()
+        elif get_origin(field.type) is list and parts and field.name in said:
+            said[field.name] = [worded(parts[0], entry, plants) for entry in said[field.name]]
+        elif field.type == list[str]:
+            said[field.name] = [plants.words()]
+    return said

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from consent.permit import Permit
+from hub.access.requests import even_out
 from hub.audit.trail import Entry
 from hub.exchange import linkage
 from hub.exchange.compartment import Resource
@@ -137,7 +138,7 @@ def _next_id(identity: UUID) -> UUID:
 async def note(
     hub: Hub, asked: Asked, action: str, outcome: str, *, rules: Sequence[str] = (), resident: UUID | None = None, shown: Iterable[Resource] = ()
 ) -> None:
-    """One audit entry of this request about this resident, durable before the answer leaves."""
+    """One audit entry of this request about this resident, durable before the answer leaves; with `nothing` shown it leaves at an even time."""
     counts: dict[str, int] = {}
     for resource in shown:
         counts[resource.type] = counts.get(resource.type, 0) + 1
@@ -147,30 +148,55 @@ async def note(
         actor=asked.actor, action=action, outcome=outcome, resident=about if about.int else None, party=asked.party, purpose=asked.purpose,
         rule=", ".join(rules) or None, detail=detail,
     ))  # fmt: skip
+    if outcome == "nothing":
+        await even_out()
 
 
-class _Cursor(msgspec.Struct, array_like=True):
-    starts: datetime | None
-    record: UUID | None
-    slot: int
-    position: bytes
+class Cursor(msgspec.Struct, array_like=True):
+    """A page's end: the place after a record's resource or a position in an order, and the resident's epoch when it was made."""
+
+    starts: datetime | None = None
+    record: UUID | None = None
+    slot: int = 0
+    position: bytes = b""
+    epoch: int = 0
+
+    @property
+    def place(self) -> Place | None:
+        return (self.starts, self.record, self.slot) if self.starts and self.record else None
 
 
-def seal_cursor(hub: Hub, bound_to: bytes, *, place: tuple[datetime, UUID, int] | None = None, position: bytes = b"") -> str:
+def seal_cursor(hub: Hub, bound_to: bytes, *, place: Place | None = None, position: bytes = b"", epoch: int = 0) -> str:
     """A page's end, sealed and bound to client, resident, purpose and query, so that it works for nobody else."""
-    plain = msgspec.msgpack.encode(_Cursor(place[0] if place else None, place[1] if place else None, place[2] if place else 0, position))
+    starts, record, slot = place or (None, None, 0)
+    plain = msgspec.msgpack.encode(Cursor(starts, record, slot, position, epoch))
     return base64.urlsafe_b64encode(hub.keyring.hub_sealer("cursor").seal(plain, bound_to)).decode().rstrip("=")
 
 
-def open_cursor(hub: Hub, bound_to: bytes, text: str) -> tuple[tuple[datetime, UUID, int] | None, bytes]:
-    """The page's end in a cursor. Raises BadRequest for one that is not ours or was made for another search or client."""
+def open_cursor(hub: Hub, bound_to: bytes, text: str) -> Cursor:
+    """The page's end in a cursor; the beginning where there is none. Raises BadRequest for one that is not ours or was made for another search or client."""
+    if not text:
+        return Cursor()
     try:
         sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        found = msgspec.msgpack.decode(hub.keyring.hub_sealer("cursor").open(sealed, bound_to), type=_Cursor)
+        return msgspec.msgpack.decode(hub.keyring.hub_sealer("cursor").open(sealed, bound_to), type=Cursor)
     except (ValueError, SealError, msgspec.MsgspecError):
-        raise BadRequest("The page link does not belong to this search.", field="_cursor", advice="Start again at the first page.") from None
-    place = (found.starts, found.record, found.slot) if found.starts and found.record else None
-    return place, found.position
+        raise _LinkAstray from None
+
+
+async def epoch_of(hub: Hub, connection: Any, asked: Asked, cursor: Cursor) -> int:
+    """The epoch of the permit that was just read under. Raises BadRequest when the resident changed what may be seen since the page link was made."""
+    epoch = (await hub.vault.permit(connection, asked)).resident_epoch
+    if cursor.epoch not in (0, epoch):
+        raise _LinkAstray
+    return epoch
+
+
+class _LinkAstray(BadRequest):
+    """A page link that leads nowhere any more."""
+
+    def __init__(self) -> None:
+        super().__init__("The page link does not belong to this search, or is out of date.", field="_cursor", advice="Start again at the first page.")
 
 
 def binding(asked: Asked, client: str, pairs: Sequence[tuple[str, str]]) -> bytes:

@@ -275,24 +275,25 @@ async def everything(request: Request, id_: str) -> Response:
     resident = found[0] if found and found[1] == -1 else NOBODY
     asked = _about(asked, resident)
     bound = reading.binding(asked, who.client_id if who else "self", [("everything", id_), *pairs])
-    _, position = reading.open_cursor(hub, bound, wanted.cursor) if wanted.cursor else (None, b"0")
+    cursor = reading.open_cursor(hub, bound, wanted.cursor)
     try:
         async with hub.database.connection() as connection:
             shown, rules = await reading.visible(hub, connection, asked, ["*"])
+            epoch = await reading.epoch_of(hub, connection, asked, cursor)
     except NotFound:
-        shown, rules = [], ()
+        shown, rules, epoch = [], (), 0
     shown = [one for one in shown if _covered(who, one.type) and wanted.keeps(one)]
     shown.sort(key=lambda one: (one.type != "Patient", -one.at, one.id))
     await reading.note(hub, asked, "everything", "shown" if shown else "nothing", rules=rules, shown=shown)
     if not shown:
         raise _NotHere
-    start = int(position)
+    start = int(cursor.position or b"0")
     page = shown[start : start + wanted.count]
     base = f"{hub.settings.base_url}/fhir"
     links = [{"relation": "self", "url": f"{base}/Patient/{id_}/$everything"}]
     if start + wanted.count < len(shown):
-        cursor = reading.seal_cursor(hub, bound, position=str(start + wanted.count).encode())
-        kept = urlencode([pair for pair in pairs if pair[0] != "_cursor"] + [("_cursor", cursor)])
+        further = reading.seal_cursor(hub, bound, position=str(start + wanted.count).encode(), epoch=epoch)
+        kept = urlencode([pair for pair in pairs if pair[0] != "_cursor"] + [("_cursor", further)])
         links.append({"relation": "next", "url": f"{base}/Patient/{id_}/$everything?{kept}"})
     entries = [b'{"fullUrl":' + orjson.dumps(f"{base}/{one.type}/{one.id}") + b',"resource":' + one.raw + b',"search":{"mode":"match"}}' for one in page]
     return _fhir(
@@ -477,23 +478,25 @@ _FIELDS = {ID_NUMBER_SYSTEM: "id_number", HEALTH_CARD_SYSTEM: "health_card", MEM
 async def _page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> bytes:
     client = who.client_id if who else "self"
     bound = reading.binding(asked, client, [(query.resource_type, ""), *query.pairs])
-    place, position = reading.open_cursor(hub, bound, query.cursor) if query.cursor else (None, b"")
+    begins = reading.open_cursor(hub, bound, query.cursor)
     quick = not query.content and not query.ids and query.total in ("", "none") and query.summary != "count" and query.count > 0 and _newest_first(query)
     try:
         async with hub.database.connection() as connection:
             if quick:
-                shown, more, rules = await reading.newest(hub, connection, asked, query.resource_type, query.count, place)
+                shown, more, rules = await reading.newest(hub, connection, asked, query.resource_type, query.count, begins.place)
+                epoch = await reading.epoch_of(hub, connection, asked, begins)
                 page = Page(shown, [], len(shown) if not (query.total or query.cursor or more) else None, None)
-                cursor = reading.seal_cursor(hub, bound, place=more) if more else ""
+                cursor = reading.seal_cursor(hub, bound, place=more, epoch=epoch) if more else ""
             else:
                 found, rules = await reading.visible(hub, connection, asked, {query.resource_type, *query.reaches})
+                epoch = await reading.epoch_of(hub, connection, asked, begins)
                 samples, more_rules = await sampled.named(hub, connection, asked, query)
                 found = [one for one in (*found, *samples) if one.type == query.resource_type or _covered(who, one.type)]
                 compartment = Compartment(found, await directory.lookup(hub, connection, asked.party, partial(_covered, who)))
-                page = run(query, compartment.of_type(query.resource_type), compartment, position or None)
+                page = run(query, compartment.of_type(query.resource_type), compartment, begins.position or None)
                 page, include_rules = await sampled.included(hub, connection, asked, query, page)
                 rules = tuple(dict.fromkeys((*rules, *more_rules, *include_rules)))
-                cursor = reading.seal_cursor(hub, bound, position=page.position) if page.position else ""
+                cursor = reading.seal_cursor(hub, bound, position=page.position, epoch=epoch) if page.position else ""
     except NotFound:
         return await _nothing(hub, asked, query)
     seen = [*page.matches, *page.included]
@@ -503,7 +506,7 @@ async def _page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> byt
 
 async def _directory_page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> bytes:
     bound = reading.binding(asked, who.client_id if who else "self", [(query.resource_type, ""), *query.pairs])
-    _, position = reading.open_cursor(hub, bound, query.cursor) if query.cursor else (None, b"")
+    position = reading.open_cursor(hub, bound, query.cursor).position
     async with hub.database.connection() as connection:
         page = await directory.page(hub, connection, asked.party, partial(_covered, who), query, position)
     cursor = reading.seal_cursor(hub, bound, position=page.position) if page.position else ""
@@ -513,7 +516,7 @@ async def _directory_page(hub: Hub, who: Caller | None, asked: Asked, query: Que
 def _published_page(hub: Hub, query: Query) -> bytes:
     """A page of what is published: for everybody, so a cursor is bound to the search alone."""
     bound = reading.binding(Asked(resident=NOBODY, actor="anybody"), "anybody", [(query.resource_type, ""), *query.pairs])
-    _, position = reading.open_cursor(hub, bound, query.cursor) if query.cursor else (None, b"")
+    position = reading.open_cursor(hub, bound, query.cursor).position
     held = published.compartment()
     page = run(query, held.of_type(query.resource_type), held, position or None)
     cursor = reading.seal_cursor(hub, bound, position=page.position) if page.position else ""

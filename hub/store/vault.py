@@ -27,6 +27,7 @@ from hub.store.ids import bucket_of, join
 from hub.store.keyring import Keyring, WrappedKey
 from hub.store.seal import Sealer, mac, pack, unpack
 from mappings import sampled
+from mappings.face import ORIGINAL
 from schemas.codes import CODE_SYSTEMS
 from schemas.errors import Conflict, NotFound, PermitRequired
 from schemas.quality import flags_of, numbers
@@ -447,6 +448,8 @@ class Vault:
             shown = {slot.slot for slot, _ in passed}
             hidden = frozenset(f"{slot.type}/{join(record_id, slot.slot)}" for slot in header.slots if slot.slot not in shown)
             kept = [(slot, _scrubbed(served, hidden)) for slot, served in kept]
+        if permit.basis != "self" and permit.recipient != self._party_references.get(row["party"]):
+            kept = [(slot, ORIGINAL.sub(b"", served) if slot.type == "Provenance" else served) for slot, served in kept]
         quality = _found(self.subject(row["resident"], row), row) or ()
         if quality:
             kept = _tagged(header, kept, quality)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hub.service import Hub
 
 KINDS = tuple(STANDARD)
-PAGE, MOST = 500, 5_000
+PAGE, MOST, AHEAD = 500, 5_000, 8
 ZONE = "Asia/Shanghai"
 DAY = timedelta(days=1)
 
@@ -57,27 +57,29 @@ def own(resident: UUID) -> Asked:
 
 
 async def read(hub: Hub, asked: Asked, *, kinds: Sequence[str] = KINDS, since: datetime | None = None, after: Place | None = None, most: int = MOST) -> History:
-    """Up to `most` records, newest first. A resident who does not exist has none, like one who has not agreed."""
+    """Up to `most` records, newest first. A resident who does not exist has none, like one who has not agreed.
+
+    What is held back neither takes a place nor makes a next page: it reads on until there is one more than was asked for.
+    """
     found: list[Seen] = []
     rules: dict[str, None] = {}
     async with hub.database.connection() as connection:
         names = {party.number: party.name for party in await parties.everyone(connection)}
-        left = most
-        while left > 0:
-            size = min(PAGE, left)
+        while len(found) <= most:
+            size = min(PAGE, most + 1 - len(found) + AHEAD)
             try:
                 permit, rows = await hub.vault.history(connection, asked, kinds=kinds, since=since, after=after, limit=size)
             except NotFound:
                 return History([])
             for one in hub.vault.disclose(permit, rows):
-                if (record := record_seen(permit, one)) is not None:
+                if (record := record_seen(permit, one)) is not None and len(found) <= most:
                     found.append(Seen(one.id, record, names.get(one.party, ""), one.party, one.starts, seen_whole(permit, one)))
                     rules |= dict.fromkeys(one.rules)
-            left -= len(rows)
-            after = (rows[-1]["starts"], rows[-1]["id"]) if len(rows) == size else None
-            if after is None:
+            if len(rows) < size:
                 break
-    return History(found, tuple(rules), after)
+            after = (rows[-1]["starts"], rows[-1]["id"])
+    last = found[most - 1] if len(found) > most else None
+    return History(found[:most], tuple(rules), (last.starts, last.id) if last else None)
 
 
 async def person(hub: Hub, asked: Asked) -> Resident | None:

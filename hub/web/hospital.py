@@ -122,6 +122,8 @@ async def _note(hub: Hub, person: Person, resident: UUID | None, party: Party, c
             rule=rules[0] if rules else None,
         )
     )
+    if not count:
+        await requests.even_out()
 
 
 def asked_by(resident: UUID, party: Party, purpose: str) -> Asked:

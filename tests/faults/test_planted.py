@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import httpx
 import msgspec
@@ -38,7 +38,7 @@ from hub.store import postgres
 from schemas.records import KINDS
 from schemas.resident import HEALTH_CARD_SYSTEM, ID_NUMBER_SYSTEM
 from tests.builders import a_session, an_id_number
-from tests.planted import Scanner, files, forms
+from tests.planted import Plants, Scanner, files, forms, worded
 from tests.process import Running
 
 SPY = Path(__file__).with_name("spy")
@@ -48,53 +48,6 @@ CODES = ("http://loinc.org", "http://snomed.info/sct", "http://unitsofmeasure.or
 """Codes of what people did, and what every FHIR body and receipt holds."""
 KEPT_KEYS = ("keyring.json", "postgres.password")
 """Files that are there to hold secrets (0600), with each party's own private key (*.jwk), which its command was told to write."""
-
-
-class Plants:
-    """Hands out markers, each one once, and remembers them."""
-
-    def __init__(self) -> None:
-        self.markers: list[str | bytes] = list(CODES)
-        self._count = 0
-
-    def _new(self, marker: str) -> str:
-        assert marker not in self.markers
-        self.markers.append(marker)
-        return marker
-
-    def _next(self) -> int:
-        self._count += 1
-        return self._count
-
-    def name(self) -> str:
-        order = self._next()
-        return self._new(f"阮{chr(0x6E00 + order)}{chr(0x7A00 + order)}")
-
-    def id_number(self) -> str:
-        return self._new(an_id_number(self._next(), "19570319"))
-
-    def phone(self) -> str:
-        return self._new(f"199{73110000 + self._next()}")
-
-    def text(self, kind: str) -> str:
-        """A member number, health card, serial, note, file name, key, password: told apart by their first letters."""
-        return self._new(f"{kind}-{self._next()}-{secrets.token_hex(5)}")
-
-    def words(self) -> str:
-        return self._new(f"左膝{chr(0x6700 + self._next())}酸要{chr(0x6800 + self._next())}歇")
-
-    def figure(self) -> str:
-        """A distance in metres that nothing else is."""
-        return self._new(f"{7300 + self._next()}.{secrets.randbelow(80) + 11}7")
-
-    def pressure(self) -> str:
-        return self._new(f"13{self._next() % 10}.{secrets.randbelow(80000) + 10001}7")
-
-    def keep(self, marker: str | bytes) -> None:
-        self.markers.append(marker)
-
-    def person(self) -> dict[str, str]:
-        return {"name": self.name(), "id_number": self.id_number(), "phone": self.phone(), "health_card": self.text("CARD")}
 
 
 class Watched(Running):
@@ -193,24 +146,6 @@ def own_json(world: World) -> None:
         {"kind": "check-in", "start": "2026-05-02T07:00:00+08:00", "venue": plants.words(), "method": plants.text("CARDREADER")},
     ]
     assert world.send(json.dumps({"records": [{"record": row} for row in rows]}).encode(), "kinehub-json").status_code == 201
-
-
-CODED = {"measure", "unit", "sport", "status_reason", "cancellation"}
-"""Texts of a record that are codes, or that its status forbids."""
-
-
-def worded(struct: type[msgspec.Struct], sample: dict[str, Any], plants: Plants) -> dict[str, Any]:
-    """A record, or a part of one, with a marker in each of its texts."""
-    said = dict(sample)
-    for field in msgspec.structs.fields(struct):
-        parts = [part for part in get_args(field.type) if isinstance(part, type) and issubclass(part, msgspec.Struct)]
-        if field.type in (str, str | None) and field.name not in CODED:
-            said[field.name] = plants.words()
-        elif get_origin(field.type) is list and parts and field.name in said:
-            said[field.name] = [worded(parts[0], entry, plants) for entry in said[field.name]]
-        elif field.type == list[str]:
-            said[field.name] = [plants.words()]
-    return said
 
 
 def every_kind(world: World) -> None:
@@ -626,7 +561,7 @@ def test_nothing_planted_through_any_door_stands_anywhere_in_the_clear(tmp_path:
     temporary.mkdir()
     for name, value in (("TMPDIR", temporary), ("KINEHUB_TEST_OPENED", opened), ("PYTHONPATH", os.pathsep.join((str(SPY), os.environ.get("PYTHONPATH", ""))))):
         monkeypatch.setenv(name, str(value))
-    plants = Plants()
+    plants = Plants(CODES)
     backup = tmp_path / "backup"
     with receiving() as receiver, a_watched_hub(tmp_path / "hub") as city:
         world = World(city, plants, tmp_path)

@@ -1,0 +1,40 @@
+"""Every door of the hub, and the column of the matrix that goes through it: a door that is not here fails the suite."""
+
+from __future__ import annotations
+
+OWN = "the resident's own sign-in: tests/web, tests/exchange/test_own_consent.py"
+UPLOADER = "the uploader's own rows: the `receipts` column"
+NOBODY = "of nobody: published, or about the hub itself"
+SIGNING = "keys, tokens and sessions"
+
+DOORS: dict[str, str] = {
+    "GET /fhir/{type_}/{id_}": "read",
+    "GET /fhir/{type_}/{id_}/_history/{version}": "vread",
+    "GET /fhir/{type_}/{id_}/_history": "hist",
+    "GET /fhir/{type_}": "search count next incl chain has err",
+    "POST /fhir/{type_}/_search": "search",
+    "GET /fhir/Patient/{id_}/$everything": "every",
+    "GET /fhir/Observation/{id_}/$sampled": "sampled",
+    "POST /fhir/{type_}/{id_}/$validate": "err",
+    "POST /fhir/{type_}/$validate": "judges what is sent, and keeps nothing",
+    "GET /fhir/Consent/$explain": OWN,
+    "POST /fhir/Consent": OWN,
+    "PUT /fhir/Consent/{id_}": OWN,
+    "POST /intake/{format_}": UPLOADER,
+    "GET /intake/receipts/{receipt_id}": UPLOADER,
+    "POST /intake/receipts/{receipt_id}/pending/{row}": UPLOADER,
+    "GET /hospital": "asks for a number",
+    "POST /hospital": "portal",
+    "GET /hospital/patients/{resident}": "portal",
+    "GET /hospital/patients/{resident}/sessions.csv": "dl",
+    "GET /metrics": "agg",
+    "GET /city": "agg",
+}
+"""Doors of residents' data, and those beside them. What begins like one of `BESIDE` needs no line of its own."""
+
+BESIDE: dict[str, str] = {
+    "/resident": OWN, "/center": UPLOADER, "/oauth": SIGNING, "/sign-in": SIGNING, "/sign-out": SIGNING, "/account": SIGNING,
+    "/fhir/CodeSystem": NOBODY, "/fhir/ValueSet": NOBODY, "/fhir/ConceptMap": NOBODY, "/fhir/metadata": NOBODY, "/fhir/.well-known": NOBODY,
+    "/fhir/OperationDefinition": NOBODY, "/standard": NOBODY, "/static": NOBODY, "/docs": NOBODY, "/openapi.json": NOBODY, "/healthz": NOBODY,
+    "/readyz": NOBODY, "/admin": NOBODY, "/intake/formats": NOBODY, "/fhir/Questionnaire": NOBODY,
+}  # fmt: skip

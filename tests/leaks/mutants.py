@@ -1,0 +1,119 @@
+"""The decision switched off on one way out at a time: `python -m tests.leaks.mutants` runs the matrix against each, and every one must be killed.
+
+A mutant lives in a test process alone (`KINEHUB_MUTANT`, applied by `conftest.py`). `on(name, file)` hands out everything to whatever
+calls the vault from that function; the others break one of the finer guards.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from consent import decision, redaction
+from hub.exchange import reading, routes
+from hub.store import vault
+from hub.store.vault import Vault
+
+
+class Mutant(NamedTuple):
+    """What is broken, and the column (or test) that must see it."""
+
+    column: str
+    apply: Callable[[], None]
+
+
+def on(function: str, file: str) -> Callable[[], None]:
+    """The vault takes whoever asks from inside `function` of `file` for the resident."""
+
+    def apply() -> None:
+        decided = Vault._decided
+
+        async def mutated(self: Vault, connection: Any, asked: vault.Asked, read: Any) -> Any:
+            if _inside(function, file):
+                asked = msgspec.structs.replace(asked, self_access=True)
+            return await decided(self, connection, asked, read)
+
+        Vault._decided = mutated  # type: ignore[method-assign]
+
+    return apply
+
+
+def _inside(function: str, file: str) -> bool:
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == function and frame.f_code.co_filename.endswith(file):
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
+
+
+def _put(holder: Any, name: str, value: Any) -> Callable[[], None]:
+    return lambda: setattr(holder, name, value)
+
+
+def _same_epoch() -> None:
+    async def epoch_of(hub: Any, connection: Any, asked: Any, cursor: Any) -> int:
+        return 1
+
+    reading.epoch_of = epoch_of
+
+
+ROUTES, WEB = "exchange/routes.py", "web/hospital.py"
+MUTANTS: dict[str, Mutant] = {
+    "read": Mutant("read", on("read", ROUTES)),
+    "vread": Mutant("vread", on("vread", ROUTES)),
+    "history": Mutant("hist", on("history", ROUTES)),
+    "search": Mutant("search", on("_page", ROUTES)),
+    "search, newest first": Mutant("next", on("newest", "exchange/reading.py")),
+    "count": Mutant("count", on("_page", ROUTES)),
+    "include": Mutant("incl", on("_page", ROUTES)),
+    "chain": Mutant("chain", on("_page", ROUTES)),
+    "_has": Mutant("has", on("_page", ROUTES)),
+    "everything": Mutant("every", on("everything", ROUTES)),
+    "validate what is kept": Mutant("err", on("validate_one", ROUTES)),
+    "samples, read": Mutant("sampled", on("newest", "exchange/sampled.py")),
+    "samples, versions": Mutant("sampled", on("versions", "exchange/sampled.py")),
+    "doctor's page": Mutant("portal", on("patient", WEB)),
+    "doctor's table": Mutant("dl", on("sessions", WEB)),
+    "push to the cloud": Mutant("city", on("_bundle", "delivery/worker.py")),
+    "redaction": Mutant("read", _put(decision, "redacted", lambda resource, components, contained: redaction.marked(resource))),
+    "references to what is held back": Mutant("every", _put(vault, "_scrubbed", lambda served, hidden: served)),
+    "hash of the original": Mutant("every", _put(vault, "ORIGINAL", re.compile(rb"nothing like it"))),
+    "page link after a change": Mutant("next", _same_epoch),
+    "page link of another client": Mutant("next", _put(reading, "binding", lambda asked, client, pairs: b"everybody's")),
+    "resident of the permit": Mutant("every", _put(routes, "_about", lambda asked, whom: msgspec.structs.replace(asked, resident=whom, self_access=True))),
+    "prefilter and verdict": Mutant("search", _put(vault, "_judgement", lambda *_: decision.Verdict("permit"))),
+}  # fmt: skip
+
+
+def main() -> int:
+    """Run the matrix against each mutant; print the table; exit 1 when one survives."""
+    survivors = []
+    sys.stdout.write(f"{'mutant':36} {'column':8} killed by\n")
+    for name, mutant in MUTANTS.items():
+        killer = _killer(name, mutant.column)
+        survivors += [] if killer else [name]
+        sys.stdout.write(f"{name:36} {mutant.column:8} {killer or 'NOBODY'}\n")
+        sys.stdout.flush()
+    sys.stdout.write(f"{len(MUTANTS) - len(survivors)} of {len(MUTANTS)} killed\n")
+    return 1 if survivors else 0
+
+
+def _killer(name: str, column: str) -> str:
+    """The first test of the column that fails; empty where none does."""
+    line = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", "tests/leaks/test_matrix.py", "-k", f"denied and {column}"]
+    done = subprocess.run(line, env=os.environ | {"KINEHUB_MUTANT": name}, capture_output=True, text=True, check=False)
+    found = re.search(r"^FAILED \S+::test_\w+\[(.+?)\]", done.stdout, re.MULTILINE)
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"The tests did not run against {name}:\n{done.stdout[-2000:]}")
+    return found[1] if found else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
