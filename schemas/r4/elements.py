@@ -255,8 +255,10 @@ def _is_quick_quantity(value: dict[str, Any]) -> bool:
 
 def _is_quick_concept(value: dict[str, Any]) -> bool:
     codings, text = value.get("coding"), value.get("text")
-    if type(codings) is not list or not codings or not (len(value) == 1 or (len(value) == 2 and type(text) is str and text.strip() != "")):
+    if text is not None and (type(text) is not str or text.strip() == ""):
         return False
+    if type(codings) is not list or not codings or len(value) != (1 if text is None else 2):
+        return len(value) == 1 and text is not None
     for one in codings:  # noqa: SIM110 - all() costs more than the test
         if type(one) is not dict or not _is_quick_coding(one):
             return False
@@ -273,17 +275,18 @@ QUICK_PROFILES: Final = frozenset({"http://hl7.org/fhir/StructureDefinition/Simp
 
 def quick_bound(quick: Quick, binding: Binding, type_: str) -> Quick:
     """The same of what is in a value set as well."""
-    url = binding.value_set
+    url, may_be_text = binding.value_set, binding.strength != "required"
 
     def of_coding(value: dict[str, Any]) -> bool:
         return bool(quick(value)) and _is_in(url, value["system"], value["code"]) is not False
 
     def of_concept(value: dict[str, Any]) -> bool:
-        if quick(value):
-            for one in value["coding"]:
-                if _is_in(url, one["system"], one["code"]) is not False:
-                    return True
-        return False
+        if not quick(value):
+            return False
+        for one in value.get("coding", ()):
+            if _is_in(url, one["system"], one["code"]) is not False:
+                return True
+        return may_be_text and "coding" not in value
 
     return of_concept if type_ == "CodeableConcept" else of_coding
 

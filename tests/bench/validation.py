@@ -28,6 +28,12 @@ def an_observation() -> Body:
     }  # fmt: skip
 
 
+def broken_ways(body: Body) -> list[Body]:
+    """An Observation without a required element, with an unknown one, a wrong JSON type, no such day, and two types of a choice."""
+    changes: list[Body] = [{"code": None}, {"pulse": 1}, {"note": {}}, {"effectiveDateTime": "2024-02-30"}, {"valueString": "x", "valueInteger": 1}]
+    return [{key: value for key, value in (body | change).items() if value is not None} for change in changes]
+
+
 def _model(type_: str) -> Any:
     return getattr(import_module(f"fhir.resources.R4B.{type_.lower()}"), type_)
 
@@ -61,7 +67,10 @@ def figures(rounds: int) -> dict[str, Any]:
     plain = {key: value for key, value in claiming.items() if key != "meta"}
     mixed = [case.body for case in corpus(600) if case.rule == "as it is"]
     broken = [case.body for case in corpus(600) if case.rule != "as it is" and isinstance(case.body.get("resourceType"), str) and is_of_r4b(case.body)]
-    sets = {"Observation of 2 kB": [plain] * 200, "the same with R4's profile": [claiming] * 200, "valid corpus": mixed * 10, "broken corpus": broken}
+    sets = {
+        "Observation of 2 kB": [plain] * 200, "the same, each time broken": broken_ways(plain) * 40, "the same with R4's profile": [claiming] * 200,
+        "valid corpus": mixed * 10, "broken corpus": broken,
+    }  # fmt: skip
     found: dict[str, list[float]] = {}
     for _ in range(rounds + 1):
         for name, bodies in sets.items():

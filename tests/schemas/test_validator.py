@@ -149,6 +149,7 @@ def test_a_code_outside_a_required_binding_is_an_error_in_a_list_as_well() -> No
     body["clinicalStatus"] = {"coding": [{"system": status, "code": "active"}]}
     assert errors(body | {"category": ["food", "x"]})[0] == "AllergyIntolerance.category[1]"
     assert "AllergyIntolerance.clinicalStatus" in errors(body | {"clinicalStatus": {"coding": [{"system": "http://example.org", "code": "active"}]}})
+    assert "AllergyIntolerance.clinicalStatus" in errors(body | {"clinicalStatus": {"text": "x"}})
     assert "AllergyIntolerance.clinicalStatus" not in errors(body)
 
 
