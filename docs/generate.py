@@ -40,6 +40,7 @@ from schemas import errors, package, terminology  # noqa: E402
 from schemas.classes import CODES, NAMES, codes_of  # noqa: E402
 from schemas.flags import FLAGS  # noqa: E402
 from schemas.measures import MEASURES  # noqa: E402
+from schemas.quality import BANDS  # noqa: E402
 from schemas.r4 import structures  # noqa: E402
 from schemas.standard import FACTS, STANDARD  # noqa: E402
 
@@ -186,6 +187,11 @@ def measures() -> str:
         for m in MEASURES.values()
     ]  # fmt: skip
     return table(("measure", "中文", "English", "LOINC", "MDC", "unit", "category", "data class", "usual", "possible", "source"), rows)
+
+
+def bands() -> str:
+    rows = [(" ".join(f"`{one}`" for one in b.figures), b.zh, b.en, *b.whom, b.span, b.source) for b in BANDS]
+    return table(("figures", "中文", "English", "对象", "of whom", "usual", "source"), rows)
 
 
 def _range(low: float | None, high: float | None) -> str:
@@ -367,6 +373,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         limits,
         fact_tables,
         measures,
+        bands,
         data_classes,
         error_tree,
         error_codes,

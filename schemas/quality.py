@@ -1,7 +1,7 @@
 """Rules of data quality, from one place for both who judge: the hot path (`schemas/rules.py`) and the worker (`hub/quality`).
 
 `rules.csv` says what must hold between the figures of a record; what is possible and usual of one figure comes from `fields.csv`
-and `measures.csv`. A rule looks at named numbers of a record (`numbers`), never at names, identifiers or words.
+and `measures.csv`, what is usual at an age from `bands.csv`. A rule looks at named numbers of a record (`numbers`), never at names, identifiers or words.
 """
 
 from __future__ import annotations
@@ -23,16 +23,20 @@ DIMENSIONS: Final[dict[str, tuple[str, str]]] = {
     "consistency": ("一致", "Consistency"),
     "uniqueness": ("不重复", "Uniqueness"),
     "timeliness": ("时间", "Time"),
+    "intake": ("收得下", "Taken in"),
     "stability": ("稳定", "Stability"),
 }
+INTAKE: Final = "intake"
+"""The rows of an upload, as a kind of their own: whether each was refused or had to wait."""
 FORMS: Final = ("between", "at-most", "below", "present")
 
 
 class Rule(NamedTuple):
-    """What must hold. Missing figures never break a rule, except that `present` wants them in at least `share` of the records.
+    """What must hold. Missing figures never break a rule, except that `present` wants them.
 
     form: `between` low <= a <= high; `at-most` a <= b; `below` a < b; `present` a is there
-    sex, age_from, age_to: whom it is about (years at the record's start), everybody where absent
+    share: of the records of a batch, how many must keep it
+    sex, age_from, age_to: whom it is about (completed years on the record's day), everybody where absent
     at_once: `refuse` or `flag` in the hot path; else the worker finds it
     flag: what a record that breaks it is marked with; none for what is judged of a batch as a whole
     """
@@ -101,11 +105,71 @@ def _of_measures(kind: str) -> Iterator[Rule]:
             yield _range(f"{measure.key}-{word}", kind, measure.key, low, high, (zh, f"{measure.en} is {word} ({span})"), at_once, "schemas/measures.csv")
 
 
+class Band(NamedTuple):
+    """What is usual of a figure in people of an age (completed years, `age_to` not among them) and sex; whoever is outside is flagged, never refused.
+
+    figures: measures, or `kind.field`
+    """
+
+    figures: tuple[str, ...]
+    sex: str
+    age_from: float
+    age_to: float | None
+    low: float | None
+    high: float | None
+    zh: str
+    en: str
+    source: str
+
+    @property
+    def whom(self) -> tuple[str, str]:
+        sex = {"female": ("女性", "women and girls, "), "male": ("男性", "men and boys, "), "": ("", "")}[self.sex]
+        zh = f"{self.age_from:g}岁以上" if self.age_to is None else f"{self.age_from:g}至{self.age_to - 1:g}岁"
+        en = f"{self.age_from:g} and over" if self.age_to is None else f"{self.age_from:g} to {self.age_to - 1:g} years"
+        return sex[0] + zh, sex[1] + en
+
+    @property
+    def span(self) -> str:
+        return f"{'' if self.low is None else f'{self.low:g}'} – {'' if self.high is None else f'{self.high:g}'}".strip()
+
+
+def _bands() -> Iterator[Band]:
+    with files("schemas").joinpath("bands.csv").open(encoding="utf-8") as lines:
+        for row in csv.DictReader(lines):
+            yield Band(
+                tuple(row["figures"].split()), row["sex"], float(row["age_from"]), _number(row["age_to"]), _number(row["low"]), _number(row["high"]),
+                row["zh"], row["en"], row["source"],
+            )  # fmt: skip
+
+
+BANDS: Final = tuple(_bands())
+
+
+def bands_of(measure: str) -> list[Band]:
+    """What is usual of a measure, by age and sex."""
+    return [band for band in BANDS if measure in band.figures]
+
+
+def _of_bands(kind: str) -> Iterator[Rule]:
+    for band in BANDS:
+        for figure in band.figures:
+            of, _, field = figure.rpartition(".")
+            if of == kind or (not of and MEASURED[kind]):
+                zh, en = band.whom
+                yield Rule(
+                    "-".join(filter(None, (field, "from", f"{band.age_from:g}", band.sex))), kind, "between", field, "", band.low, band.high, 1.0, band.sex,
+                    band.age_from, band.age_to, "", "implausible", "plausibility", f"{band.zh}在该年龄常见的范围内（{zh}：{band.span}）",
+                    f"{band.en} is usual for the age ({en}: {band.span})", band.source,
+                )  # fmt: skip
+
+
 @cache
 def rules_of(kind: str) -> tuple[Rule, ...]:
-    """Every rule about a kind of record: of one figure first, then between figures."""
+    """Every rule about a kind of record: of one figure first, by age, then between figures."""
+    if kind == INTAKE:
+        return tuple(rule for rule in _WRITTEN if rule.kind == kind)
     measures = _of_measures(kind) if MEASURED[kind] else ()
-    return (*_of_fields(kind), *measures, *(rule for rule in _WRITTEN if rule.kind == kind))
+    return (*_of_fields(kind), *measures, *_of_bands(kind), *(rule for rule in _WRITTEN if rule.kind == kind))
 
 
 _WRITTEN: Final = tuple(_written())

@@ -296,7 +296,7 @@ def _upload(hub: Hub, delivery: Delivery, source: Adapter, found: Sorted, known:
     now = datetime.now(UTC)
     receipt = ReceiptRow(
         id=uuid4(), party=delivery.party.number, format=source.id, status=status, created=now, fingerprint=known.file,
-        file=known.file if status == "stored" else None, idempotency=known.key,
+        file=known.file if status == "stored" else None, idempotency=known.key, refused=len(found.rejected), waiting=len(found.pending),
     )  # fmt: skip
     upload = Upload(found.drafts, partial(_entries, delivery.party), receipt)
     if found.rejected or found.pending:

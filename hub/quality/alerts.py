@@ -1,4 +1,4 @@
-"""Alerts that a source got worse: owed to webhooks in the run's transaction, signed, sent by the delivery worker until they are taken.
+"""Alerts that a source got worse or fell silent: owed to webhooks in the run's transaction, signed, sent by the delivery worker until they are taken.
 
 They say which source, when, and both scores; nothing of a resident. The body is signed as a detached JWS (ES256, RFC 7515 appendix F)
 with the hub's key of `/oauth/jwks`, in `X-KineHub-Signature`.
@@ -78,7 +78,8 @@ async def send_one(hub: Hub, http: httpx.AsyncClient) -> bool:
 
 async def _sent(hub: Hub, http: httpx.AsyncClient, row: Any) -> tuple[str, str | None]:
     body = msgspec.json.encode({
-        "event": "quality-degraded", "source": f"Organization/{row['party']}", "scope": row["scope"], "at": row["started"], "score": row["score"],
+        "event": "source-silent" if row["scope"] == "silence" else "quality-degraded",
+        "source": f"Organization/{row['party']}", "scope": row["scope"], "at": row["started"], "score": row["score"],
         "usual": row["usual"], "report": f"{hub.settings.base_url}/center/quality/{row['run']}",
     })  # fmt: skip
     headers = {"Content-Type": "application/json", "X-KineHub-Signature": signature(hub, body), "Idempotency-Key": f"{row['run']}"}

@@ -13,7 +13,7 @@ from hub.store.database import Connection
 from hub.store.ids import bucket_of
 from hub.store.vault import KIND_NUMBERS, Measured
 from schemas.flags import ROUTINE
-from schemas.quality import Rule, breaks, concerns, rules_of
+from schemas.quality import INTAKE, Rule, breaks, concerns, rules_of
 
 FLAGGED = "flagged"
 NEW_START_DAYS = 30
@@ -38,6 +38,13 @@ def frames(measured: Sequence[Measured], more: dict[UUID, dict[str, float]]) -> 
     for one in measured:
         rows.setdefault(one.kind, []).append(figures(one, more))
     return {kind: Frame(kind, found, _concerning(kind, found)) for kind, found in rows.items()}
+
+
+def intake(arrived: int, refused: int, waiting: int) -> dict[str, Frame]:
+    """The rows of receipts as a frame of their own: receipts count them, nobody is in it."""
+    rows = [{"refused": 1.0, "waiting": 0.0}] * refused + [{"refused": 0.0, "waiting": 1.0}] * waiting
+    rows += [{"refused": 0.0, "waiting": 0.0}] * (arrived - len(rows))
+    return {INTAKE: Frame(INTAKE, rows, list(rules_of(INTAKE)))} if rows else {}
 
 
 def figures(one: Measured, more: dict[UUID, dict[str, float]]) -> dict[str, float]:

@@ -49,6 +49,9 @@ class Kept(msgspec.Struct, frozen=True):
     usual: float | None
     degraded: bool
     engine: str
+    arrived: int
+    refused: int
+    waiting: int
 
 
 def seal_report(keyring: Keyring, run: UUID, report: Report) -> bytes:

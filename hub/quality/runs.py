@@ -13,9 +13,9 @@ from uuid import UUID, uuid4
 import msgspec
 
 from hub.audit.trail import Entry
-from hub.quality import alerts, batches, scores, suites
+from hub.quality import alerts, batches, scores, silence, suites
 from hub.quality.batches import Batch
-from hub.quality.frames import Frame, broken, figures, frames, neighbours
+from hub.quality.frames import Frame, broken, figures, frames, intake, neighbours
 from hub.quality.reports import Report, seal_report
 from hub.service import Hub
 from hub.store.database import Connection
@@ -40,6 +40,9 @@ class Run(msgspec.Struct, frozen=True):
     score: float | None
     usual: float | None
     degraded: bool
+    arrived: int = 0
+    refused: int = 0
+    waiting: int = 0
 
 
 async def judge_due(hub: Hub, *, quiet: timedelta = batches.QUIET, party: int | None = None, now: datetime | None = None) -> list[Run]:
@@ -47,6 +50,7 @@ async def judge_due(hub: Hub, *, quiet: timedelta = batches.QUIET, party: int | 
     done = []
     while (batch := await _next(hub, quiet, party, now)) is not None:
         done.append(await judge(hub, batch))
+    await silence.note(hub, now, party)
     return done
 
 
@@ -62,16 +66,17 @@ async def judge(hub: Hub, batch: Batch) -> Run:
         measured, more = await _measured(hub, connection, batch.records)
         past, past_more = await _measured(hub, connection, batch.before)
         earlier = await _scores(connection, batch, started)
-    found = frames(measured, more)
-    results = suites.judge(found, frames(past, past_more))
+    found = frames(measured, more) | intake(*batch.rows)
+    results = suites.judge(found, frames(past, past_more) | intake(*batch.rows_before))
     shares = scores.shares(found, [result.success for result in results if result.dimension == "stability"])
     score = scores.score(shares)
     degraded = scores.worse(score, earlier) or any(result.dimension == "stability" and not result.success for result in results)
     broken_rules = {one.id: [rule.code for rule in broken(one, figures(one, more)) if (rule.flag, rule.a) not in one.flags] for one in measured}
     news = [one for one in measured if (one.found or ()) != tuple(broken_rules[one.id])]
     run = Run(
-        uuid4(), batch.party, batch.scope, len(batch.receipts), len(measured), sum(map(bool, broken_rules.values())), score, scores.usual(earlier), degraded
-    )
+        uuid4(), batch.party, batch.scope, len(batch.receipts), len(measured), sum(map(bool, broken_rules.values())), score, scores.usual(earlier), degraded,
+        *batch.rows,
+    )  # fmt: skip
     await _keep(hub, batch, run, started, Report(shares, results, _counts(found)), [(one, broken_rules[one.id]) for one in news])
     return run
 
@@ -93,8 +98,8 @@ async def _scores(connection: Connection[Any], batch: Batch, now: datetime) -> l
     return [row["score"] for row in rows]
 
 
-_RUN = """INSERT INTO quality_runs (id, party, scope, started, receipts, records, score, usual, degraded, engine, body)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING number"""
+_RUN = """INSERT INTO quality_runs (id, party, scope, started, receipts, records, score, usual, degraded, engine, body, arrived, refused, waiting)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING number"""
 
 _FLAGS = """INSERT INTO quality_flags (bucket, record, version, run, resident, body)
 SELECT w.bucket, w.record, w.version, $1, w.resident, w.body FROM unnest($2::smallint[], $3::uuid[], $4::int[], $5::uuid[], $6::bytea[])
@@ -109,7 +114,7 @@ async def _keep(hub: Hub, batch: Batch, run: Run, started: datetime, report: Rep
         )
         number = await connection.fetchval(
             _RUN, run.id, run.party, run.scope, started, batch.receipts, run.records, run.score, run.usual, run.degraded, suites.ENGINE,
-            seal_report(hub.keyring, run.id, report),
+            seal_report(hub.keyring, run.id, report), run.arrived, run.refused, run.waiting,
         )  # fmt: skip
         await _mark(hub, connection, number, news)
         if batch.scope == "batch":

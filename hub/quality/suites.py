@@ -38,7 +38,9 @@ LEAST_NOW, LEAST_BEFORE = 20, 50
 SHIFT, ERRORS = 0.5, 4.0
 """A mean may move by half a standard deviation, or four standard errors where those are more."""
 LEAST_SHARE = 0.05
-_NOT_COMPARED = frozenset({"age", "female", "lead_s", "twins", "gap_days", "values", "ordinal", FLAGGED})
+SHARES = (FLAGGED, "refused", "waiting")
+"""Figures that are 0 or 1: more of them than before is worse, fewer never is."""
+_NOT_COMPARED = frozenset({"age", "female", "lead_s", "twins", "gap_days", "values", "ordinal", *SHARES})
 
 logging.getLogger("great_expectations").setLevel(logging.CRITICAL)  # its warnings may quote what they found
 
@@ -101,11 +103,11 @@ def expectation(rule: Rule) -> Any:
         *([Column("female") == float(rule.sex == "female")] if rule.sex else []),
     ]
     about: dict[str, Any] = {"row_condition": reduce(and_, whom)} if whom else {}
-    return gxe.ExpectColumnValuesToBeBetween(column=rule.a, min_value=rule.low, max_value=rule.high, **about)
+    return gxe.ExpectColumnValuesToBeBetween(column=rule.a, min_value=rule.low, max_value=rule.high, mostly=rule.share, **about)
 
 
 def _drift(frame: Frame, before: Frame) -> Iterator[tuple[Any, Expected]]:
-    """Mean, median and the share of flagged records, against the same source's own 30 days before."""
+    """Mean, median and the share of flagged records and of rows not taken, against the same source's own 30 days before."""
     for name in before.columns:
         now, then = _values(frame, name), _values(before, name)
         if name in _NOT_COMPARED or len(now) < LEAST_NOW or len(then) < LEAST_BEFORE:
@@ -114,10 +116,12 @@ def _drift(frame: Frame, before: Frame) -> Iterator[tuple[Any, Expected]]:
         mean, median = statistics.fmean(then), statistics.median(then)
         yield gxe.ExpectColumnMeanToBeBetween(column=name, min_value=mean - slack, max_value=mean + slack), _drifted(frame, f"mean:{name}", now)
         yield gxe.ExpectColumnMedianToBeBetween(column=name, min_value=median - slack, max_value=median + slack), _drifted(frame, f"median:{name}", now)
-    now, then = _values(frame, FLAGGED), _values(before, FLAGGED)
-    usual = statistics.fmean(then)
-    most = usual + max(LEAST_SHARE, ERRORS * math.sqrt(max(usual * (1 - usual), 0.01) / len(now)))
-    yield gxe.ExpectColumnMeanToBeBetween(column=FLAGGED, max_value=min(most, 1.0)), _drifted(frame, f"share:{FLAGGED}", now)
+    for name in SHARES:
+        now, then = _values(frame, name), _values(before, name)
+        if now and then:
+            usual = statistics.fmean(then)
+            most = usual + max(LEAST_SHARE, ERRORS * math.sqrt(max(usual * (1 - usual), 0.01) / len(now)))
+            yield gxe.ExpectColumnMeanToBeBetween(column=name, max_value=min(most, 1.0)), _drifted(frame, f"share:{name}", now)
 
 
 def _drifted(frame: Frame, rule: str, now: Sequence[float]) -> Expected:

@@ -11,6 +11,7 @@ import logging
 import multiprocessing
 import os
 import sys
+import time
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -20,7 +21,7 @@ import msgspec
 
 from hub import service
 from hub.defects import places
-from hub.quality import batches
+from hub.quality import batches, silence
 from hub.service import Hub
 from hub.settings import Settings
 from schemas.errors import KineHubError, NotFound, Unavailable
@@ -28,6 +29,8 @@ from schemas.errors import KineHubError, NotFound, Unavailable
 log = logging.getLogger("kinehub.quality")
 
 LOOK_S = 10.0
+SILENCE_S = 3600.0
+"""How often to look for sources that fell silent."""
 REST_S = 600.0
 """After a fall, so that a batch that cannot be judged does not keep a core busy."""
 
@@ -50,9 +53,12 @@ async def watch(hub: Hub, dsn: str, stop: asyncio.Event) -> None:
         log.warning("great_expectations is not installed: data quality is not watched (pip install 'kinehub[quality]')")
         return
     child: BaseProcess | None = None
-    wait = LOOK_S
+    wait, listened = LOOK_S, -SILENCE_S
     while not await _stopped(stop, wait):
         wait = LOOK_S
+        if time.monotonic() - listened >= SILENCE_S:
+            await _listen(hub)
+            listened = time.monotonic()
         if child is not None and child.is_alive():
             continue
         if child is not None and child.exitcode:
@@ -71,6 +77,13 @@ async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+async def _listen(hub: Hub) -> None:
+    try:
+        await silence.note(hub)
+    except KineHubError as error:
+        log.warning("looking for silent sources: %s", places(error))
 
 
 async def _due(hub: Hub) -> bool:

@@ -45,6 +45,12 @@ meta = Table(
     comment="The keyring this database belongs to, its cipher suite.",
 )  # fmt: skip
 
+
+def _rows() -> list[Column[int]]:
+    said = {"arrived": "rows that came", "refused": "of them refused", "waiting": "of them waiting for their resident when they came"}
+    return [Column(name, Integer, nullable=False, server_default=text("0"), comment=comment) for name, comment in said.items()]
+
+
 parties = Table(
     "parties", metadata,
     Column("number", Integer, Identity(), primary_key=True),
@@ -192,9 +198,11 @@ receipts = Table(
     Column("subject", UUID, comment="whose key seals the detail"),
     Column("detail", LargeBinary, comment="rejected and pending rows, sealed under a key that expires"),
     Column("quality", UUID, comment="the run that judged its records"),
+    *_rows(),
     UniqueConstraint("file", "party"),
     UniqueConstraint("idempotency", "party"),
-    Index("receipts_unjudged_idx", "created", postgresql_where=text("quality IS NULL AND cardinality(records) > 0")),
+    Index("receipts_unjudged_idx", "created", postgresql_where=text("quality IS NULL AND (cardinality(records) > 0 OR waiting > 0)")),
+    Index("receipts_party_idx", "party", "created"),
 )  # fmt: skip
 
 pending = Table(
@@ -300,7 +308,7 @@ quality_runs = Table(
     Column("id", UUID, primary_key=True),
     Column("number", BigInteger, Identity(), nullable=False, unique=True),
     Column("party", Integer, nullable=False),
-    Column("scope", Text, nullable=False, comment="batch: receipts; source: a night"),
+    Column("scope", Text, nullable=False, comment="batch: receipts; source: a night; silence: nothing came"),
     Column("started", INSTANT, nullable=False),
     Column("finished", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
     Column("receipts", ARRAY(UUID), nullable=False),
@@ -310,6 +318,7 @@ quality_runs = Table(
     Column("degraded", Boolean, nullable=False, server_default=text("false")),
     Column("engine", Text, nullable=False),
     Column("body", LargeBinary, nullable=False, comment="what was expected and kept, sealed under the hub's key"),
+    *_rows(),
     Index("quality_runs_party_idx", "party", "scope", text("started DESC")),
     comment="Runs of the quality worker: the score of a source over time.",
 )  # fmt: skip

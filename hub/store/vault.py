@@ -9,9 +9,10 @@ Guards against forgetting, not against hostile code in the process.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime, timedelta
+from typing import Any, cast
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 import orjson
@@ -31,7 +32,7 @@ from mappings.face import ORIGINAL
 from schemas.codes import CODE_SYSTEMS
 from schemas.errors import Conflict, NotFound, PermitRequired
 from schemas.quality import flags_of, numbers
-from schemas.records import Series, decode
+from schemas.records import DaySummary, Envelope, Series, decode
 from schemas.resident import Resident
 from schemas.standard import STANDARD
 
@@ -327,7 +328,7 @@ class Vault:
             record = decode(_open(subject, row).record)
         except msgspec.ValidationError:  # of a version of the standard that this one does not read
             return None
-        figures = numbers(record, row["recorded"]) | _about(people[subject.id], row["starts"])
+        figures = numbers(record, row["recorded"]) | _about(people[subject.id], record)
         flags = frozenset((flag.code, flag.field if flag.field in figures else "") for flag in record.flags)
         found = _found(subject, row)
         return Measured(row["id"], row["version"], subject.id, KIND_NAMES[row["kind"]], row["starts"], figures, flags, found)
@@ -575,14 +576,27 @@ def _person(subject: Subject, row: Row) -> Resident | None:
     return msgspec.json.decode(Body(unpack(opened)).record, type=Resident)
 
 
-def _about(person: Resident | None, at: datetime) -> dict[str, float]:
-    """Age in years and sex, where they are known: all that leaves here of who somebody is."""
+def _about(person: Resident | None, record: Envelope) -> dict[str, float]:
+    """Age in completed years on the record's day where the resident lives, and sex, where they are known: all that leaves here of who somebody is."""
     found = {}
     if person is not None and person.birth_date is not None:
-        found["age"] = (at.date() - person.birth_date).days / 365.25
+        day, born = _day(record, person.zone), person.birth_date
+        found["age"] = float(day.year - born.year - ((day.month, day.day) < (born.month, born.day)))
     if person is not None and person.gender in ("female", "male"):
         found["female"] = 1.0 if person.gender == "female" else 0.0
     return found
+
+
+def _day(record: Envelope, zone: str | None) -> date:
+    """The day a record began. A date, or a wall clock without a zone, is that of its place already."""
+    if isinstance(record, DaySummary):
+        return record.date
+    start = record.start
+    if start.at is None:
+        return cast(datetime, start.local).date()
+    if start.precision == "day":
+        return (start.at + timedelta(minutes=start.offset_minutes or 0)).date()
+    return start.at.astimezone(ZoneInfo(zone or "Asia/Shanghai")).date()
 
 
 def _tagged(header: Header, kept: list[tuple[Slot, bytes]], rules: Sequence[str]) -> list[tuple[Slot, bytes]]:

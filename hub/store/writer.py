@@ -97,6 +97,8 @@ class ReceiptRow(msgspec.Struct):
     idempotency: bytes | None = None
     subject: UUID | None = None
     detail: bytes | None = None
+    refused: int = 0
+    waiting: int = 0
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -150,6 +152,7 @@ COLUMNS = {
     "receipts": {
         "id": "uuid", "party": "int", "format": "text", "status": "text", "file": "bytea", "idempotency": "bytea", "fingerprint": "bytea",
         "created": "timestamptz", "records": "uuid[]", "versions": "int[]", "rows": "int[]", "subject": "uuid", "detail": "bytea",
+        "arrived": "int", "refused": "int", "waiting": "int",
     },
     "pending": {
         "id": "uuid", "party": "int", "receipt": "uuid", "row": "int", "reason": "text", "subject": "uuid", "expires": "timestamptz", "body": "bytea",
@@ -453,7 +456,7 @@ def _receipt_row(upload: Upload) -> tuple[object, ...]:
     return (
         receipt.id, receipt.party, receipt.format, receipt.status, receipt.file, receipt.idempotency, receipt.fingerprint, receipt.created,
         _listed(outcome.record for outcome, _ in outcomes), _listed(outcome.version for outcome, _ in outcomes), _listed(row or 0 for _, row in outcomes),
-        receipt.subject, receipt.detail,
+        receipt.subject, receipt.detail, len(outcomes) + receipt.refused + receipt.waiting, receipt.refused, receipt.waiting,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from mappings.places import Place, left_out, places
 from schemas import published, terminology
 from schemas.classes import NAMES, codes_of
 from schemas.measures import MEASURES, Measure
+from schemas.quality import Band, bands_of
 from schemas.records import Envelope
 from schemas.standard import PARTS, STANDARD, Field
 
@@ -109,19 +110,21 @@ def limits(low: float | None, high: float | None) -> str:
 
 
 class Shown(NamedTuple):
-    """A measure as a row. `unsure`: its code was not yet compared with its own release."""
+    """A measure as a row. `unsure`: its code was not yet compared with its own release; `bands`: what is usual at an age."""
 
     measure: Measure
     data_class: tuple[str, str]
     usual: str
     possible: str
     unsure: bool
+    bands: list[Band]
 
 
 def of_measure(measure: Measure) -> Shown:
     code = codes_of(measure.data_class)[0]
     return Shown(
-        measure, NAMES[code], limits(measure.low, measure.high), limits(measure.reject_low, measure.reject_high), is_unsure(measure)
+        measure, NAMES[code], limits(measure.low, measure.high), limits(measure.reject_low, measure.reject_high), is_unsure(measure),
+        bands_of(measure.key),
     )  # fmt: skip
 
 

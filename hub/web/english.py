@@ -399,6 +399,7 @@ ENGLISH: dict[str, str] = {
     "必填": "required",
     "可能 %(range)s": "possible %(range)s",
     "常见 %(range)s": "usual %(range)s",
+    "按年龄和性别常见的范围": "Usual by age and sex",
     "项目表": "list of sports",
     "指标表": "list of measures",
     "不写进 FHIR": "not written into FHIR",
@@ -496,9 +497,18 @@ ENGLISH: dict[str, str] = {
     "%(name)s 传来的数据最近一次比平时差。": "The data last sent by %(name)s is worse than usual.",
     "打开报告": "Open the report",
     "得分（0 到 100）": "Score (0 to 100)",
-    "每传一批、每天夜里各评一次。得分是完整、可信、一致、不重复、时间、稳定各项里做到的记录所占份额的平均。只和本机构自己的前 30 天比。":
+    "每传一批、每天夜里各评一次。得分是完整、可信、一致、不重复、时间、收得下、稳定各项里做到的记录所占份额的平均。只和本机构自己的前 30 天比。":
         "Judged after each batch and every night. The score is the mean of the shares of records that keep the rules of completeness, plausibility, "
-        "consistency, uniqueness, time and stability. It is compared with your organization’s own last 30 days only.",
+        "consistency, uniqueness, time, rows taken and stability. It is compared with your organization’s own last 30 days only.",
+    "不收": "Refused",
+    "传来的行": "Rows of the uploads",
+    "%(n)d 行": "%(n)d rows",
+    "传来 %(n)d 行：%(refused)d 行不收，%(waiting)d 行当时等确认是谁": "Of %(n)d rows %(refused)d were refused and %(waiting)d had to wait for their resident",
+    "不收的行没有比前 30 天多": "Not more rows refused than in the 30 days before",
+    "等确认是谁的行没有比前 30 天多": "Not more rows waiting for their resident than in the 30 days before",
+    "没有传来数据": "silent",
+    "比平时久没有传来数据。请查设备、网络或上传的人。":
+        "Nothing has come for longer than usual. Look at the devices, the network, or who uploads.",
     "评的是": "Judged",
     "记录": "Records",
     "得分": "Score",

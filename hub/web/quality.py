@@ -111,4 +111,6 @@ def _drift(what: str, column: str) -> str:
         return say("“%(name)s”的平均值和前 30 天差不多", name=name)
     if what == "median":
         return say("“%(name)s”的中位数和前 30 天差不多", name=name)
+    if column in ("refused", "waiting"):
+        return say("不收的行没有比前 30 天多") if column == "refused" else say("等确认是谁的行没有比前 30 天多")
     return say("有疑问的记录没有比前 30 天多")

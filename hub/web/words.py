@@ -8,6 +8,7 @@ from hub.care.activity import Reading
 from hub.web.locales import LANGUAGE, pick, say
 from schemas.flags import FLAGS, ROUTINE
 from schemas.measures import MEASURES
+from schemas.quality import INTAKE
 from schemas.records import BodyComposition, CheckIn, DaySummary, Envelope, FitnessTest, Quantity, Session, VitalSign
 from schemas.sports import SPORTS
 from schemas.standard import FACTS, STANDARD, field_of
@@ -132,7 +133,7 @@ def _day(record: DaySummary) -> str:
 
 def kind(code: str) -> str:
     """A kind of record as people call it."""
-    return pick((STANDARD[code].zh, STANDARD[code].en))
+    return say("传来的行") if code == INTAKE else pick((STANDARD[code].zh, STANDARD[code].en))
 
 
 def field(name: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from hub.quality import alerts, scores
+from hub.quality import alerts, reports, scores, silence
 from hub.store import residents
 from tests.builders import City, a_city, a_session, an_id_number
 
@@ -176,6 +176,118 @@ def test_a_night_compares_a_source_with_its_own_past_and_degradation_is_told_onc
             assert str(resident) not in calls[-1].content.decode()
 
     asyncio.run(body())
+
+
+def test_refused_and_waiting_rows_lower_the_score_and_show_on_the_run(hub_url: str, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center = await city.party("中心", "fitness-center")
+            resident = await city.resident()
+            await city.upload(center, {"records": rows(24)}, resident=resident)
+            (clean,) = await judged(city)
+            waits = [a_session(at(60 + number)) | {"who": {"member_number": "nobody"}} for number in range(4)]
+            hers = [row | {"who": {"id_number": an_id_number(2)}} for row in (*rows(24, title="again"), a_session("1999-01-01T08:00:00+08:00"))]
+            await city.upload(center, {"records": [*hers, *waits]})
+            (spoilt,) = await judged(city)
+            assert (clean.arrived, clean.refused, clean.waiting) == (24, 0, 0)
+            assert (spoilt.arrived, spoilt.refused, spoilt.waiting) == (29, 1, 4)
+            assert clean.score is not None
+            assert spoilt.score is not None
+            assert spoilt.score < clean.score
+            async with city.hub.database.connection() as connection:
+                _, report = await reports.read(connection, city.hub.keyring, center.number, spoilt.id)
+            told = {one.rule: (one.success, one.failed, one.of) for one in report.results if one.kind == "intake"}
+            assert told == {"rows-usable": (True, 1, 29), "rows-of-somebody": (False, 4, 29)}
+            assert report.shares["intake"] == 24 / 29
+            await city.upload(center, {"records": waits})
+            (alone,) = await judged(city)  # no record was taken, and the source is judged by that
+            assert (alone.records, alone.arrived, alone.score) == (0, 4, 0.0)
+
+    asyncio.run(body())
+
+
+def test_age_is_that_of_the_records_day_where_the_resident_lives(hub_url: str, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center = await city.party("中心", "fitness-center")
+            resident = await city.resident(birth_date=date(2008, 5, 2))
+            grips = [("2026-05-01T23:59:00+08:00", 58), ("2026-05-01T16:01:00Z", 58), ("2026-05-01T15:58:00Z", 54)]
+            items = [(start, [{"measure": "grip-strength", "value": value, "unit": "kg"}]) for start, value in grips]
+            tests = [{"record": {"kind": "fitness-test", "start": start, "items": item}} for start, item in items]
+            receipt = (await city.upload(center, {"records": tests}, resident=resident)).json()
+            await judged(city)
+            now = await receipt_now(city, center, receipt)
+            assert [codes(record) for record in now["records"]] == [["implausible"], [], []]  # 58 kg at 17, then the same on the eighteenth birthday
+
+    asyncio.run(body())
+
+
+def test_a_night_begins_at_two_on_the_partys_own_clock(hub_url: str, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            east, west = await city.party("东", "fitness-center"), await city.party("西", "fitness-center")
+            resident = await city.resident()
+            async with city.hub.database.connection() as connection:
+                await connection.execute("UPDATE parties SET zone = 'Asia/Urumqi' WHERE number = $1", west.number)
+            for party in (east, west):
+                await city.upload(party, {"records": rows(3)}, resident=resident)
+            await judged(city)
+            async with city.hub.database.connection() as connection:
+                await connection.execute("UPDATE quality_runs SET started = '2026-05-01T12:00:00Z'")
+            nights = []
+            for hour in (17, 18, 19, 20, 21):
+                done = await runs.judge_due(city.hub, quiet=SOON, now=datetime(2026, 5, 1, hour, tzinfo=UTC))
+                nights += [(hour, run.party) for run in done if run.scope == "source"]
+            assert nights == [(18, east.number), (20, west.number)]
+
+    asyncio.run(body())
+
+
+def test_a_source_that_falls_silent_is_told_once_and_again_only_after_it_sent(hub_url: str, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center, rare = await city.party("中心", "fitness-center"), await city.party("少", "fitness-center")
+            resident = await city.resident()
+            for number in range(6):
+                await city.upload(center, a_session(at(20 + number)), resident=resident)
+            await city.upload(rare, a_session(at(40)), resident=resident)
+            await judged(city)
+            now = datetime.now(UTC)
+            async with city.hub.database.connection() as connection:
+                await alerts.register(connection, "http://hook.example/quality", None)
+                await connection.execute(
+                    "WITH n AS (SELECT id, row_number() OVER (ORDER BY created DESC) - 1 AS k FROM receipts) "
+                    "UPDATE receipts r SET created = $1::timestamptz - n.k * interval '2 days' FROM n WHERE n.id = r.id", now,
+                )  # fmt: skip
+            noted = [await silence.note(city.hub, now + timedelta(days=days)) for days in (2, 3, 5, 10, 20)]
+            assert noted == [[], [], [center.number], [], []]
+            calls: list[httpx.Request] = []
+
+            def receive(request: httpx.Request) -> httpx.Response:
+                calls.append(request)
+                return httpx.Response(204)
+
+            async with httpx.AsyncClient(transport=httpx.MockTransport(receive)) as http:
+                while await alerts.send_one(city.hub, http):
+                    pass
+            (told,) = [json.loads(call.content) for call in calls]
+            assert (told["event"], told["source"], told["scope"], told["score"]) == ("source-silent", center.reference, "silence", None)
+            async with city.hub.database.connection() as connection:
+                assert (await reports.standing(connection))[center.number].scope == "silence"
+                await connection.execute("UPDATE quality_runs SET started = started - interval '30 days'")
+                await connection.execute("UPDATE receipts SET created = created - interval '30 days'")
+            await city.upload(center, a_session(at(1)), resident=resident)
+            await judged(city)
+            async with city.hub.database.connection() as connection:
+                assert (await reports.standing(connection))[center.number].scope != "silence"
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize(("gaps", "quiet", "silent"), [((1,) * 6, 3.1, True), ((1,) * 6, 2.9, False), ((2,) * 5, 5.9, False), ((1,) * 3, 50, False)])
+def test_three_usual_gaps_without_anything_are_silence(gaps: tuple[int, ...], quiet: float, *, silent: bool) -> None:
+    days = [date(2026, 5, 1) + timedelta(days=sum(gaps[:number])) for number in range(len(gaps) + 1)]
+    assert silence.too_long(days, timedelta(days=quiet)) is silent
 
 
 def test_a_score_far_below_the_usual_one_is_seen() -> None:
