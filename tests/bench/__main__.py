@@ -194,17 +194,38 @@ def start_up(folder: Path) -> dict[str, float]:
     return spread(times)
 
 
-def memory(folder: Path) -> float:
-    """Resident memory of the hub's own processes, MiB, PostgreSQL apart."""
-    total = 0
-    for status in Path("/proc").glob("[0-9]*/status"):
+def memory(folder: Path) -> dict[str, float]:
+    """Resident memory of the hub's own processes, MiB: PostgreSQL apart, and the quality worker, which comes and goes, by itself."""
+    parents, sizes, roots = _processes(folder)
+    found = {"hub": 0, "quality worker": 0}
+    for pid, (kibibytes, judging) in sizes.items():
+        if _descends(pid, roots, parents):
+            found["quality worker" if judging else "hub"] += kibibytes
+    return {name: round(total / 1024, 1) for name, total in found.items()}
+
+
+def _processes(folder: Path) -> tuple[dict[int, int], dict[int, tuple[int, bool]], set[int]]:
+    """Parents of this machine's processes; size of each that is no PostgreSQL and whether it has loaded pandas; those started on the folder."""
+    parents, sizes, roots = {}, {}, set()
+    for place in Path("/proc").glob("[0-9]*"):
         try:
-            text, command = status.read_text(), status.with_name("cmdline").read_bytes().decode(errors="replace")
+            said = dict(line.split(":", 1) for line in (place / "status").read_text().splitlines() if ":" in line)
+            command, maps = (place / "cmdline").read_bytes().decode(errors="replace"), (place / "maps").read_text()
         except OSError:
             continue
-        if str(folder) in command or "multiprocessing" in command:
-            total += next((int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS")), 0) if "postgres" not in command else 0
-    return round(total / 1024, 1)
+        pid = int(place.name)
+        parents[pid] = int(said["PPid"])
+        if str(folder) in command and "postgres" not in command:
+            roots.add(pid)
+        if "postgres" not in command and "VmRSS" in said:
+            sizes[pid] = int(said["VmRSS"].split()[0]), "/pandas/" in maps
+    return parents, sizes, roots
+
+
+def _descends(pid: int, roots: set[int], parents: dict[int, int]) -> bool:
+    while pid not in roots and pid in parents:
+        pid = parents[pid]
+    return pid in roots
 
 
 def machine() -> dict[str, Any]:
@@ -243,7 +264,9 @@ def _measured(rounds: int, records: int, workers: int) -> dict[str, Any]:
         with serving(folder, free_port(), workers=workers) as url:
             bench = Bench(url, folder, rounds, records)
             asyncio.run(_measure(bench))
-            bench.figures["memory of the hub's processes, MiB"] = memory(folder)
+            found = memory(folder)
+            bench.figures["memory of the hub's processes, MiB"] = found["hub"]
+            bench.figures["memory of the quality worker while it runs, MiB"] = found["quality worker"]
         bench.figures["start to first answer, s"] = start_up(folder)
     return bench.figures | validation.figures(rounds)
 
