@@ -13,6 +13,7 @@ from hub.web.standard import PACKAGE
 from mappings.sources import KINDS_TAKEN
 from schemas import published
 from schemas.measures import MEASURES
+from schemas.quality import bands_of
 from schemas.records import STANDARD_VERSION
 from schemas.standard import STANDARD
 from schemas.terminology import code_systems
@@ -102,7 +103,10 @@ def test_what_could_not_be_verified_says_so(place: Place) -> None:
         page = stranger.show("/standard/measures")
     for measure in MEASURES.values():
         row = page.partition(f'id="{measure.key}"')[2].partition("</tr>")[0]
-        assert ("待核对" in row) == ("(verify)" in measure.source or measure.source.startswith("third-party use")), measure.key
+        before, _, bands = row.partition("<details>")
+        bands, _, after = bands.partition("</details>")
+        assert ("待核对" in before + after) == ("(verify)" in measure.source or measure.source.startswith("third-party use")), measure.key
+        assert bands.count("待核对") == sum("verify" in band.source for band in bands_of(measure.key)), measure.key
 
 
 def test_every_list_of_codes_has_a_page_with_its_canonical_url(place: Place) -> None:
