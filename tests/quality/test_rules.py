@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from schemas import rules
 from schemas.flags import FLAGS
 from schemas.measures import MEASURES
-from schemas.quality import BANDS, DIMENSIONS, FORMS, TOP_SPEEDS, Band, breaks, numbers, rules_of
+from schemas.quality import BANDS, DIMENSIONS, FORMS, TOP_SPEEDS, Band, bands_of, breaks, numbers, rules_of
 from schemas.records import KINDS, BodyComposition, CheckIn, DaySummary, Envelope, FitnessTest, Moment, Quantity, Session, Sleep, VitalSign
 from schemas.sports import SPORTS
 from schemas.standard import MEASURED
@@ -49,11 +49,12 @@ def sessions(draw: st.DrawFn) -> Session:
 
 
 def usual(key: str, part: float) -> Quantity:
-    """A measure at a part of its usual range."""
+    """A measure at a part of the range that is usual for the woman of 45 whom `rows` are about."""
     measure = MEASURES[key]
-    assert measure.low is not None
-    assert measure.high is not None
-    return Quantity(key, measure.low + part * (measure.high - measure.low), measure.unit)
+    bands = [band for band in bands_of(key) if in_years(45, "female", band)]
+    low = max(edge for edge in (measure.low, *(band.low for band in bands)) if edge is not None)
+    high = min(edge for edge in (measure.high, *(band.high for band in bands)) if edge is not None)
+    return Quantity(key, low + part * (high - low), measure.unit)
 
 
 @st.composite
