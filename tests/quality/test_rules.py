@@ -140,10 +140,11 @@ def in_years(age: int, sex: str, band: Band) -> bool:
 FIGURES = sorted({figure for band in BANDS for figure in band.figures})
 
 
-@settings(deadline=None)
-@given(st.sampled_from(FIGURES), st.integers(0, 125), st.sampled_from(["female", "male"]))
-def test_every_age_and_sex_has_one_band_of_a_figure(figure: str, age: int, sex: str) -> None:
-    assert len([band for band in BANDS if figure in band.figures and in_years(age, sex, band)]) == 1
+@pytest.mark.parametrize("figure", FIGURES)
+def test_every_age_and_sex_has_one_band_of_a_figure(figure: str) -> None:
+    for age in range(126):
+        for sex in ("female", "male"):
+            assert len([band for band in BANDS if figure in band.figures and in_years(age, sex, band)]) == 1, (age, sex)
 
 
 def test_bands_are_about_what_is_measured_and_wider_than_nothing() -> None:
