@@ -41,6 +41,7 @@ def party() -> None:
 @click.option("--purpose", default="", help="Purposes of use it is registered for, comma-separated.")
 @click.option("--deliver-to", callback=_checked_url, help="FHIR base URL that receives what it is owed: https, or http on this machine.")
 @click.option("--token-url", callback=_checked_url, help="Its token endpoint, where that is not at the origin of --deliver-to; nothing is discovered then.")
+@click.option("--notify-to", callback=_checked_url, help="URL that is told, signed, when a consent that names the party changes.")
 @click.option("--jwks", type=click.Path(exists=True, path_type=Path), help="Its public keys; without it a pair is made.")
 @click.option("--key-out", type=click.Path(path_type=Path), help="Where the private key made for it is written (0600).")
 @click.pass_obj
@@ -54,6 +55,7 @@ def party_add(
     purpose: str,
     deliver_to: str | None,
     token_url: str | None,
+    notify_to: str | None,
     jwks: Path | None,
     key_out: Path | None,
 ) -> None:
@@ -72,7 +74,7 @@ def party_add(
         async with hub.database.connection() as connection:
             return await parties.add(
                 connection, name=name, kind=kind, jwks=public, area=area, zone=zone, purposes=purposes,
-                may_register=may_register, deliver_to=deliver_to, token_url=token_url,
+                may_register=may_register, deliver_to=deliver_to, token_url=token_url, notify_to=notify_to,
             )  # fmt: skip
 
     with _keys(jwks, key_out) as public:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ from hub import service
 from hub.access.keys import client_assertion
 from hub.audit.trail import Entry
 from hub.defects import places
+from hub.delivery import notices
 from hub.delivery.address import origin
 from hub.intake.pending import expire
 from hub.quality import alerts
@@ -44,7 +46,7 @@ LONGEST_SENDING_S = 60.0
 """For all of one attempt: a receiver that answers byte by byte holds its lane and its transaction no longer."""
 LONGEST_ANSWER = 256 * 1024
 IDLE_S = 0.5
-ALERT_S = 5.0
+WEBHOOK_S = 1.0
 SWEEP_S = 600.0
 LANES = 4
 """Rows sent at once: a slow receiver holds one lane, not the others."""
@@ -53,6 +55,9 @@ _NEXT = """SELECT o.* FROM outbox o WHERE o.status = 'owed' AND o.next_at <= now
   SELECT FROM outbox earlier WHERE earlier.bucket = o.bucket AND earlier.resident = o.resident AND earlier.receiver = o.receiver
   AND earlier.status = 'owed' AND earlier.id < o.id)
 ORDER BY o.id LIMIT 1 FOR UPDATE OF o SKIP LOCKED"""
+
+
+Send = Callable[[Hub, httpx.AsyncClient], Awaitable[bool]]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -67,7 +72,8 @@ async def run(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
     async with service.opened(settings, dsn) as hub, httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as http:
         tokens: dict[int, tuple[str, float]] = {}
         lanes = (_loop(hub, http, tokens, stop) for _ in range(LANES))
-        await asyncio.gather(_sweep(hub, stop), _alert(hub, http, stop), quality.watch(hub, dsn, stop), *lanes)
+        sent = (_send_all(hub, http, stop, send, name) for name, send in (("alerts", alerts.send_one), ("notices", notices.send_one)))
+        await asyncio.gather(_sweep(hub, stop), *sent, quality.watch(hub, dsn, stop), *lanes)
 
 
 async def _loop(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, float]], stop: asyncio.Event) -> None:
@@ -81,16 +87,16 @@ async def _loop(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, 
             await _idle(stop, IDLE_S)
 
 
-async def _alert(hub: Hub, http: httpx.AsyncClient, stop: asyncio.Event) -> None:
-    """Send what webhooks are owed of sources that got worse."""
+async def _send_all(hub: Hub, http: httpx.AsyncClient, stop: asyncio.Event, send: Send, name: str) -> None:
+    """Send what webhooks are owed: of sources that got worse, of consents that changed."""
     while not stop.is_set():
         try:
-            busy = await alerts.send_one(hub, http)
+            busy = await send(hub, http)
         except Exception as error:
-            log.warning("alerts paused: %s", places(error))
+            log.warning("%s paused: %s", name, places(error))
             busy = False
         if not busy:
-            await _idle(stop, ALERT_S)
+            await _idle(stop, WEBHOOK_S)
 
 
 async def _sweep(hub: Hub, stop: asyncio.Event) -> None:
@@ -273,7 +279,7 @@ async def listing(connection: Any) -> list[dict[str, Any]]:
         "array_agg(o.id ORDER BY o.id) FILTER (WHERE o.status = 'dead') AS ids FROM outbox o JOIN parties p ON p.number = o.receiver "
         "GROUP BY p.name, o.status, o.reason ORDER BY p.name, o.status"
     )
-    return [dict(row) | {"oldest": row["oldest"].isoformat()} for row in rows]
+    return [dict(row) | {"oldest": row["oldest"].isoformat(), "what": "record"} for row in rows] + await notices.listing(connection)
 
 
 async def replay(connection: Any, ids: list[int]) -> int:

@@ -42,13 +42,14 @@ class Party(msgspec.Struct, frozen=True):
     may_register: bool
     deliver_to: str | None
     token_url: str | None
+    notify_to: str | None
 
     @property
     def reference(self) -> str:
         return f"Organization/{self.id}"
 
 
-_COLUMNS = "number, id, name, kind, area, zone, client_id, jwks, purposes, may_register, deliver_to, token_url"
+_COLUMNS = "number, id, name, kind, area, zone, client_id, jwks, purposes, may_register, deliver_to, token_url, notify_to"
 
 
 def _party(row: Row) -> Party:
@@ -68,6 +69,7 @@ async def add(
     may_register: bool = False,
     deliver_to: str | None = None,
     token_url: str | None = None,
+    notify_to: str | None = None,
 ) -> Party:
     """Register a party. Raises BadRequest for an unknown kind."""
     if kind not in KINDS:
@@ -75,10 +77,10 @@ async def add(
     identity = uuid4()
     async with connection.transaction():
         row = await connection.fetchrow(
-            f"INSERT INTO parties (id, name, kind, area, zone, client_id, jwks, purposes, may_register, deliver_to, token_url) "  # noqa: S608 - constant columns
-            f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING {_COLUMNS}",
+            f"INSERT INTO parties (id, name, kind, area, zone, client_id, jwks, purposes, may_register, deliver_to, token_url, notify_to) "  # noqa: S608 - constant columns
+            f"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING {_COLUMNS}",
             identity, name, kind, area, zone, f"{kind}-{secrets.token_hex(6)}", msgspec.json.encode(jwks).decode(),
-            list(purposes or DEFAULT_PURPOSES.get(kind, ())), may_register, deliver_to, token_url,
+            list(purposes or DEFAULT_PURPOSES.get(kind, ())), may_register, deliver_to, token_url, notify_to,
         )  # fmt: skip
         assert row is not None
         made = _party(row)

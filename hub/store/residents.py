@@ -8,15 +8,19 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import msgspec
 
+from consent.effect import effect
 from hub.audit.trail import Entry
 from hub.intake.identity import bucket_of_token, name_phone, token
 from hub.store.database import Connection
 from hub.store.ids import bucket_of, new_record_id, new_resident_id
 from hub.store.keyring import WrappedKey
+from hub.store.parties import everyone
+from hub.store.vault import SystemPermit
 from hub.store.writer import Draft, Upload, write
 from mappings.face import Resource
 from mappings.resident import patient
@@ -117,6 +121,7 @@ async def save_consent(
     """Write a Consent (new, or a new version of `consent_id`) and raise the resident's epoch in the same transaction."""
     identity = consent_id or new_record_id(bucket_of(resident))
     body = consent(str(identity))
+    told = await _named(hub, resident, body, consent_id)
     now = datetime.now(UTC)
     stored = {"resourceType": "Consent", "id": str(identity), "meta": {"profile": [CONSENT_PROFILE]}}
     stored |= {key: value for key, value in body.items() if key not in stored}
@@ -127,7 +132,7 @@ async def save_consent(
 
     await _save(hub, resident, Draft(
         resident=resident, kind="consent", natural=("consent", str(identity)), record=encoded, resources=resources, starts=now, ends=now, party=party,
-        adapter="consent", adapter_version="1", record_id=identity, raises_epoch=True,
+        adapter="consent", adapter_version="1", record_id=identity, raises_epoch=True, told=told, change=_change(body, consent_id),
     ), actor, action)  # fmt: skip
     hub.vault.forget(resident)
     async with hub.database.connection() as connection:
@@ -138,6 +143,29 @@ async def save_consent(
     return str(identity)
 
 
+async def _named(hub: Hub, resident: UUID, consent: dict[str, Any], consent_id: UUID | None) -> tuple[int, ...]:
+    """Numbers of the parties that a Consent names, or named before it was changed, and that asked to be told. One that names nobody is about all."""
+    async with hub.database.connection() as connection:
+        asked = {party.reference: party.number for party in await everyone(connection) if party.notify_to}
+        if not asked:
+            return ()
+        before = await hub.vault.policy(connection, resident, NOTIFY) if consent_id else (None, [])
+        zone = await connection.fetchval("SELECT zone FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident), resident)
+    if consent_id:
+        await hub.trail.note(Entry(actor="system", action="policy", outcome="opened", resident=resident, rule=f"system:{NOTIFY.job}"))
+    done = [effect(one, ZoneInfo(zone or "Asia/Shanghai")) for one in (consent, *(one for one in before[1] if one.get("id") == str(consent_id)))]
+    named = frozenset().union(*(one.named for one in done))
+    everybody = any(one.everybody for one in done)
+    return tuple(number for reference, number in asked.items() if everybody or reference in named)
+
+
+def _change(consent: dict[str, Any], consent_id: UUID | None) -> str:
+    if consent.get("status") != "active":
+        return "withdrawn"
+    return "changed" if consent_id else "granted"
+
+
+NOTIFY = SystemPermit("notify-receivers")
 CONSENT_PROFILE = "https://kinehub.org/fhir/StructureDefinition/kinehub-consent"
 
 
@@ -189,7 +217,7 @@ async def forget_everything(connection: Connection[Any], resident: UUID) -> None
     bucket = bucket_of(resident)
     await connection.execute("DELETE FROM data_keys WHERE bucket = $1 AND subject = $2", bucket, resident)
     await connection.execute("DELETE FROM residents WHERE bucket = $1 AND id = $2", bucket, resident)
-    for table in ("records", "record_history", "series", "originals", "outbox", "quality_flags"):
+    for table in ("records", "record_history", "series", "originals", "outbox", "consent_notices", "quality_flags"):
         await connection.execute(f"DELETE FROM {table} WHERE bucket = $1 AND resident = $2", bucket, resident)  # noqa: S608 - constant names
     await connection.execute("DELETE FROM identifiers WHERE resident = $1", resident)
     await connection.execute("DELETE FROM sessions WHERE account IN (SELECT id FROM accounts WHERE resident = $1)", resident)

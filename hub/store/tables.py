@@ -67,6 +67,7 @@ parties = Table(
     Column("epoch", Integer, nullable=False, server_default=text("1")),
     Column("created", INSTANT, nullable=False, server_default=NOW),
     Column("token_url", Text),
+    Column("notify_to", Text, comment="where it is told that a consent that names it changed"),
     comment="Organizations that send or receive; each is an OAuth client.",
 )  # fmt: skip
 
@@ -301,6 +302,27 @@ outbox = Table(
     Index("outbox_owed_idx", "receiver", "next_at", postgresql_where=text("status = 'owed'")),
     Index("outbox_order_idx", "bucket", "resident", "receiver", "id", postgresql_where=text("status = 'owed'")),
     comment="What is owed to receivers. Holds no content: the record is opened, and consent checked, at the moment of sending.",
+)  # fmt: skip
+
+consent_notices = Table(
+    "consent_notices", metadata,
+    _bucket(),
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("resident", UUID, nullable=False),
+    Column("receiver", Integer, nullable=False),
+    Column("consent", UUID, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("change", Text, nullable=False, comment="granted, changed, withdrawn"),
+    Column("status", Text, nullable=False, server_default=text("'owed'"), comment="owed, acknowledged, dead"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_at", INSTANT, nullable=False, server_default=NOW),
+    Column("reason", Text),
+    Column("created", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    Column("done", INSTANT),
+    UniqueConstraint("bucket", "receiver", "consent", "version"),
+    Index("consent_notices_owed_idx", "next_at", postgresql_where=text("status = 'owed'")),
+    Index("consent_notices_resident_idx", "bucket", "resident"),
+    comment="Notices of changed consents, owed to the receivers they name. Ids only.",
 )  # fmt: skip
 
 quality_runs = Table(

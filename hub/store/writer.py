@@ -71,6 +71,8 @@ class Draft(msgspec.Struct):
     row: int | None = None
     record_id: UUID | None = None
     raises_epoch: bool = False
+    told: tuple[int, ...] = ()
+    change: str = ""
     shown: Envelope | None = None
     outcome: Outcome | None = None
 
@@ -132,6 +134,7 @@ class _Batch(msgspec.Struct):
     originals: list[tuple[object, ...]] = []
     superseded: list[tuple[UUID, int]] = []
     epochs: set[UUID] = set()
+    notices: list[tuple[object, ...]] = []
 
 
 _EXISTING = """SELECT r.bucket, r.natural_key, r.id, r.version, r.content, r.body, r.resident, r.deleted FROM records r
@@ -316,7 +319,7 @@ def _waves(subjects: dict[UUID, Subject], drafts: Iterable[Draft]) -> list[list[
 
 async def _prepared(connection: Connection[Any], subjects: dict[UUID, Subject], wave: list[tuple[Draft, bytes]], now: datetime) -> _Batch:
     """A wave's rows, against what is stored under the same natural keys."""
-    batch = _Batch([], [], [], [], set())
+    batch = _Batch([], [], [], [], set(), [])
     if not wave:
         return batch
     rows = await connection.fetch(_EXISTING, [bucket_of(draft.resident) for draft, _ in wave], [token for _, token in wave])
@@ -376,6 +379,7 @@ def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, ba
         batch.superseded.append((identity, bucket))
     if draft.raises_epoch:
         batch.epochs.add(draft.resident)
+    batch.notices += [(bucket, draft.resident, receiver, identity, version, draft.change) for receiver in draft.told]
     draft.outcome = Outcome("updated" if old is not None else "new", identity, version, [f"{r.type}/{join(str(identity), r.slot)}" for r in resources])
 
 
@@ -432,6 +436,10 @@ async def _store(connection: Connection[Any], batch: _Batch) -> None:
     if batch.epochs:
         await connection.executemany(
             "UPDATE residents SET epoch = epoch + 1 WHERE bucket = $1 AND id = $2", [(bucket_of(identity), identity) for identity in batch.epochs]
+        )
+    if batch.notices:
+        await connection.executemany(
+            "INSERT INTO consent_notices (bucket, resident, receiver, consent, version, change) VALUES ($1, $2, $3, $4, $5, $6)", batch.notices
         )
     if batch.records:
         columns = dict(zip(COLUMNS["records"], _transposed("records", batch.records), strict=True))

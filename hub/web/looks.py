@@ -28,7 +28,9 @@ PURPOSES: dict[str, tuple[str, str]] = {
 }
 """v3 PurposeOfUse in plain words."""
 
-QUIET = ("upload", "register", "consent-grant", "consent-withdraw", "sign-in", "passkey-add", "grant", "withdraw", "download", "decide", "policy")
+QUIET = (
+    "upload", "register", "consent-grant", "consent-withdraw", "sign-in", "passkey-add", "grant", "withdraw", "download", "decide", "policy", "consent-notice",
+)  # fmt: skip
 """Actions by which nobody else sees anything; the full log shows them too."""
 
 
@@ -103,6 +105,7 @@ def _what(action: str, refused: bool, own: bool) -> str:
         "export": "批量取走了您的记录",
         "erase": "永久删除",
         "policy": "打开了您的授权设置",
+        "consent-notice": "确认收到您的授权变化",
     }
     return say(known.get(action, "看了自己的记录" if own else "看了您的记录"))
 

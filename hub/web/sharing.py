@@ -12,6 +12,7 @@ import msgspec
 
 from consent.effect import Effect, Kinds, effect, together
 from consent.grant import WITHDRAWN_AT
+from hub.delivery import notices
 from hub.store import grants, parties
 from hub.store.ids import bucket_of
 from hub.store.parties import Party
@@ -43,6 +44,13 @@ EXAMPLES: dict[str, tuple[str, str]] = {
 }
 
 
+class Told(msgspec.Struct, frozen=True):
+    """A receiver that was told of a Consent's last change, and when it confirmed that, on the resident's clock."""
+
+    name: str
+    confirmed: datetime | None
+
+
 class Grant(msgspec.Struct, frozen=True):
     """One Consent, in words, its times on the resident's clock. `until` is its last day; `live` says it is in force now.
 
@@ -61,6 +69,17 @@ class Grant(msgspec.Struct, frozen=True):
     stopped: datetime | None
     again: bool
     effect: Effect
+    told: Sequence[Told] = ()
+
+    @property
+    def unconfirmed(self) -> str:
+        """Names of receivers that were told of its last change and have not confirmed."""
+        return _listed_names([one.name for one in self.told if one.confirmed is None])
+
+    @property
+    def confirmed(self) -> str:
+        """Names of those that have, with the day."""
+        return _listed_names([say("%(who)s（%(day)s）", who=one.name, day=dates.full(one.confirmed.date())) for one in self.told if one.confirmed])
 
     @property
     def permits(self) -> bool:
@@ -94,8 +113,14 @@ async def grants_of(hub: Hub, resident: UUID) -> list[Grant]:
     consents = await grants.listing(hub, resident)
     async with hub.database.connection() as connection:
         by_reference = {party.reference: party for party in await parties.everyone(connection)}
+        owed = await notices.of_resident(connection, resident)
     zone = await history.zone_of(hub, resident)
-    made = [_grant(consent, by_reference, zone) for consent in reversed(consents)]
+    names = {party.number: party.name for party in by_reference.values()}
+    told = [(one.consent, Told(names[one.receiver], one.confirmed_at.astimezone(zone) if one.confirmed_at else None)) for one in owed]
+    made = [
+        msgspec.structs.replace(grant, told=[one for consent, one in told if consent == grant.id])
+        for grant in (_grant(consent, by_reference, zone) for consent in reversed(consents))
+    ]
     return sorted(made, key=lambda grant: (not grant.live, not grant.everybody, -(grant.given.timestamp() if grant.given else 0)))
 
 
@@ -126,7 +151,11 @@ def _names(named: Sequence[Party | None], done: Effect) -> str:
     if done.everybody:
         return say("任何机构")
     names = [party.name if party else say("另一位接收方") for party in named] or [say("另一位接收方")]
-    return (", " if LANGUAGE.get() == "en" else "、").join(dict.fromkeys(names))
+    return _listed_names(list(dict.fromkeys(names)))
+
+
+def _listed_names(names: Sequence[str]) -> str:
+    return (", " if LANGUAGE.get() == "en" else "、").join(names)
 
 
 def _may_return(done: Effect, party: Party | None, purpose: str) -> bool:

@@ -224,12 +224,21 @@ def _record(ask: Ask) -> str:
     return ask.ids[0].partition("/")[2][:36] if ask.ids else str(uuid4())
 
 
+async def _pushed(ask: Ask, door: str) -> list[Answer]:
+    await ask.leaks.deliver()
+    name, place = str(ask.resident).encode(), ask.reader.host + door
+    pushed = [body for where, body in ask.leaks.deliveries.sent if where == place and name in body]
+    return [Answer("push", 200, (), body) for body in sorted(pushed, key=lambda body: UUID_LIKE.sub(b"", _plain(body)))]
+
+
 async def city(ask: Ask) -> list[Answer]:
     """What was pushed to the reader's cloud about the resident."""
-    await ask.leaks.deliver()
-    name = str(ask.resident).encode()
-    pushed = [body for host, body in ask.leaks.deliveries.sent if host == ask.reader.host and name in body]
-    return [Answer("push", 200, (), body) for body in sorted(pushed, key=lambda body: UUID_LIKE.sub(b"", _plain(body)))]
+    return await _pushed(ask, "/fhir")
+
+
+async def notices(ask: Ask) -> list[Answer]:
+    """What the reader was told of consents that name it."""
+    return await _pushed(ask, "/consents")
 
 
 async def agg(ask: Ask) -> list[Answer]:
@@ -259,7 +268,7 @@ async def err(ask: Ask) -> list[Answer]:
 EXITS: dict[str, Exit] = {
     "read": read, "vread": vread, "hist": hist, "search": search, "count": count, "next": next_, "incl": incl, "chain": chain, "has": has,
     "every": every, "export": export, "subs": subs, "CDS": cds, "gql": gql, "doc": doc, "portal": portal, "dl": dl, "city": city, "agg": agg, "err": err,
-    "sampled": samples, "receipts": receipts,
+    "sampled": samples, "receipts": receipts, "notices": notices,
 }  # fmt: skip
 """The columns of the matrix that answer somebody; `log` and `audit` are looked through by the tests themselves."""
 SHUT = ("export", "subs", "CDS", "gql", "doc")

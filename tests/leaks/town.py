@@ -21,7 +21,7 @@ from asyncpg import Record as Row
 
 from adapters import kinehub_json
 from hub.access import accounts
-from hub.delivery import worker
+from hub.delivery import notices, worker
 from hub.store.parties import Party
 from hub.store.residents import save_consent
 from schemas.classes import SYSTEM
@@ -56,7 +56,7 @@ class Deliveries(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.method == "GET":
             return httpx.Response(404)
-        self.sent.append((request.url.host, str(request.headers.raw).encode() + await request.aread()))
+        self.sent.append((f"{request.url.host}{request.url.path}", str(request.headers.raw).encode() + await request.aread()))
         return httpx.Response(200, json={"resourceType": "Bundle", "type": "transaction-response"})
 
 
@@ -159,7 +159,7 @@ class Leaks(msgspec.Struct):
     async def deliver(self) -> None:
         """Send all that is owed now."""
         async with httpx.AsyncClient(transport=self.deliveries) as http:
-            while await worker.deliver_one(self.city.hub, http, {}):
+            while await worker.deliver_one(self.city.hub, http, {}) or await notices.send_one(self.city.hub, http):
                 pass
 
     async def rows(self, statement: str, *values: Any) -> list[Row]:
@@ -197,7 +197,7 @@ def classes(*codes: str) -> list[Json]:
 
 
 async def _reader(stack: AsyncExitStack, city: City, name: str) -> Reader:
-    hospital = await city.party(f"{name} hospital", "hospital")
+    hospital = await city.party(f"{name} hospital", "hospital", notify_to=f"https://{name}.example/consents")
     cloud = await city.party(f"{name} cloud", "city-cloud", deliver_to=f"https://{name}.example/fhir")
     async with city.hub.database.connection() as connection:
         await accounts.add(connection, city.hub.keyring, login=name, name="李医生", role="doctor", password=PASSWORD, party=hospital.number)
