@@ -31,11 +31,11 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Actors(msgspec.Struct, frozen=True):
-    """The actors of one provision. `timed` are memberships that hold for a while; `roles` are (person, organization) pairs."""
+    """The actors of one provision. `timed` are memberships that hold for a while; `roles` are (person, organization, while) triples."""
 
     references: frozenset[str]
     identifiers: frozenset[tuple[str, str]]
-    roles: frozenset[tuple[str, str | None]]
+    roles: frozenset[tuple[str, str | None, Span | None]]
     timed: tuple[tuple[str, Span], ...]
     absolute: bool
     unclear: bool
@@ -43,13 +43,17 @@ class Actors(msgspec.Struct, frozen=True):
     def match(self, who: Identity, request: Request) -> int:
         if not self.references.isdisjoint(who.references) or not self.identifiers.isdisjoint(who.identifiers):
             return YES
-        if self.roles and any(person == who.person and organization in (None, who.organization) for person, organization in self.roles):
+        if any(self._plays(role, who, request) for role in self.roles):
             return YES
         if any(reference in who.references and span.holds(request.at) for reference, span in self.timed):
             return YES
         if self.unclear or not self.references.isdisjoint(who.above) or self._incomparable(who):
             return MAYBE
         return max(likeness(reference, self.references) for reference in who.references) if self.absolute else NO
+
+    def _plays(self, role: tuple[str, str | None, Span | None], who: Identity, request: Request) -> bool:
+        person, organization, span = role
+        return person == who.person and organization in (None, who.organization) and (span is None or span.holds(request.at))
 
     def _incomparable(self, who: Identity) -> bool:
         """Whether some identifier named here is of a system in which the asker has none at hand."""
@@ -77,16 +81,47 @@ def _above(organization: str | None, resources: Resources) -> frozenset[str]:
     return frozenset(found)
 
 
-def identify(request: Request, resources: Resources) -> Identity:
-    """Every name the asker goes by. A PractitionerRole at hand also is its practitioner, acting for its organization."""
-    role = resources.get(request.actor, {}) if request.actor.startswith("PractitionerRole/") else {}
-    person = _target(role.get("practitioner")) or request.actor
-    organization = request.acts_for or _target(role.get("organization"))
-    names = frozenset(filter(None, [request.actor, person, organization, *request.member_of]))
+def identify(request: Request, resources: Resources, zone: ZoneInfo) -> Identity:
+    """Every name the asker goes by. A PractitionerRole at hand also is its practitioner, acting for its organization.
+
+    Of a role that is not in force only denies are still met.
+    """
+    actor = versionless(request.actor)
+    role = resources.get(actor, {}) if actor.startswith("PractitionerRole/") else {}
+    person, organization = _target(role.get("practitioner")), _target(role.get("organization"))
+    doubted = frozenset(filter(None, [person, organization]))
+    if _in_force(role, request.at, zone):
+        doubted = frozenset()
+    else:
+        person, organization = None, None
+    person, organization = person or actor, versionless(request.acts_for) if request.acts_for else organization
+    names = frozenset(filter(None, [actor, person, organization, *map(versionless, request.member_of)]))
     identifiers: frozenset[tuple[str, str]] = frozenset()
     if resources:
         identifiers = frozenset().union(*(_identifiers(resources.get(name)) for name in names))
-    return Identity(names, _above(organization, resources), identifiers, person, organization)
+    return Identity(names, _above(organization, resources) | doubted, identifiers, person, organization)
+
+
+def _in_force(role: Mapping[str, Any], at: datetime, zone: ZoneInfo) -> bool:
+    try:
+        span = _while(role, zone, None)
+    except ValueError:
+        return False
+    return _plain(role) and (span is None or span.holds(at))
+
+
+def _plain(found: Mapping[str, Any]) -> bool:
+    """Whether a resource says what it seems to: in force, and without a modifier that is not understood."""
+    in_force = found.get("active") is not False and found.get("status", "active") == "active"
+    return in_force and not found.get("modifierExtension") and "implicitRules" not in found and not found.get("_ambiguous")
+
+
+def _while(member: Mapping[str, Any], zone: ZoneInfo, span: Span | None) -> Span | None:
+    """How long a membership holds, within that of the group around it."""
+    if "period" not in member:
+        return span
+    own = period(member["period"], zone)
+    return Span(max(own.since, span.since), min(own.until, span.until)) if span else own
 
 
 class _Finding:
@@ -97,7 +132,7 @@ class _Finding:
         self.zone = zone
         self.references: set[str] = set()
         self.identifiers: set[tuple[str, str]] = set()
-        self.roles: set[tuple[str, str | None]] = set()
+        self.roles: set[tuple[str, str | None, Span | None]] = set()
         self.timed: list[tuple[str, Span]] = []
         self.unclear = False
 
@@ -107,11 +142,14 @@ class _Finding:
         if target is None:
             self._logical(element)
             return
+        self._add(target, span)
+        self._follow(target, span, depth)
+
+    def _add(self, target: str, span: Span | None) -> None:
         if span:
             self.timed.append((target, span))
         else:
             self.references.add(target)
-        self._follow(target, span, depth)
 
     def _logical(self, element: Any) -> None:
         identifier = element.get("identifier") if isinstance(element, dict) else None
@@ -123,48 +161,50 @@ class _Finding:
     def _follow(self, target: str, span: Span | None, depth: int) -> None:
         kind = target.rsplit("/", 2)[-2] if "/" in target else ""
         found = self.resources.get(target)
+        if "://" in target or target.startswith("urn:"):
+            self._elsewhere(found, span)
         if kind not in ("Group", "CareTeam", "PractitionerRole") and not target.startswith(("#", "urn:")):
             return
-        if found is None or depth >= DEPTH:
+        if found is None or depth >= DEPTH or not _plain(found):
             self.unclear = True
             return
-        self._members(found, span, depth)
+        self._members(found, _while(found, self.zone, span), depth)
+
+    def _elsewhere(self, found: Mapping[str, Any] | None, span: Span | None) -> None:
+        """A full address at hand is the resource found there, under its own name too."""
+        if found is not None and found.get("id"):
+            self._add(f"{found.get('resourceType')}/{found['id']}", span)
 
     def _members(self, found: Mapping[str, Any], span: Span | None, depth: int) -> None:
         kind = found.get("resourceType")
         if kind == "Group":
             self.unclear |= found.get("actual") is False
-            for member in _active(found.get("member")):
-                self.name(member.get("entity"), self._while(member, span), depth + 1)
+            self._each(found.get("member"), "entity", span, depth)
         elif kind == "CareTeam":
-            for participant in _active(found.get("participant")):
-                self.name(participant.get("member"), self._while(participant, span), depth + 1)
+            self._each(found.get("participant"), "member", span, depth)
         elif kind == "PractitionerRole" and (person := _target(found.get("practitioner"))):
-            self.roles.add((person, _target(found.get("organization"))))
-            self.unclear |= span is not None
+            self.roles.add((person, _target(found.get("organization")), span))
         else:
             self.identifiers |= _identifiers(found)
             self.unclear |= not _identifiers(found)
 
-    def _while(self, member: Mapping[str, Any], span: Span | None) -> Span | None:
-        if "period" not in member:
-            return span
-        own = period(member["period"], self.zone)
-        return Span(max(own.since, span.since), min(own.until, span.until)) if span else own
+    def _each(self, members: Any, name: str, span: Span | None, depth: int) -> None:
+        for member in members if isinstance(members, list) else ():
+            if not isinstance(member, dict) or member.get("modifierExtension"):
+                self.unclear = True
+            elif not member.get("inactive"):
+                self.name(member.get(name), _while(member, self.zone, span), depth + 1)
 
 
-def _active(members: Any) -> Iterator[Mapping[str, Any]]:
-    for member in members or ():
-        if isinstance(member, dict) and not member.get("inactive"):
-            yield member
+_ACTOR = frozenset({"id", "extension", "role", "reference"})
 
 
 def actors(elements: list[Any], resources: Resources, zone: ZoneInfo) -> Actors:
     """Compile `provision.actor`. A role without a reference matches nobody; what does not resolve leaves the match open."""
     found = _Finding(resources, zone)
     for element in elements:
-        if not isinstance(element, dict) or not element.keys() & {"role", "reference"}:
-            raise ValueError("an actor without role and reference")
+        if not isinstance(element, dict) or not element.keys() & {"role", "reference"} or element.keys() - _ACTOR:
+            raise ValueError("an actor without role and reference, or with more")
         if "reference" in element:
             found.name(element["reference"], None, 0)
     absolute = any("://" in reference for reference in found.references)
@@ -173,5 +213,6 @@ def actors(elements: list[Any], resources: Resources, zone: ZoneInfo) -> Actors:
 
 def boundaries(compiled: Actors | None) -> Iterator[datetime]:
     """Instants at which a membership begins or ends."""
-    for _, span in compiled.timed if compiled else ():
+    roles = [span for _, _, span in compiled.roles if span] if compiled else []
+    for span in (*(span for _, span in compiled.timed), *roles) if compiled else ():
         yield from (edge for edge in span if edge not in (EVER, NEVER))

@@ -1,18 +1,21 @@
-"""One decision case, as `kinehub consent decide --case` reads it: consents, a request, a resource; the production engine answers."""
+"""Decision cases, as `kinehub consent decide --case` reads them: consents, a request, a resource; the production engine answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from consent.content import about
+from consent.content import about, versionless
 from consent.decision import Decision, Policy, Verdict, check_resource, compile_policy, decide
 from consent.explain import sentence
+from consent.match import Class
 from consent.redaction import marked
-from consent.request import Request
+from consent.request import Facts, Request
 from schemas.errors import BadRequest
+
+Json = dict[str, Any]
 
 
 def _text(case: Mapping[str, Any], name: str, *, needed: bool = False) -> str | None:
@@ -36,71 +39,185 @@ def request_of(case: Mapping[str, Any]) -> Request:
         raise BadRequest("not a list of references", field="request.memberOf")
     return Request(
         actor=str(_text(case, "actor", needed=True)), at=moment, acts_for=_text(case, "actsFor"), member_of=tuple(members),
-        purpose=_text(case, "purpose"), action=_text(case, "action") or "access",
+        purpose=_text(case, "purpose"), action=_text(case, "action"),
     )  # fmt: skip
 
 
-def _named(resources: list[Any]) -> dict[str, dict[str, Any]]:
-    """Referenced resources by reference."""
-    found = {}
-    for each in resources:
-        resource = each.get("resource", each) if isinstance(each, dict) else None
-        if not isinstance(resource, dict):
-            raise BadRequest("not a resource", field="resources")
-        found[f"{resource.get('resourceType')}/{resource.get('id')}"] = resource
-        if isinstance(each.get("fullUrl"), str):
-            found[each["fullUrl"]] = resource
+def _list(case: Mapping[str, Any], name: str) -> list[Json]:
+    """A list of resources; entries of a Bundle and whole Bundles are taken apart. Each keeps the address it stood at."""
+    value = case.get(name) or []
+    value = [value] if isinstance(value, dict) and value.get("resourceType") == "Bundle" else value
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise BadRequest("not a list of resources", field=name)
+    return list(_apart(value))
+
+
+def _apart(entries: Sequence[Mapping[str, Any]]) -> Iterator[Json]:
+    """Entries `{"fullUrl", "resource"}` of whatever is listed."""
+    for each in entries:
+        entry = dict(each) if isinstance(each.get("resource"), dict) else {"resource": dict(each)}
+        yield entry
+        if entry["resource"].get("resourceType") == "Bundle":
+            yield from _apart([inner for inner in entry["resource"].get("entry") or () if isinstance(inner, dict)])
+
+
+def _named(entries: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
+    """Resources by reference and by address. Two that differ under one name are of no use: neither is taken for the other."""
+    found: dict[str, Json] = {}
+    for entry in entries:
+        resource = entry["resource"]
+        names = [f"{resource.get('resourceType')}/{resource['id']}"] if resource.get("id") else []
+        names += [entry["fullUrl"]] if isinstance(entry.get("fullUrl"), str) else []
+        for name in names:
+            found[name] = {**resource, "_ambiguous": True} if found.get(name, resource) != resource else resource
     return found
 
 
-def _list(case: Mapping[str, Any], name: str) -> list[Any]:
-    value = case.get(name) or []
-    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise BadRequest("not a list of resources", field=name)
-    return value
+def _current(consents: Sequence[Json]) -> list[Json]:
+    """Consents without the versions that a later one of the same id supersedes; where none is later, all stand."""
+    newest: dict[str, int] = {}
+    for consent in consents:
+        if (version := _version(consent)) is not None:
+            newest[consent["id"]] = max(version, newest.get(consent["id"], version))
+    return [consent for consent in consents if _version(consent) is None or _version(consent) == newest[consent["id"]]]
 
 
-def _bundle(decision: Decision, bundle: Mapping[str, Any], zone: ZoneInfo) -> Verdict:
-    """A Bundle is what its resources are: all permitted, some removed, or none."""
-    entries, verdicts = bundle.get("entry") or [], []
-    kept = []
-    for entry in entries:
-        verdict = judge(decision, entry["resource"], zone) if "resource" in entry else Verdict("permit")
-        verdicts.append(verdict)
-        if verdict.decision != "deny":
-            kept.append({**entry, "resource": verdict.resource} if verdict.resource else entry)
-    refused = [verdict for verdict in verdicts if verdict.decision != "permit"]
-    if not refused:
-        return verdicts[0] if verdicts else Verdict("deny")
-    if not kept:
-        return refused[0]
-    body = {key: value for key, value in bundle.items() if key != "total"}
-    return Verdict("redact", refused[0].rule, refused[0].text, marked({**body, "entry": kept}))
+def _version(consent: Mapping[str, Any]) -> int | None:
+    meta = consent.get("meta")
+    number = meta.get("versionId") if isinstance(meta, dict) and isinstance(consent.get("id"), str) else None
+    return int(number) if isinstance(number, str) and number.isdecimal() else None
 
 
-def judge(decision: Decision, resource: Mapping[str, Any], zone: ZoneInfo) -> Verdict:
-    """The verdict on a resource at hand; on a Bundle, resource by resource."""
-    if resource.get("resourceType") == "Bundle":
-        return _bundle(decision, resource, zone)
-    return check_resource(decision, resource, zone)
+class _World:
+    """One case: who asks, and what is at hand. Each patient's resources are decided by that patient's consents."""
+
+    def __init__(self, case: Mapping[str, Any], request: Request, resource: Mapping[str, Any]) -> None:
+        zone = case.get("timezone") or "Asia/Shanghai"
+        if not isinstance(zone, str):
+            raise BadRequest("unknown time zone", field="timezone")
+        self.zone = zone
+        self.request = request
+        self.consents = _current([entry["resource"] for entry in _list(case, "consents")])
+        self.resources = _named([*_list(case, "resources"), *(_apart([resource]) if resource.get("resourceType") == "Bundle" else ())])
+        self.decisions: dict[str, Decision] = {}
+        self.sole = self._sole(resource)
+
+    def _sole(self, resource: Mapping[str, Any]) -> str | None:
+        """The one patient a case is about, for what names none."""
+        inner = {patient for entry in _apart([resource]) if (patient := about(entry["resource"]))}
+        named = inner or {versionless(str(each["patient"].get("reference"))) for each in self.consents if isinstance(each.get("patient"), dict)}
+        return (named or {""}).pop() if len(named) < 2 else None
+
+    def decision(self, resource: Mapping[str, Any]) -> Decision | None:
+        patient = about(resource) or self.sole
+        if patient is None:
+            return None
+        if patient not in self.decisions:
+            self.decisions[patient] = decide(self.policy(patient), self.request)
+        return self.decisions[patient]
+
+    def policy(self, patient: str) -> Policy:
+        return compile_policy(self.consents, resident=patient, zone=self.zone, resources=self.resources, house=False)
+
+    def judge(self, resource: Mapping[str, Any]) -> Verdict:
+        """The verdict on a resource at hand; on a Bundle or Parameters, resource by resource."""
+        kind = resource.get("resourceType")
+        if kind == "Bundle":
+            return self._bundle(resource)
+        if kind == "Parameters":
+            return self._parameters(resource)
+        decision = self.decision(resource) if self._known(resource) else None
+        return check_resource(decision, resource, ZoneInfo(self.zone)) if decision else Verdict("deny", (), "about nobody in particular")
+
+    def _known(self, resource: Mapping[str, Any]) -> bool:
+        """Whether a subject named by identifier alone is the patient at hand."""
+        subject = next((resource[name] for name in ("subject", "patient") if isinstance(resource.get(name), dict)), None)
+        if subject is None or "reference" in subject:
+            return True
+        named, known = subject.get("identifier") or {}, self.resources.get(self.sole or "", {}).get("identifier") or ()
+        return any((each.get("system"), each.get("value")) == (named.get("system"), named.get("value")) for each in known)
+
+    def _bundle(self, bundle: Mapping[str, Any]) -> Verdict:
+        """A Bundle is what its resources are: all permitted, some removed, or none."""
+        if denied := self._shell(bundle):
+            return denied
+        verdicts, kept = [], []
+        for entry in bundle.get("entry") or []:
+            verdict = self.judge(entry["resource"]) if "resource" in entry else Verdict("permit")
+            verdicts.append(verdict)
+            if verdict.decision != "deny":
+                kept.append({**entry, "resource": verdict.resource} if verdict.resource else entry)
+        refused = [verdict for verdict in verdicts if verdict.decision != "permit"]
+        if not refused:
+            return verdicts[0] if verdicts else Verdict("deny")
+        document = bundle.get("type") == "document" and verdicts[0].decision == "deny"
+        if not kept or document:
+            return verdicts[0] if document else refused[0]
+        body = {key: value for key, value in bundle.items() if key not in ("total", "signature")}
+        return Verdict("redact", refused[0].rule, refused[0].text, marked({**body, "entry": kept}))
+
+    def _shell(self, bundle: Mapping[str, Any]) -> Verdict | None:
+        """The denial of Bundles as such, where a rule names them."""
+        decision = self.decision(bundle)
+        if decision is None or not any("Bundle" in each.types for node in decision.nodes for each in _class_conditions(node.rule)):
+            return None
+        verdict = decision.check(Facts(0, "Bundle"), {"resourceType": "Bundle"})
+        return verdict if verdict.decision == "deny" and verdict.rule else None
+
+    def _parameters(self, parameters: Mapping[str, Any]) -> Verdict:
+        verdicts = [self.judge(each) for each in _inside(parameters.get("parameter"))]
+        return next((verdict for verdict in verdicts if verdict.decision != "permit"), verdicts[0]) if verdicts else Verdict("deny")
 
 
-def _policy(case: Mapping[str, Any], resource: Mapping[str, Any]) -> Policy:
-    bundled = resource.get("resourceType") == "Bundle"
-    inner = [entry.get("resource") or {} for entry in resource.get("entry") or ()] if bundled else [resource]
-    resident = next((patient for each in inner if (patient := about(each))), "")
-    zone = case.get("timezone") or "Asia/Shanghai"
-    return compile_policy(_list(case, "consents"), resident=resident, zone=str(zone), resources=_named(_list(case, "resources")), house=False)
+def _class_conditions(rule: Any) -> Iterator[Class]:
+    yield from (each for each in rule.conditions if isinstance(each, Class))
+    for child in rule.children:
+        yield from _class_conditions(child)
 
 
-def decide_case(case: Mapping[str, Any], language: str = "en") -> dict[str, Any]:
-    """`{"id", "decision", "rule", "text"}`, with the redacted resource where a part was removed."""
+def _inside(parameters: Any) -> Iterator[Json]:
+    for each in parameters if isinstance(parameters, list) else ():
+        if isinstance(each, dict):
+            yield from ([each["resource"]] if isinstance(each.get("resource"), dict) else ())
+            yield from _inside(each.get("part"))
+
+
+def decide_case(case: Any, language: str = "en") -> Json:
+    """`{"id", "decision", "rule", "text"}`, with the redacted resource where a part was removed. BadRequest with the place where it is wrong."""
+    if not isinstance(case, dict):
+        raise BadRequest("not a case", field="case")
     resource, asked = case.get("resource"), case.get("request")
     if not isinstance(resource, dict):
         raise BadRequest("a case needs a resource", field="resource")
     if not isinstance(asked, dict):
         raise BadRequest("a case needs a request", field="request")
-    policy = _policy(case, resource)
-    verdict = judge(decide(policy, request_of(asked)), resource, policy.zone)
+    verdict = _judged(case, request_of(asked), resource)
     answer = {"id": case.get("id"), "decision": verdict.decision, "rule": list(verdict.rule), "text": sentence(verdict, language)}
     return {**answer, "resource": verdict.resource} if verdict.resource else answer
+
+
+def _judged(case: Mapping[str, Any], request: Request, resource: Json) -> Verdict:
+    world = _World(case, request, resource)
+    decide(world.policy(""), request)  # says what is wrong with time and zone, whatever the resource
+    try:
+        return world.judge(resource)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as wrong:
+        raise BadRequest("not a FHIR resource that can be read", field="resource") from wrong
+
+
+def decide_cases(cases: Sequence[Any], language: str = "en") -> tuple[list[Json], list[str]]:
+    """The answer to each case, and a line for each that cannot be read: such a case is denied, and the others are answered all the same."""
+    answers, complaints = [], []
+    for number, case in enumerate(cases):
+        try:
+            answers.append(decide_case(case, language))
+        except BadRequest as wrong:
+            complaints.append(complaint(case, number, wrong))
+            answers.append({"id": case.get("id") if isinstance(case, dict) else None, "decision": "deny", "rule": [], "text": complaints[-1]})
+    return answers, complaints
+
+
+def complaint(case: Any, number: int, wrong: BadRequest) -> str:
+    """One line that says which case cannot be read, and where."""
+    named = case.get("id") if isinstance(case, dict) else None
+    return f"case {number if named is None else named}: {wrong.field}: {wrong.message}"

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from consent.request import Facts
 from consent.span import EVER, NEVER, Span, moment, period
-from consent.terms import ACT_CODE, ACT_REASON, CONFIDENTIALITY, INSTRUCTIONS, OBSERVATION_VALUE, RANKS, is_standard, meaning, system
+from consent.terms import (
+    ACT_CODE,
+    ACT_REASON,
+    CONFIDENTIALITY,
+    INSTRUCTIONS,
+    MEDIA_TYPES,
+    OBSERVATION_VALUE,
+    PURPOSES,
+    RANKS,
+    is_standard,
+    meaning,
+    system,
+)
 from schemas.classes import CODES, SYSTEM, DataClass
 from schemas.measures import LOCAL, MEASURES
 
@@ -20,8 +33,11 @@ AUTHORS = (
 """Elements that name who made a resource."""
 PRINCIPAL = ("code", "medicationCodeableConcept", "vaccineCode", "type")
 """Elements that say what a resource is about, first found first."""
-TIMES = ("effective", "performed", "occurrence", "onset", "period", "date", "authoredOn", "created", "recordedDate", "dateAsserted")
-"""Elements that say when the data was made; `issued` is when it was published, and never counts."""
+TIMES = (
+    "effective", "performed", "occurrence", "onset", "period", "started", "date", "authoredOn", "authored", "created", "occurred", "sent",
+    "whenHandedOver", "recordedDate", "dateAsserted",
+)  # fmt: skip
+"""Elements that say when the data was made, first found first; `issued` is when it was published, and never counts."""
 TYPE_CLASSES = {
     "Patient": DataClass.IDENTITY, "RelatedPerson": DataClass.IDENTITY, "Person": DataClass.IDENTITY,
     "Condition": DataClass.DIAGNOSIS, "Encounter": DataClass.DIAGNOSIS, "Procedure": DataClass.DIAGNOSIS, "AllergyIntolerance": DataClass.DIAGNOSIS,
@@ -33,7 +49,7 @@ TYPE_CLASSES = {
 
 
 class Concepts(NamedTuple):
-    """Codes found together. `bare` are the codes without their systems; `opaque`: what they are about is not known here."""
+    """Codes found together. `bare` are the codes without their systems; `opaque`: what they are about is not known here, but by `systems`."""
 
     codes: frozenset[tuple[str, str]]
     bare: frozenset[str]
@@ -49,6 +65,7 @@ class Content(NamedTuple):
     references: frozenset[str]
     authors: frozenset[str]
     derived_from: frozenset[str]
+    members: tuple[str, ...]
     profiles: frozenset[str]
     document_types: frozenset[tuple[str, str]]
 
@@ -57,13 +74,15 @@ def joined(around: Content, inner: Content) -> Content:
     """A contained resource, which also is what surrounds it; its components and derivations stay its own."""
     return Content(
         together(around.concepts, inner.concepts), inner.components, around.references | inner.references, around.authors | inner.authors,
-        inner.derived_from, around.profiles | inner.profiles, around.document_types | inner.document_types,
+        inner.derived_from, inner.members, around.profiles | inner.profiles, around.document_types | inner.document_types,
     )  # fmt: skip
 
 
 def together(whole: Concepts, part: Concepts) -> Concepts:
     """Concepts of a part: its own, and those of what surrounds it."""
-    return Concepts(whole.codes | part.codes, whole.bare | part.bare, whole.systems | part.systems, whole.opaque or part.opaque)
+    unknown = [each.systems for each in (whole, part) if each.opaque]
+    systems = frozenset.intersection(*unknown) if unknown else whole.systems | part.systems
+    return Concepts(whole.codes | part.codes, whole.bare | part.bare, systems, bool(unknown))
 
 
 def versionless(reference: str) -> str:
@@ -114,21 +133,90 @@ def _references(value: Any) -> frozenset[str]:
 
 
 _APART = frozenset({"meta", "text", "contained", "component", "extension", "modifierExtension"})
+_MADE_FROM = frozenset({"transforms", "appends", "signs"})
+
+
+def _derived_from(resource: Mapping[str, Any]) -> frozenset[str]:
+    related = [each for each in _nodes(resource.get("relatesTo")) if each.get("code") in _MADE_FROM]
+    return _references([resource.get("derivedFrom"), resource.get("basis"), related])
+
+
+def _members(resource: Mapping[str, Any]) -> Iterator[str]:
+    """What a resource gathers by reference: members of a panel, results of a report, entries of a section or a list."""
+    gathered = [*(each for name in ("hasMember", "result", "imagingStudy") for each in _listed(resource.get(name)))]
+    gathered += [each.get(name) for parts, name in (("media", "link"), ("entry", "item")) for each in _nodes(resource.get(parts))]
+    for section in _sections(resource):
+        gathered += _listed(section.get("entry"))
+    for each in gathered:
+        if isinstance(each, dict) and isinstance(each.get("reference"), str):
+            yield versionless(each["reference"])
+
+
+def _nodes(value: Any) -> list[dict[str, Any]]:
+    return [each for each in _listed(value) if isinstance(each, dict)]
+
+
+def _sections(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for section in _nodes(value.get("section")):
+        yield section
+        yield from _sections(section)
+
+
+def _document_types(resource: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    formats = [each.get("format") for each in _nodes(resource.get("content"))]
+    documents = [*(resource[name] for name in ("type", "category", "code") if name in resource), *formats]
+    yield from (meaning(*coding) for coding in _codings(_walk(documents)))
+    for node in _walk(resource):
+        if isinstance(node.get("contentType"), str):
+            yield MEDIA_TYPES, node["contentType"].partition(";")[0].strip().lower()
 
 
 def read(resource: Mapping[str, Any]) -> Content:
     """Everything rules may ask of one resource."""
     meta = resource.get("meta") or {}
-    documents = [resource[name] for name in ("type", "category", "code") if name in resource]
     return Content(
         concepts=_concepts(resource, _APART),
         components=tuple(_concepts(part) for part in _listed(resource.get("component")) if isinstance(part, dict)),
         references=_references({key: value for key, value in resource.items() if key != "contained"}),
         authors=_references([resource.get(name) for name in AUTHORS]) | frozenset(filter(None, [meta.get("source")])),
-        derived_from=_references(resource.get("derivedFrom")),
+        derived_from=_derived_from(resource),
+        members=tuple(dict.fromkeys(_members(resource))),
         profiles=frozenset(str(url).partition("|")[0] for url in _listed(meta.get("profile"))),
-        document_types=frozenset(meaning(*coding) for coding in _codings(_walk(documents))),
+        document_types=frozenset(_document_types(resource)),
     )
+
+
+_SOURCES = frozenset({"derivation", "revision", "quotation", "source"})
+
+
+class Origin(NamedTuple):
+    """What Provenance at hand says of one resource: who made it, and from what."""
+
+    authors: frozenset[str]
+    derived_from: frozenset[str]
+
+
+NOWHERE = Origin(frozenset(), frozenset())
+
+
+def origins(resources: Mapping[str, Mapping[str, Any]]) -> dict[str, Origin]:
+    """The origins that Provenance among the resources tells of, by the reference of what was made."""
+    found: dict[str, Origin] = {}
+    for each in resources.values():
+        if each.get("resourceType") == "Provenance":
+            sources = [entity.get("what") for entity in _nodes(each.get("entity")) if entity.get("role") in _SOURCES]
+            own = Origin(_references(each.get("agent")), _references(sources))
+            for target in _references(each.get("target")):
+                known = found.get(target, NOWHERE)
+                found[target] = Origin(known.authors | own.authors, known.derived_from | own.derived_from - {target})
+    return found
+
+
+def with_origin(content: Content, origin: Origin) -> Content:
+    """The content, with what Provenance adds."""
+    if origin is NOWHERE:
+        return content
+    return content._replace(authors=content.authors | origin.authors, derived_from=content.derived_from | origin.derived_from)
 
 
 def about(resource: Mapping[str, Any]) -> str | None:
@@ -142,9 +230,21 @@ def about(resource: Mapping[str, Any]) -> str | None:
     return None
 
 
+_NO_INLINE = frozenset({"contained", "text"})
+
+
 def _labels(resource: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Labels by system and code. One without a system is what its code says: never less confidential for being sloppy."""
     security = _listed((resource.get("meta") or {}).get("security"))
-    return [(system(str(label.get("system", ""))), str(label["code"])) for label in security if isinstance(label, dict) and "code" in label]
+    inline = [each.get("valueCoding") for each in _walk(resource, _NO_INLINE) if str(each.get("url", "")).endswith("/extension-inline-sec-label")]
+    found = [label for label in (*security, *inline) if isinstance(label, dict) and "code" in label]
+    return [(_label_system(str(label.get("system") or ""), str(label["code"])), str(label["code"])) for label in found]
+
+
+def _label_system(uri: str, code: str) -> str:
+    if uri:
+        return system(uri)
+    return CONFIDENTIALITY if code in RANKS else ACT_REASON if code in PURPOSES else ACT_CODE
 
 
 def _confidentiality(labels: list[tuple[str, str]]) -> str:
@@ -181,13 +281,31 @@ def _stretch(value: Any, zone: ZoneInfo) -> Span | None:
 
 def made(resource: Mapping[str, Any], zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
     """First and last instant of what a resource tells of, by its clinical time; None where it does not say."""
-    for stem in TIMES:
-        for name in (stem, f"{stem}DateTime", f"{stem}Period", f"{stem}Instant", f"{stem}Date"):
-            span = _stretch(resource.get(name), zone) if name in resource else None
-            if span:
-                starts = None if span.since == EVER else span.since
-                return starts, None if span.until == NEVER else span.until - timedelta(microseconds=1)
-    return None, None
+    spans = [span for value in _told(resource) if (span := _stretch(value, zone))]
+    if not spans:
+        return None, None
+    since, until = min(span.since for span in spans), max(span.until for span in spans)
+    return None if since == EVER else since, None if until == NEVER else until - timedelta(microseconds=1)
+
+
+def _told(resource: Mapping[str, Any]) -> Iterator[Any]:
+    """Every value that says when: the first time found, with its end where it stands in an element of its own."""
+    if "start" in resource or "end" in resource:
+        yield {name: resource[name] for name in ("start", "end") if name in resource}
+        return
+    stems = [(stem, [name for name in _forms(stem) if name in resource]) for stem in TIMES]
+    first = next(((stem, names) for stem, names in stems if names), None)
+    if first is not None:
+        yield from (resource[name] for name in first[1])
+    if first is not None and first[0] == "onset":
+        yield from (resource[name] for name in _forms("abatement") if name in resource)
+    if isinstance(resource.get("context"), dict) and "period" in resource["context"]:
+        yield resource["context"]["period"]
+
+
+@cache
+def _forms(stem: str) -> tuple[str, ...]:
+    return (stem, f"{stem}DateTime", f"{stem}Period", f"{stem}Instant", f"{stem}Date")
 
 
 def facts_of(resource: Mapping[str, Any], zone: ZoneInfo, *, source: str | None = None) -> Facts:
@@ -203,4 +321,5 @@ def facts_of(resource: Mapping[str, Any], zone: ZoneInfo, *, source: str | None 
         source=source,
         sensitivity=frozenset(name for uri, code in labels if (name := sensitivity(uri, code))),
         confidentiality=_confidentiality(labels),
+        purposes=frozenset(code for uri, code in labels if uri == ACT_REASON and code in PURPOSES and code != "HTEST"),
     )

@@ -16,13 +16,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from consent.actor import Identity, Resources, identify
-from consent.content import Concepts, Content, about, facts_of, joined, read, together
+from consent.content import NOWHERE, Concepts, Content, Origin, about, facts_of, joined, origins, read, together, with_origin
 from consent.match import ANY, MAYBE, NO, YES, Case, Class, Codes, Data, DataPeriod, Source
-from consent.provision import DENY, PERMIT, SILENT, Problem, Rule, applies, boundaries, parse
+from consent.provision import ACTIONS, DENY, PARTIES, PERMIT, SILENT, Problem, Rule, applies, boundaries, parse
 from consent.redaction import redacted
 from consent.request import Facts, Request
 from consent.span import EVER, NEVER
-from consent.terms import purposes_above
+from consent.terms import ACT_REASON, RANKS, purposes_above, system
 from schemas.classes import ALL, DataClass
 from schemas.errors import BadRequest
 
@@ -30,6 +30,7 @@ BIOMETRIC = int(DataClass.BIOMETRIC)
 EVERY_CLASS = int(ALL) | BIOMETRIC
 REMEMBERED = 4096
 """Verdicts a decision keeps; past it they are made anew."""
+UTC_ZONE = ZoneInfo("UTC")
 DERIVATIONS = 8
 """How far `derivedFrom` is followed; a longer chain is denied."""
 
@@ -46,7 +47,10 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Policy(msgspec.Struct, frozen=True, eq=False):
-    """The consents of one resident, parsed. Good for every request until a consent, a referenced resource or the zone changes."""
+    """The consents of one resident, parsed. Good for every request until a consent, a referenced resource or the zone changes.
+
+    `origins` is what Provenance at hand tells; `sources`: something is at hand that other resources may be made of.
+    """
 
     resident: str
     zone: ZoneInfo
@@ -54,6 +58,8 @@ class Policy(msgspec.Struct, frozen=True, eq=False):
     boundaries: tuple[datetime, ...]
     problems: tuple[Problem, ...]
     resources: Resources
+    origins: Mapping[str, Origin]
+    sources: bool
 
 
 class Node(NamedTuple):
@@ -165,6 +171,7 @@ class Decision(msgspec.Struct, frozen=True, eq=False):
     valid_until: datetime | None
     exact: bool
     keyed: tuple[bool, bool, bool, tuple[datetime, ...]]
+    purposes: frozenset[str] | None
     remembered: dict[tuple[object, ...], Verdict | None]
 
     def covers(self, facts: Facts) -> bool:
@@ -177,6 +184,8 @@ class Decision(msgspec.Struct, frozen=True, eq=False):
 
     def check(self, facts: Facts, resource: Mapping[str, Any] | None = None) -> Verdict:
         """The verdict on one resource. Without its content, what depends on content is denied."""
+        if facts.purposes and self.purposes is not None and facts.purposes.isdisjoint(self.purposes):
+            return _OTHER_PURPOSE
         key = self._key(facts)
         if key in self.remembered:
             found = self.remembered[key]
@@ -184,7 +193,7 @@ class Decision(msgspec.Struct, frozen=True, eq=False):
             found = self._outside(facts)
             if len(self.remembered) < REMEMBERED:
                 self.remembered[key] = found
-        if found is not None:
+        if found is not None and not (resource and found.decision == "permit" and "contained" in resource):
             return found
         return _UNOPENED if resource is None else self._inside(facts, resource, 0)
 
@@ -216,39 +225,74 @@ class Decision(msgspec.Struct, frozen=True, eq=False):
         return Weight(outcomes, denied_by, permitted_by)
 
     def _inside(self, facts: Facts, resource: Mapping[str, Any], depth: int, around: Content | None = None) -> Verdict:
-        content = joined(around, read(resource)) if around else read(resource)
+        content = joined(around, read(resource)) if around else with_origin(read(resource), self._origin(facts))
         whole = self._weight(facts, content, content.concepts)
         inherited = self._derived(facts, content, depth)
         if inherited is not None:
             return inherited
         parts = [_verdict(self._weight(facts, content, together(content.concepts, part))) for part in content.components]
         inner = [self._contained(facts, each, content, depth) for each in resource.get("contained") or ()]
-        return _together(resource, _verdict(whole), whole.outcomes, parts, inner)
+        members = {member: self._member(facts, member, content, depth) for member in content.members} if self.policy else {}
+        return _together(resource, _verdict(whole), whole.outcomes, parts, inner, members)
+
+    def _origin(self, facts: Facts) -> Origin:
+        return self.policy.origins.get(facts.reference, NOWHERE) if self.policy else NOWHERE
+
+    def _member(self, facts: Facts, reference: str, content: Content, depth: int) -> Verdict:
+        """The verdict on what a resource gathers by reference: its own where it is at hand, else that of a rule that names it."""
+        member = self.policy.resources.get(reference) if self.policy else None
+        return self._at_hand(facts, reference, member, depth) if member is not None else self._named(facts, reference, content) or _MEMBER
+
+    def _at_hand(self, facts: Facts, reference: str, resource: Mapping[str, Any], depth: int) -> Verdict:
+        """The verdict on a resource that another is made of. While it is being judged, it is denied: what goes in circles is made of nothing."""
+        if depth >= DERIVATIONS or self.policy is None:
+            return _TOO_DEEP
+        if resource.get("_ambiguous") or _anothers(self.policy, resource):
+            return _ANOTHERS
+        key = ("at hand", reference, facts.source)
+        if key not in self.remembered:
+            self.remembered[key] = _TOO_DEEP
+            self.remembered[key] = self._inside(facts_of(resource, self.policy.zone, source=facts.source), resource, depth + 1)
+        return self.remembered[key] or _TOO_DEEP
+
+    def _named(self, facts: Facts, reference: str, content: Content) -> Verdict | None:
+        """The denial of a resource that is not at hand: by a rule that names it."""
+        weight = self._weight(msgspec.structs.replace(facts, reference=reference), content, content.concepts)
+        return Verdict("deny", weight.denied_by or (), "made of data that is denied") if weight.outcomes & DENY else None
 
     def _derived(self, facts: Facts, content: Content, depth: int) -> Verdict | None:
         """The denial a derived resource inherits: from a source at hand by its own verdict, else from a rule that names the source."""
         for reference in sorted(content.derived_from):
             source = self.policy.resources.get(reference) if self.policy else None
-            if source is not None and self.policy and depth >= DERIVATIONS:
-                return _TOO_DEEP
-            if source is not None and self.policy:
-                verdict = self._inside(facts_of(source, self.policy.zone, source=facts.source), source, depth + 1)
+            if source is not None:
+                verdict = self._at_hand(facts, reference, source, depth)
                 if verdict.decision != "permit":
                     return Verdict("deny", verdict.rule, "derived from data that is not permitted")
-            else:
-                weight = self._weight(msgspec.structs.replace(facts, reference=reference), content, content.concepts)
-                if weight.outcomes & DENY:
-                    return Verdict("deny", weight.denied_by or (), "derived from data that is denied")
+            elif denied := self._named(facts, reference, content):
+                return denied
         return None
 
     def _contained(self, facts: Facts, resource: Mapping[str, Any], around: Content, depth: int) -> Verdict:
         if depth >= DERIVATIONS:
             return _TOO_DEEP
-        own = msgspec.structs.replace(facts, resource_type=str(resource.get("resourceType", "")))
+        own = _own_labels(facts, resource)
         return self._inside(own, resource, depth + 1, around)
 
 
+def _own_labels(facts: Facts, resource: Mapping[str, Any]) -> Facts:
+    """The facts of a contained resource: its own type, and its own labels beside those of what surrounds it."""
+    typed = msgspec.structs.replace(facts, resource_type=str(resource.get("resourceType", "")))
+    own = facts_of(resource, UTC_ZONE)
+    if not (own.confidentiality or own.sensitivity):
+        return typed
+    level = max(facts.confidentiality, own.confidentiality, key=lambda code: RANKS.get(code, len(RANKS)) if code else -1)
+    return msgspec.structs.replace(typed, confidentiality=level, sensitivity=facts.sensitivity | own.sensitivity)
+
+
+_OTHER_PURPOSE = Verdict("deny", (), "labelled for another purpose")
 _UNOPENED = Verdict("deny", (), "the rules look into content, and it was not at hand")
+_MEMBER = Verdict("permit")
+_ANOTHERS = Verdict("deny", (), "not about this resident")
 _TOO_DEEP = Verdict("deny", (), "nested too deep to be judged")
 
 
@@ -260,19 +304,23 @@ def _verdict(weight: Weight) -> Verdict:
     return Verdict("deny", (), "no rule of any consent permits it")
 
 
-def _together(resource: Mapping[str, Any], whole: Verdict, outcomes: int, parts: list[Verdict], inner: list[Verdict]) -> Verdict:
-    """The verdict on a resource from those on itself, its components and what it contains."""
-    refused = [verdict for verdict in (*parts, *inner) if verdict.decision != "permit"]
+def _together(
+    resource: Mapping[str, Any], whole: Verdict, outcomes: int, parts: list[Verdict], inner: list[Verdict], members: dict[str, Verdict]
+) -> Verdict:
+    """The verdict on a resource from those on itself, its components, what it contains and what it gathers by reference."""
+    hidden = frozenset(name for name, verdict in members.items() if verdict.decision == "deny")
+    refused = [verdict for verdict in (*parts, *inner, *members.values()) if verdict.decision != "permit"]
     kept = [verdict for verdict in parts if verdict.decision == "permit"]
     shell = whole.decision == "permit" or (not outcomes & DENY and bool(kept))
     has_value = any(name.startswith("value") for name in resource)
-    if not shell or (has_value and whole.decision != "permit") or (parts and not kept and not has_value):
+    emptied = bool(parts or members) and not kept and len(hidden) == len(members)
+    if not shell or (has_value and whole.decision != "permit") or (emptied and not has_value):
         first = next((verdict for verdict in refused if verdict.rule), whole)
         return whole if whole.decision == "deny" and whole.rule else Verdict("deny", first.rule, first.text)
     if not refused:
         return whole if whole.decision == "permit" else kept[0]
     keep = [verdict.decision == "permit" for verdict in parts]
-    copy = redacted(resource, keep, [verdict.resource if verdict.decision == "redact" else verdict.decision == "permit" for verdict in inner])
+    copy = redacted(resource, keep, [verdict.resource if verdict.decision == "redact" else verdict.decision == "permit" for verdict in inner], hidden)
     return Verdict("redact", refused[0].rule, "a part that is not permitted was removed", copy)
 
 
@@ -290,14 +338,21 @@ def compile_policy(consents: Sequence[dict[str, Any]], *, resident: str, zone: s
     problems: list[Problem] = []
     for number, consent in enumerate(consents):
         try:
-            if applies(consent, resident):
-                rule, found = parse(consent, number, zone=place, resources=resources or {}, house=house)
+            mine = applies(consent, resident, resources)
+            if mine != NO:
+                rule, found = parse(consent, number, zone=place, resources=resources or {}, house=house, doubtful=mine == MAYBE)
                 rules.append(rule)
                 problems.extend(found)
         except (AttributeError, TypeError, ValueError, RecursionError):
             problems.append(Problem((f"Consent[{number}]", ""), "not a Consent that can be read"))
     edges = tuple(sorted(set(boundaries(rules))))
-    return Policy(resident, place, tuple(rules), edges, tuple(problems), resources or {})
+    known = resources or {}
+    return Policy(resident, place, tuple(rules), edges, tuple(problems), known, origins(known) if known else {}, _sources(known))
+
+
+def _sources(resources: Resources) -> bool:
+    """Whether anything is at hand that other resources may be made of."""
+    return any(each.get("resourceType") not in PARTIES for each in resources.values())
 
 
 class _Ask(NamedTuple):
@@ -310,7 +365,7 @@ def _purposes(purpose: str | None) -> frozenset[str]:
     if not purpose:
         return frozenset()
     uri, bar, code = purpose.rpartition("|")
-    return frozenset({purpose}) if bar and "ActReason" not in uri else purposes_above(code)
+    return frozenset({purpose}) if bar and system(uri) != ACT_REASON else purposes_above(code)
 
 
 def _asked(rule: Rule, ask: _Ask) -> int:
@@ -324,7 +379,9 @@ def _asked(rule: Rule, ask: _Ask) -> int:
             return NO
         matched = MAYBE
     if rule.actions is not None and request.action not in rule.actions:
-        return NO
+        if request.action is not None and not rule.actions - ACTIONS:
+            return NO
+        matched = MAYBE
     return min(matched, rule.actors.match(ask.who, request)) if rule.actors else matched
 
 
@@ -343,9 +400,10 @@ def decide(policy: Policy, request: Request) -> Decision:
     """What the request may see. Keep it by the epochs of resident and recipient, no longer than `valid_until`."""
     if request.at.tzinfo is None:
         raise BadRequest("the time of a request needs an offset", field="at")
-    nodes = _live(policy.rules, _Ask(request, identify(request, policy.resources), _purposes(request.purpose)))
+    purposes = _purposes(request.purpose)
+    nodes = _live(policy.rules, _Ask(request, identify(request, policy.resources, policy.zone), purposes))
     later = bisect_right(policy.boundaries, request.at)
-    return _decision(nodes, policy, policy.boundaries[later] if later < len(policy.boundaries) else None)
+    return _decision(nodes, policy, policy.boundaries[later] if later < len(policy.boundaries) else None, purposes)
 
 
 def _walk(nodes: Iterable[Node]) -> Iterator[Node]:
@@ -403,12 +461,14 @@ def _classes(nodes: tuple[Node, ...], conditions: list[Class]) -> int:
     return sum(group for group in groups if _weigh_all(nodes, Case(_ANYTHING, group & -group, ANY)).outcomes & PERMIT)
 
 
-def _decision(nodes: tuple[Node, ...], policy: Policy | None, valid_until: datetime | None) -> Decision:
+def _decision(
+    nodes: tuple[Node, ...], policy: Policy | None, valid_until: datetime | None, purposes: frozenset[str] | None = None
+) -> Decision:
     conditions = [condition for node in _walk(nodes) for condition in node.rule.conditions]
     kinds = [each for each in conditions if isinstance(each, Class)]
     periods = [each for each in conditions if isinstance(each, DataPeriod)]
     named = any(isinstance(each, Data) for each in conditions)
-    typed = any(each.types or each.profiles or each.documents for each in kinds)
+    typed = any(each.types or each.profiles or each.documents or each.loose for each in kinds)
     reach = _reach(_reaches(nodes, EVER, NEVER, None))
     return Decision(
         nodes=nodes,
@@ -419,8 +479,9 @@ def _decision(nodes: tuple[Node, ...], policy: Policy | None, valid_until: datet
         sources=reach.sources if reach else frozenset(),
         restricted=bool(reach and reach.restricted),
         valid_until=valid_until,
-        exact=not (named or typed or any(isinstance(each, Codes) for each in conditions)),
+        exact=not (named or typed or any(isinstance(each, Codes) for each in conditions) or (policy and policy.sources)),
         keyed=(typed, named or any(isinstance(each, Source) for each in conditions), named, _edges(periods)),
+        purposes=purposes,
         remembered={},
     )
 
@@ -442,12 +503,17 @@ def self_access(resident: str) -> Decision:
 def either(one: Decision, other: Decision) -> Decision:
     """Both together: what any of them permits, and neither denies."""
     ends = [each.valid_until for each in (one, other) if each.valid_until]
-    return _decision(one.nodes + other.nodes, one.policy or other.policy, min(ends, default=None))
+    purposes = one.purposes if one.purposes is not None else other.purposes
+    return _decision(one.nodes + other.nodes, one.policy or other.policy, min(ends, default=None), purposes)
+
+
+def _anothers(policy: Policy, resource: Mapping[str, Any]) -> bool:
+    patient = about(resource)
+    return bool(policy.resident and patient and patient != policy.resident)
 
 
 def check_resource(decision: Decision, resource: Mapping[str, Any], zone: ZoneInfo, *, source: str | None = None) -> Verdict:
     """The verdict on a resource at hand, its facts read from it; one about another resident than the policy's is denied."""
-    patient = about(resource)
-    if decision.policy and decision.policy.resident and patient and patient != decision.policy.resident:
-        return Verdict("deny", (), "not about this resident")
+    if decision.policy and _anothers(decision.policy, resource):
+        return _ANOTHERS
     return decision.check(facts_of(resource, zone, source=source), resource)

@@ -13,6 +13,7 @@ import msgspec
 from consent.content import Concepts, Content
 from consent.request import Facts
 from consent.terms import RANKS, sensitivities_above
+from schemas.classes import CODES
 
 NO, MAYBE, YES = 0, 1, 2
 ANY = "*"
@@ -55,27 +56,32 @@ class DataPeriod(msgspec.Struct, frozen=True):
 
 
 class Class(msgspec.Struct, frozen=True):
-    """Data classes (bits), resource types, profiles, document types: any one of them."""
+    """Data classes (bits), resource types, profiles, document types: any one of them. `loose` were given without a system: they can deny only."""
 
     bits: int
     types: frozenset[str]
     profiles: frozenset[str]
     documents: frozenset[tuple[str, str]]
+    loose: frozenset[str] = frozenset()
 
     def match(self, case: Case) -> int:
         if case.bit & self.bits or case.facts.resource_type in self.types:
             return YES
         if (self.bits and not case.bit) or (self.types and not case.facts.resource_type):
             return MAYBE
-        if not (self.profiles or self.documents):
+        if not (self.profiles or self.documents or self.loose):
             return NO
-        if case.content is None:
-            return MAYBE
-        return NO if self.profiles.isdisjoint(case.content.profiles) and self.documents.isdisjoint(case.content.document_types) else YES
+        return MAYBE if case.content is None else self._inside(case, case.content)
+
+    def _inside(self, case: Case, content: Content) -> int:
+        if not self.profiles.isdisjoint(content.profiles) or not self.documents.isdisjoint(content.document_types):
+            return YES
+        bare = {case.facts.resource_type, *(code for code, bit in CODES.items() if bit & case.bit), *(code for _, code in content.document_types)}
+        return NO if self.loose.isdisjoint(bare) else MAYBE
 
 
 class Codes(msgspec.Struct, frozen=True):
-    """Coded elements of the resource. `loose` are codes the rule gave without a system: they can deny, not permit."""
+    """Coded elements of the resource. `loose` are codes the rule gave without a system, or of one not known here: they can deny, not permit."""
 
     codes: frozenset[tuple[str, str]]
     loose: frozenset[str]
@@ -91,13 +97,17 @@ class Codes(msgspec.Struct, frozen=True):
 
 
 class Data(msgspec.Struct, frozen=True):
-    """Named resources. `around` holds the instances and what they refer to; `unclear`: a reference that names nothing known."""
+    """Named resources. `around` holds the instances and what they refer to; `unclear`: a reference that names nothing known.
+
+    `indirect` are resources at hand that refer to one named: what refers to them is related at one remove, which can deny only.
+    """
 
     instances: frozenset[str]
     around: frozenset[str]
     targets: frozenset[str]
     authors: frozenset[str]
     unclear: bool
+    indirect: frozenset[str] = frozenset()
 
     def match(self, case: Case) -> int:
         facts = case.facts
@@ -113,7 +123,8 @@ class Data(msgspec.Struct, frozen=True):
         if content is None:
             return NO
         links = [likeness(reference, self.targets) for reference in content.references] if self.targets else []
-        return max([NO, *links, *(likeness(author, self.authors) for author in content.authors)])
+        removed = MAYBE if not self.indirect.isdisjoint(content.references) else NO
+        return max([removed, *links, *(likeness(author, self.authors) for author in content.authors)])
 
 
 class Source(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -12,18 +13,43 @@ import msgspec
 from consent.actor import Actors, Resources, actors
 from consent.actor import boundaries as memberships
 from consent.content import read, sensitivity, versionless
-from consent.match import Class, Codes, Condition, Data, DataPeriod, Labels
+from consent.match import MAYBE, NO, YES, Class, Codes, Condition, Data, DataPeriod, Labels, likeness
 from consent.span import EVER, NEVER, Span, moment, period
-from consent.terms import ACT_REASON, CONFIDENTIALITY, PURPOSES, RANKS, RESOURCE_TYPES, meaning, system, with_parts
+from consent.terms import (
+    ACT_CODE,
+    ACT_REASON,
+    CONFIDENTIALITY,
+    CONSENT_ACTION,
+    CONSENT_SCOPE,
+    MEDIA_TYPES,
+    PURPOSES,
+    RANKS,
+    RESOURCE_TYPES,
+    is_standard,
+    meaning,
+    system,
+    with_parts,
+)
 from schemas.classes import CODES, SYSTEM
 
 SILENT, PERMIT, DENY = 1, 2, 4
 """Outcomes as bits, so that a set of possible outcomes is a number."""
 
 TYPES = {"permit": PERMIT, "deny": DENY}
-BASES = {"OPTIN": PERMIT, "OPTINR": PERMIT, "OPTOUT": DENY, "OPTOUTE": DENY}
+BASES = {"OPTIN": PERMIT, "OPTINR": PERMIT, "OPTOUT": DENY, "OPTOUTE": DENY, "NOCONSENT": DENY, "EMRGONLY": DENY}
+"""Directives of `policyRule` (v3 ActConsentDirective). An emergency-only base denies; what an emergency may see needs a rule of its own."""
 SHARING_SCOPES = frozenset({"patient-privacy", "research"})
 """Scopes that speak of sharing data; a consent to a treatment or an advance directive decides nothing here."""
+SCOPES = SHARING_SCOPES | {"adr", "treatment"}
+PARTIES = frozenset({"Group", "CareTeam", "Practitioner", "PractitionerRole", "Organization", "Device", "Patient", "RelatedPerson", "Person"})
+"""Types that say who is who, and nothing else is made of."""
+ACTIONS = frozenset({"collect", "access", "use", "disclose", "correct"})
+STATED = frozenset({
+    "resourceType", "id", "meta", "implicitRules", "language", "text", "contained", "extension", "modifierExtension", "identifier", "status",
+    "scope", "category", "patient", "dateTime", "performer", "organization", "sourceAttachment", "sourceReference", "policy", "policyRule",
+    "verification", "provision",
+})  # fmt: skip
+"""Elements of an R4 Consent; one with others (R5's `decision`, say) may mean something else than what is read here."""
 ELEMENTS = frozenset(
     {"id", "extension", "type", "period", "actor", "action", "securityLabel", "purpose", "class", "code", "dataPeriod", "data", "provision"}
 )
@@ -92,7 +118,18 @@ def _some(value: Any) -> list[Any]:
     return value
 
 
+def _known(element: Mapping[str, Any], names: frozenset[str]) -> None:
+    if {name.removeprefix("_") for name in element} - names:
+        raise ValueError("with an element that is not understood")
+
+
+_CODING = frozenset({"id", "extension", "system", "version", "code", "display", "userSelected"})
+_CONCEPT = frozenset({"id", "extension", "coding", "text"})
+_DATA = frozenset({"id", "extension", "meaning", "reference"})
+
+
 def _coding(coding: Any) -> tuple[str, str]:
+    _known(coding, _CODING)
     code, uri = coding.get("code"), coding.get("system", "")
     if not isinstance(code, str) or not isinstance(uri, str) or not code:
         raise ValueError("a coding without code")
@@ -104,7 +141,9 @@ def _codings(value: Any) -> list[tuple[str, str]]:
 
 
 def _concept_codings(value: Any) -> list[tuple[str, str]]:
-    return [coding for concept in _some(value) for coding in _codings(concept.get("coding"))]
+    for concept in _some(value):
+        _known(concept, _CONCEPT)
+    return [coding for concept in value for coding in _codings(concept.get("coding"))]
 
 
 def _purposes(value: Any) -> frozenset[str]:
@@ -118,11 +157,12 @@ def _purposes(value: Any) -> frozenset[str]:
 
 
 def _actions(value: Any) -> frozenset[str]:
-    return frozenset(code for _, code in _concept_codings(value))
+    """Actions by code; one of a system that is not known here keeps it, and only may be the action asked for."""
+    return frozenset(code if uri in ("", CONSENT_ACTION) else f"{uri}|{code}" for uri, code in _concept_codings(value))
 
 
 def _class(value: Any) -> Class:
-    bits, types, profiles, documents = 0, set(), set(), set()
+    bits, types, profiles, documents, loose = 0, set(), set(), set(), set()
     for uri, code in _codings(value):
         if uri == SYSTEM:
             if code not in CODES:
@@ -132,30 +172,37 @@ def _class(value: Any) -> Class:
             types.add(code)
         elif "://" in code or code.startswith("urn:"):
             profiles.add(code.partition("|")[0])
+            documents.add(meaning(uri, code))
         elif uri.startswith("http://hl7.org/fhir/StructureDefinition"):
             profiles |= {uri, f"{uri.rstrip('/')}/{code}"}
-        else:
+        elif uri == MEDIA_TYPES:
+            documents.add((uri, code.partition(";")[0].strip().lower()))
+        elif uri:
             documents.add(meaning(uri, code))
-    return Class(bits, frozenset(types), frozenset(profiles), frozenset(documents))
+        else:
+            loose.add(code)
+    return Class(bits, frozenset(types), frozenset(profiles), frozenset(documents), frozenset(loose))
 
 
 def _codes(value: Any) -> Codes:
     codings = _concept_codings(value)
     known = frozenset(concept for uri, code in codings if uri for concept in with_parts(meaning(uri, code)))
-    return Codes(known, frozenset(code for uri, code in codings if not uri), frozenset(uri for uri, _ in codings))
+    return Codes(known, frozenset(code for uri, code in codings if not (uri and is_standard(uri, code))), frozenset(uri for uri, _ in codings))
 
 
 def _labels(outcome: int) -> Callable[[Any], Labels]:
     def parse(value: Any) -> Labels:
         ranks, sensitivities = [], set()
+        permits = outcome == PERMIT
         for uri, code in _codings(value):
-            if uri == CONFIDENTIALITY:
+            if not uri and permits:
+                raise ValueError("a security label without system")
+            if uri == CONFIDENTIALITY or (not uri and code in RANKS):
                 ranks.append(RANKS[code])
-            elif name := sensitivity(uri, code):
+            elif name := sensitivity(uri or ACT_CODE, code):
                 sensitivities.add(name)
             else:
                 raise ValueError("a security label of another kind")
-        permits = outcome == PERMIT
         rank = (max(ranks) if permits else min(ranks)) if ranks else None
         return Labels(rank, frozenset(sensitivities), permits)
 
@@ -168,11 +215,17 @@ def _members(reference: str, resources: Resources) -> frozenset[str]:
     return frozenset(versionless(each["reference"]) for each in listed if isinstance(each, dict) and "reference" in each)
 
 
+def _people(resources: Resources) -> frozenset[str]:
+    """Who is at hand: to share a patient or a doctor with a resource is not to be related to it."""
+    return frozenset(name for name, found in resources.items() if found.get("resourceType") in PARTIES)
+
+
 def _data(resources: Resources) -> Callable[[Any], Data]:
     def parse(value: Any) -> Data:
         named: dict[str, set[str]] = {"instance": set(), "related": set(), "dependents": set(), "authoredby": set()}
         unclear = False
         for each in _some(value):
+            _known(each, _DATA)
             reference = (each.get("reference") or {}).get("reference")
             if each.get("meaning") not in named:
                 raise ValueError("data of an unknown meaning")
@@ -183,7 +236,8 @@ def _data(resources: Resources) -> Callable[[Any], Data]:
         targets = named["related"] | named["dependents"]
         referred = frozenset().union(*(read(resources[target]).references for target in named["related"] if target in resources))
         around = frozenset(named["instance"] | targets) | referred
-        return Data(frozenset(named["instance"]), around, frozenset(targets), frozenset(authors), unclear)
+        indirect = frozenset(name for name, found in resources.items() if targets and not targets.isdisjoint(read(found).references))
+        return Data(frozenset(named["instance"]), around, frozenset(targets), frozenset(authors), unclear, indirect - _people(resources))
 
     return parse
 
@@ -192,11 +246,22 @@ def _data_period(zone: ZoneInfo) -> Callable[[Any], DataPeriod]:
     return lambda value: DataPeriod(*period(value, zone))
 
 
+def _bases(reading: Reading, consent: Mapping[str, Any]) -> list[int]:
+    """What `policyRule` says; a directive of another code system can deny, not permit."""
+    rule = consent.get("policyRule", {})
+    codings = rule.get("coding", []) if isinstance(rule, dict) else None
+    if not isinstance(codings, list) or not all(isinstance(each, dict) for each in codings):
+        reading.object("policyRule", "not a concept")
+        return []
+    found = [(BASES.get(str(each.get("code"))), system(str(each.get("system") or ""))) for each in codings]
+    return [base for base, uri in found if base == DENY or (base and uri == ACT_CODE)]
+
+
 def _root_outcome(reading: Reading, consent: Mapping[str, Any], provision: Mapping[str, Any]) -> tuple[int, str]:
     """The base of a consent and where it stands; where `policyRule` and the root's type contradict, the most restrictive wins."""
-    codings = (consent.get("policyRule") or {}).get("coding") or []
-    bases = [BASES[each["code"]] for each in codings if isinstance(each, dict) and each.get("code") in BASES]
-    stated = [TYPES[provision["type"]]] if provision.get("type") in TYPES else []
+    bases = _bases(reading, consent)
+    known = isinstance(provision.get("type"), str) and provision["type"] in TYPES
+    stated = [TYPES[provision["type"]]] if known else []
     if "type" in provision and not stated:
         reading.object("provision.type", "neither permit nor deny")
     outcome = DENY if DENY in bases + stated else PERMIT if bases + stated else SILENT
@@ -215,7 +280,7 @@ def _conditions(reading: Reading, place: str, provision: Mapping[str, Any]) -> t
 
 def _rule(reading: Reading, place: str, provision: Mapping[str, Any], above: Rule, outcome: int, depth: int) -> Rule:
     before = len(reading.problems)
-    if unknown := provision.keys() - ELEMENTS:
+    if unknown := {name.removeprefix("_") for name in provision} - ELEMENTS:
         reading.object(place, f"{len(unknown)} element(s) of a provision that are not understood")
     conditions = _conditions(reading, place, provision)
     bits = next((condition.bits for condition in conditions if isinstance(condition, Class)), 0)
@@ -244,8 +309,11 @@ def _inherited(above: Rule, outcome: int) -> Labels | None:
 
 def _children(reading: Reading, place: str, provision: Mapping[str, Any], above: Rule, depth: int) -> Iterator[Rule]:
     listed = provision.get("provision", [])
-    if not isinstance(listed, list) or depth >= DEPTH:
-        reading.object(f"{place}.provision", "not a list of provisions" if depth < DEPTH else "nested too deep")
+    if not isinstance(listed, list):
+        reading.object(f"{place}.provision", "not a list of provisions")
+        listed = [listed]
+    if listed and depth >= DEPTH:
+        reading.object(f"{place}.provision", "nested too deep")
         return
     for number, child in enumerate(listed):
         at = f"{place}.provision[{number}]"
@@ -279,35 +347,82 @@ def _void(rule: Rule) -> Rule:
 def _doubts(reading: Reading, consent: Mapping[str, Any]) -> None:
     if _modified(consent) or "implicitRules" in consent:
         reading.object("", "a modifier that is not understood")
+    if {name.removeprefix("_") for name in consent} - STATED:
+        reading.object("", "an element that R4 does not know")
     if not _verified(consent):
         reading.object("verification", "verification that did not confirm the consent")
 
 
-def applies(consent: Mapping[str, Any], resident: str) -> bool:
-    """Whether a resource is a consent in force about sharing this resident's data. `resident` empty: whoever it is about."""
-    codings = (consent.get("scope") or {}).get("coding") or [{}]
-    scopes = {each.get("code") for each in codings if isinstance(each, dict)} - {None}
-    patient = versionless(str((consent.get("patient") or {}).get("reference") or resident))
-    about = not resident or patient == resident or patient.endswith(f"/{resident}")
-    in_force = consent.get("resourceType", "Consent") == "Consent" and consent.get("status") == "active"
-    return in_force and about and (not scopes or bool(scopes & SHARING_SCOPES))
+def _codes_of(value: Any) -> set[str]:
+    """Codes of the consent scopes among the codings of concepts."""
+    concepts = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
+    listed = [concept.get("coding") for concept in concepts]
+    codings = [each for each in chain.from_iterable(each for each in listed if isinstance(each, list)) if isinstance(each, dict)]
+    return {str(each["code"]) for each in codings if "code" in each and system(str(each.get("system") or "")) in ("", CONSENT_SCOPE)}
 
 
-def parse(consent: dict[str, Any], number: int, *, zone: ZoneInfo, resources: Resources, house: bool) -> tuple[Rule, tuple[Problem, ...]]:
-    """One consent in force to its tree of rules, and what in it was not understood. `number` names a consent without id."""
+def scopes(consent: Mapping[str, Any]) -> set[str]:
+    """What a consent is about, by `scope`; where it has none, by a scope among its categories, as later releases have it."""
+    if consent.get("scope"):
+        return _codes_of(consent["scope"])
+    return {code for code in _codes_of(consent.get("category")) if code in SCOPES}
+
+
+def _about(consent: Mapping[str, Any], resident: str, resources: Resources) -> int:
+    """Whether the consent is this resident's. By an identifier, or by an address of elsewhere, it may be."""
+    patient = consent.get("patient")
+    if not resident or patient is None:
+        return YES
+    if not isinstance(patient, dict) or not isinstance(patient.get("reference"), str):
+        return _identified(patient, resources.get(resident))
+    return likeness(versionless(patient["reference"]), frozenset({resident}))
+
+
+def _identified(patient: Any, resident: Mapping[str, Any] | None) -> int:
+    """A patient named by identifier, against the one at hand."""
+    named = patient.get("identifier") if isinstance(patient, dict) else None
+    if not isinstance(named, dict) or not resident:
+        return MAYBE
+    known = {(each.get("system"), each.get("value")) for each in resident.get("identifier") or () if isinstance(each, dict)}
+    if (named.get("system"), named.get("value")) in known:
+        return YES
+    return NO if named.get("system") in {uri for uri, _ in known} else MAYBE
+
+
+def applies(consent: Mapping[str, Any], resident: str, resources: Resources | None = None) -> int:
+    """NO, MAYBE or YES: whether a resource is a consent in force about sharing this resident's data. `resident` empty: whoever it is about."""
+    if consent.get("resourceType", "Consent") != "Consent" or consent.get("status") != "active":
+        return NO
+    found = scopes(consent)
+    unscoped = MAYBE if consent.get("scope") and not found else YES
+    return min(unscoped, _about(consent, resident, resources or {})) if not found or found & SHARING_SCOPES else NO
+
+
+def parse(
+    consent: dict[str, Any], number: int, *, zone: ZoneInfo, resources: Resources, house: bool, doubtful: bool = False
+) -> tuple[Rule, tuple[Problem, ...]]:
+    """One consent in force to its tree of rules, and what in it was not understood. `number` names a consent without id.
+
+    `doubtful`: it only may be about this resident, and so permits nothing.
+    """
     name = f"Consent/{consent['id']}" if consent.get("id") else f"Consent[{number}]"
-    contained = {f"#{each.get('id')}": each for each in consent.get("contained") or () if isinstance(each, dict)}
+    inner = consent.get("contained")
+    contained = {f"#{each.get('id')}": each for each in (inner if isinstance(inner, list) else ()) if isinstance(each, dict)}
     reading = Reading(name, zone, {**resources, **contained} if contained else resources, house=house)
+    if doubtful:
+        reading.object("", "not surely about sharing, or about this resident")
     _doubts(reading, consent)
     recorded = reading.take("", consent, "dateTime", lambda value: moment(value, zone))
     provision = consent.get("provision", {})
     if not isinstance(provision, dict):
         reading.object("provision", "not a provision")
-        provision = {}
+        provision = {"provision": provision} if isinstance(provision, list) else {}
     outcome, place = _root_outcome(reading, consent, provision)
     above = Rule(SILENT, (name, ""), opens_at=recorded.since if recorded else EVER)
     rule = _rule(reading, "provision", provision, above, outcome, 0)
     rule = msgspec.structs.replace(rule, place=(name, place))
+    if scopes(consent) == {"research"} and rule.purposes is None:
+        rule = msgspec.structs.replace(rule, purposes=frozenset({"HRESCH"}))
     return (_void(rule) if reading.problems else rule), tuple(reading.problems)
 
 

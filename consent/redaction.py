@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from consent.content import versionless
 from consent.terms import OBSERVATION_VALUE
 
 SUBSETTED = {"system": OBSERVATION_VALUE, "code": "SUBSETTED"}
-RETELLING = ("text", "note", "conclusion", "interpretation")
+RETELLING = ("text", "note", "conclusion", "conclusionCode", "interpretation", "presentedForm")
 """Elements in which a removed value may be told again."""
 
 
 def _pruned(value: Any, gone: frozenset[str]) -> Any:
-    """The value without references to what is gone."""
+    """The value without references to what is gone, and without narrative below."""
     if isinstance(value, dict):
-        return {key: _pruned(inner, gone) for key, inner in value.items() if not (key == "reference" and inner in gone)}
+        if isinstance(value.get("reference"), str) and versionless(value["reference"]) in gone:
+            return {}
+        return {key: _pruned(inner, gone) for key, inner in value.items() if not (key == "text" and isinstance(inner, dict) and "div" in inner)}
     return [_pruned(inner, gone) for inner in value] if isinstance(value, list) else value
 
 
@@ -33,16 +36,19 @@ def _emptied(value: Any) -> Any:
     return {key: kept for key, inner in value.items() if (kept := _emptied(inner)) not in ({}, [])} if isinstance(value, dict) else value
 
 
-def redacted(resource: Mapping[str, Any], components: Sequence[bool], contained: Sequence[bool | dict[str, Any] | None]) -> dict[str, Any]:
-    """Keep the components marked True; keep, replace (a dict) or drop each contained resource."""
+def redacted(
+    resource: Mapping[str, Any], components: Sequence[bool], contained: Sequence[bool | dict[str, Any] | None], hidden: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """Keep the components marked True; keep, replace (a dict) or drop each contained resource; drop references to what is `hidden`."""
     copy = {key: value for key, value in resource.items() if key not in RETELLING}
     if components:
         kept = [part for part, keep in zip(resource["component"], components, strict=True) if keep]
         copy = {key: value for key, value in {**copy, "component": kept}.items() if key != "component" or kept}
-    if contained:
-        pairs = list(zip(resource["contained"], contained, strict=True))
-        gone = frozenset(f"#{each.get('id')}" for each, keep in pairs if not keep)
+    pairs = list(zip(resource.get("contained") or (), contained, strict=True))
+    gone = hidden | {f"#{each.get('id')}" for each, keep in pairs if not keep}
+    if gone:
         copy = _emptied(_pruned({key: value for key, value in copy.items() if key != "contained"}, gone))
+    if pairs:
         inner = [keep if isinstance(keep, dict) else each for each, keep in pairs if keep]
-        copy = {**copy, "contained": inner} if inner else copy
+        copy = {key: value for key, value in {**copy, "contained": inner}.items() if key != "contained" or inner}
     return marked(copy)

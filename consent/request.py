@@ -8,21 +8,25 @@ import msgspec
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One ask. References are relative (`Practitioner/x`); `purpose` is a v3 PurposeOfUse code, or `system|code`; `at` is aware."""
+    """One ask. References are relative (`Practitioner/x`); `purpose` is a v3 PurposeOfUse code, or `system|code`; `at` is aware.
+
+    `action` None: the asker did not say; then no permit for an action is surely met, and every deny of one may be.
+    """
 
     actor: str
     at: datetime
     acts_for: str | None = None
     member_of: tuple[str, ...] = ()
     purpose: str | None = None
-    action: str = "access"
+    action: str | None = "access"
 
 
 class Facts(msgspec.Struct, frozen=True):
     """A stored resource, seen from outside. `starts` and `ends` are its first and last instant; None is not known.
 
     `classes` are DataClass bits, `source` the uploading party (`Organization/x`), `sensitivity` v3 ActCode codes (other
-    systems as `system|code`), `confidentiality` a v3 Confidentiality code, empty where the resource was never labelled.
+    systems as `system|code`), `confidentiality` a v3 Confidentiality code, empty where the resource was never labelled, `purposes`
+    the purposes of use it is labelled for, where it is.
     """
 
     classes: int
@@ -33,3 +37,4 @@ class Facts(msgspec.Struct, frozen=True):
     source: str | None = None
     sensitivity: frozenset[str] = frozenset()
     confidentiality: str = "N"
+    purposes: frozenset[str] = frozenset()

@@ -7,7 +7,7 @@ and `SUD`, follow IHE PCF and the later releases of HL7 Terminology. Codes that 
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 from schemas.measures import BY_LOINC, BY_MDC, LOCAL, LOINC, MDC, MEASURES, Measure
 
@@ -17,18 +17,34 @@ CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 OBSERVATION_VALUE = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
 RESOURCE_TYPES = "http://hl7.org/fhir/resource-types"
 CONSENT_ACTION = "http://terminology.hl7.org/CodeSystem/consentaction"
+CONSENT_SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"
+MEDIA_TYPES = "urn:ietf:bcp:13"
 SNOMED = "http://snomed.info/sct"
+RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 
 ALIASES = {
     "http://hl7.org/fhir/v3/ActReason": ACT_REASON,
+    "http://terminology.hl7.org/ValueSet/v3-PurposeOfUse": ACT_REASON,
     "urn:oid:2.16.840.1.113883.5.8": ACT_REASON,
     "http://hl7.org/fhir/v3/ActCode": ACT_CODE,
+    "http://terminology.hl7.org/ValueSet/v3-InformationSensitivityPolicy": ACT_CODE,
+    "http://terminology.hl7.org/ValueSet/v3-ActInformationSensitivityPolicy": ACT_CODE,
     "urn:oid:2.16.840.1.113883.5.4": ACT_CODE,
     "http://hl7.org/fhir/v3/Confidentiality": CONFIDENTIALITY,
+    "http://terminology.hl7.org/ValueSet/v3-Confidentiality": CONFIDENTIALITY,
+    "http://terminology.hl7.org/ValueSet/v3-ConfidentialityClassification": CONFIDENTIALITY,
     "urn:oid:2.16.840.1.113883.5.25": CONFIDENTIALITY,
+    "http://hl7.org/fhir/v3/ObservationValue": OBSERVATION_VALUE,
+    "http://hl7.org/fhir/ValueSet/resource-types": RESOURCE_TYPES,
+    "http://hl7.org/fhir/fhir-types": RESOURCE_TYPES,
+    "http://hl7.org/fhir/consentaction": CONSENT_ACTION,
+    "http://hl7.org/fhir/ValueSet/consent-action": CONSENT_ACTION,
+    "http://hl7.org/fhir/consentscope": CONSENT_SCOPE,
+    "http://hl7.org/fhir/ValueSet/mimetypes": MEDIA_TYPES,
     "urn:oid:2.16.840.1.113883.6.1": LOINC,
     "urn:oid:2.16.840.1.113883.6.24": MDC,
     "urn:oid:2.16.840.1.113883.6.96": SNOMED,
+    "urn:oid:2.16.840.1.113883.6.88": RXNORM,
 }
 """Other names under which the same code systems are met."""
 
@@ -72,8 +88,9 @@ PARTS = {"blood-pressure": ("systolic", "diastolic", "mean-pressure")}
 """Measure to the measures it is made of: a rule about the panel is a rule about its parts."""
 
 STANDARD_SYSTEMS = frozenset(
-    {LOINC, SNOMED, MDC, "http://www.nlm.nih.gov/research/umls/rxnorm", "http://www.whocc.no/atc", "http://unitsofmeasure.org"}
+    {LOINC, SNOMED, MDC, RXNORM, "http://www.whocc.no/atc", "http://unitsofmeasure.org"}
 )
+KNOWN = STANDARD_SYSTEMS | frozenset(ALIASES.values())
 STANDARD_PREFIXES = ("http://terminology.hl7.org/", "http://hl7.org/fhir/")
 
 
@@ -109,9 +126,12 @@ def sensitivities_above(code: str) -> frozenset[str]:
     return _upwards(code, SENSITIVITY_PARENTS)
 
 
+@lru_cache(maxsize=4096)
 def system(uri: str) -> str:
-    """The one name of a code system."""
-    return ALIASES.get(uri, uri)
+    """The one name of a code system: without a slash at the end, and known by https, a value set, an older name or an OID as well."""
+    plain = uri.rstrip("/").replace("https://", "http://", 1)
+    plain = f"urn:oid:{plain}" if plain.startswith("2.16.840.") else plain
+    return ALIASES.get(plain) or (plain if plain in KNOWN else uri)
 
 
 def _measure(uri: str, code: str) -> Measure | None:
@@ -122,7 +142,7 @@ def _measure(uri: str, code: str) -> Measure | None:
     return MEASURES.get(code) if uri == LOCAL else None
 
 
-@cache
+@lru_cache(maxsize=65536)
 def meaning(uri: str, code: str) -> tuple[str, str]:
     """System and code, replaced by the measure of the unified data standard where there is one: LOINC, MDC and local codes meet here."""
     uri = system(uri)

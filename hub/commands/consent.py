@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from datetime import date
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import UUID
 
 import click
 import orjson
 
-from consent.case import decide_case
+from consent.case import complaint, decide_case, decide_cases
 from consent.terms import PURPOSES
 from hub import service
 from hub.commands.options import Options, echo, run
 from hub.store import grants, parties
 from schemas.classes import parse_classes
+from schemas.errors import BadRequest
 
 
 @click.group()
@@ -128,16 +128,37 @@ def consent_explain(options: Options, resident_id: UUID, receiver: str, purpose:
 
 
 @consent.command("decide")
-@click.option("--case", "case_file", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="One case or a list of cases, JSON.")
+@click.option("--case", "case_file", required=True, type=click.File("rb"), help="One case, a list of cases, or a case a line; - is standard input.")
+@click.option("--language", type=click.Choice(["en", "zh-CN"]), default="en", show_default=True, help="Of the sentences.")
 @click.pass_obj
-def consent_decide(options: Options, case_file: Path) -> None:
+def consent_decide(options: Options, case_file: BinaryIO, language: str) -> None:
     """Decide cases with the production engine; touches no data directory."""
+    cases = _cases(case_file.read())
+    if isinstance(cases, list):
+        answers, complaints = decide_cases(cases, language)
+        for line in complaints:
+            click.echo(line, err=True)
+        echo(options, answers)
+        return
     try:
-        cases = orjson.loads(case_file.read_bytes())
+        echo(options, decide_case(cases, language))
+    except BadRequest as wrong:
+        raise click.UsageError(complaint(cases, 0, wrong)) from None
+
+
+def _cases(content: bytes) -> Any:
+    """A case, a list of them, or those of each line."""
+    try:
+        cases = orjson.loads(content)
     except orjson.JSONDecodeError:
-        cases = None
-    listed = cases if isinstance(cases, list) else [cases]
-    if not all(isinstance(case, dict) for case in listed):
-        raise click.UsageError("--case must hold JSON: one case or a list of cases.")
-    decided = [decide_case(case) for case in listed]
-    echo(options, decided if isinstance(cases, list) else decided[0])
+        cases = _lines(content)
+    if not isinstance(cases, dict) and not (isinstance(cases, list) and all(isinstance(case, dict) for case in cases)):
+        raise click.UsageError("--case must hold JSON: one case, a list of cases, or a case a line.")
+    return cases
+
+
+def _lines(content: bytes) -> list[Any] | None:
+    try:
+        return [orjson.loads(line) for line in content.splitlines() if line.strip()] or None
+    except orjson.JSONDecodeError:
+        return None

@@ -10,14 +10,15 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from consent.case import decide_case
 from consent.content import facts_of
 from consent.decision import Verdict, compile_policy, decide
 from consent.request import Request
 from consent.span import NEVER
 from tests.consent import oracle
-from tests.consent.trees import CONDITIONS, POLICIES, REQUESTS, RESOURCES, consents, resources, rules
+from tests.consent.trees import CONDITIONS, POLICIES, REQUESTS, RESOURCES, SOURCE, consents, resources, rules
 
-EXAMPLES = int(os.environ.get("KINEHUB_CONSENT_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("KINEHUB_CONSENT_EXAMPLES", "300"))
 FIXED = "KINEHUB_CONSENT_EXAMPLES" not in os.environ
 law = settings(max_examples=EXAMPLES, deadline=None, derandomize=FIXED, database=None, suppress_health_check=list(HealthCheck))
 ORDER = {"deny": 0, "redact": 1, "permit": 2}
@@ -26,8 +27,9 @@ LISTS = ["actor", "purpose", "action", "securityLabel", "class", "code", "data"]
 Json = dict[str, Any]
 
 
-def verdict(policy: list[Json], ask: Request, resource: Json, *, house: bool = True) -> Verdict:
-    compiled = compile_policy(policy, resident="Patient/p", zone="Asia/Shanghai", resources=RESOURCES, house=house)
+def verdict(policy: list[Json], ask: Request, resource: Json, *, house: bool = True, source: Json | None = None) -> Verdict:
+    known = {**RESOURCES, "Observation/source": source} if source else RESOURCES
+    compiled = compile_policy(policy, resident="Patient/p", zone="Asia/Shanghai", resources=known, house=house)
     return decide(compiled, ask).check(facts_of(resource, compiled.zone), resource)
 
 
@@ -46,9 +48,9 @@ def places(policy: list[Json]) -> list[list[Json]]:
 
 
 @law
-@given(POLICIES, REQUESTS, resources(), st.booleans())
-def test_compiled_engine_agrees_with_the_slow_oracle(policy: list[Json], ask: Request, resource: Json, house: bool) -> None:
-    assert verdict(policy, ask, resource, house=house).decision == oracle.judge(policy, ask, resource, house=house)
+@given(POLICIES, REQUESTS, resources(), st.booleans(), st.sampled_from([None, SOURCE]))
+def test_compiled_engine_agrees_with_the_slow_oracle(policy: list[Json], ask: Request, resource: Json, house: bool, source: Json | None) -> None:
+    assert verdict(policy, ask, resource, house=house, source=source).decision == oracle.judge(policy, ask, resource, source, house=house)
 
 
 @law
@@ -123,6 +125,19 @@ def test_an_exact_decision_needs_no_content(policy: list[Json], ask: Request, re
     decision, facts = decide(compiled, ask), facts_of(resource, compiled.zone)
     unopened, opened = decision.check(facts), decision.check(facts, resource)
     assert unopened == opened if decision.exact else ORDER[unopened.decision] <= ORDER[opened.decision]
+
+
+@law
+@given(POLICIES, REQUESTS, st.lists(resources(), min_size=1, max_size=3))
+def test_the_decision_of_a_bundle_is_that_of_all_its_resources(policy: list[Json], ask: Request, found: list[Json]) -> None:
+    entries = [{**each, "id": str(number)} for number, each in enumerate(found)]
+    request = {"actor": ask.actor, "at": ask.at.isoformat(), "actsFor": ask.acts_for, "memberOf": list(ask.member_of)}
+    request |= {"purpose": ask.purpose, "action": ask.action}
+    known = [{"resource": each} for each in RESOURCES.values()]
+    case = {"timezone": "Asia/Shanghai", "consents": policy, "resources": known, "request": request}
+    each = {decide_case({**case, "resource": entry})["decision"] for entry in entries}
+    bundle = {"resourceType": "Bundle", "entry": [{"resource": entry} for entry in entries]}
+    assert decide_case({**case, "resource": bundle})["decision"] == (each.pop() if len(each) == 1 else "redact")
 
 
 @law

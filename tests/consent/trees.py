@@ -18,9 +18,26 @@ LOINC = "http://loinc.org"
 MDC = "urn:iso:std:iso:11073:10101"
 
 RESOURCES: dict[str, dict[str, Any]] = {
-    "Group/known": {"resourceType": "Group", "id": "known", "actual": True, "member": [{"entity": {"reference": "Practitioner/a"}}]}
-}
-DAYS = ["2026-01-01", "2026-03-10", "2026-05-20", "2026-06-01", "2026-06-02", "2026-09-01"]
+    "Group/known": {"resourceType": "Group", "id": "known", "actual": True, "member": [{"entity": {"reference": "Practitioner/a"}}]},
+    "Group/timed": {
+        "resourceType": "Group", "id": "timed",
+        "member": [{"entity": {"reference": "Practitioner/a"}, "period": {"end": "2026-06-01"}}, {"entity": {"reference": "Organization/i"}, "inactive": True}],
+    },
+    "CareTeam/over": {"resourceType": "CareTeam", "id": "over", "status": "inactive", "participant": [{"member": {"reference": "Practitioner/a"}}]},
+    "PractitionerRole/r": {
+        "resourceType": "PractitionerRole", "id": "r", "practitioner": {"reference": "Practitioner/a"}, "organization": {"reference": "Organization/h"},
+        "period": {"start": "2026-06"},
+    },
+    "Practitioner/a": {"resourceType": "Practitioner", "id": "a", "identifier": [{"system": "urn:licence", "value": "7"}]},
+    "Organization/h": {"resourceType": "Organization", "id": "h", "partOf": {"reference": "Organization/trust"}},
+}  # fmt: skip
+SOURCE: dict[str, Any] = {
+    "resourceType": "Observation", "id": "source", "subject": {"reference": "Patient/p"}, "code": {"coding": [{"system": LOINC, "code": "8867-4"}]},
+    "meta": {"security": [{"system": CLASS, "code": "sleep"}]}, "effectivePeriod": {"start": "2026-03-10", "end": "2026-03-10"},
+}  # fmt: skip
+"""What some resources are derived from, or gather."""
+PROFILE = "http://hl7.org/fhir/StructureDefinition/heartrate"
+DAYS = ["2026-01-01", "2026-03", "2026-03-10", "2026-05-20", "2026-06-01", "2026-06-02", "2026-09-01"]
 INSTANTS = ["2026-05-31T16:00:00Z", "2026-06-01T10:00:00+08:00", "2026-06-01T23:59:59+08:00"]
 CODES = [(LOINC, "85354-9"), (LOINC, "8480-6"), (LOINC, "8462-4"), (MDC, "150021"), (LOINC, "8867-4"), (MDC, "149546")]
 
@@ -46,26 +63,33 @@ LABELS = st.sampled_from([_coding(LEVEL, "N"), _coding(LEVEL, "R"), *(_coding(AC
 CLASSES = st.sampled_from(
     [_coding(CLASS, code) for code in ("activity", "sleep", "location", "biometric")]
     + [_coding(TYPES, code) for code in ("Observation", "Condition")]
+    + [_coding("urn:ietf:rfc:3986", PROFILE), {"code": "Observation"}]
 )
 PURPOSES = st.sampled_from([_coding(REASON, code) for code in ("TREAT", "ETREAT", "HRESCH", "CLINTRCH")])
 ACTORS = st.sampled_from(
     [{"role": {"text": "r"}, "reference": {"reference": name}} for name in ("Practitioner/a", "Practitioner/b", "Organization/h")]
     + [{"role": {"text": "r"}, "reference": {"reference": "Group/known"}}, {"role": {"text": "r"}, "reference": {"reference": "Group/gone"}}]
     + [{"role": {"text": "r"}}]
+    + [
+        {"role": {"text": "r"}, "reference": {"reference": name}}
+        for name in ("Group/timed", "CareTeam/over", "PractitionerRole/r", "Organization/trust", "https://x.example/fhir/Practitioner/a")
+    ]
+    + [{"role": {"text": "r"}, "reference": {"identifier": {"system": "urn:licence", "value": value}}} for value in "78"]
 )
-ACTIONS = st.sampled_from([{"coding": [{"code": code}]} for code in ("access", "disclose")])
+ACTIONS = st.sampled_from([{"coding": [{"code": code}]} for code in ("access", "disclose")] + [{"coding": [{"system": "urn:mine", "code": "access"}]}])
 DATA = st.builds(
     lambda meaning, name: {"meaning": meaning, "reference": {"reference": name}},
     st.sampled_from(["instance", "related", "dependents", "authoredby"]),
-    st.sampled_from(["Observation/1", "Observation/1/_history/3", "Encounter/e", "Practitioner/b"]),
+    st.sampled_from(["Observation/1", "Observation/1/_history/3", "Encounter/e", "Practitioner/b", "Observation/source"]),
 )
 PANEL = st.just({"coding": [_coding(LOINC, "85354-9")]})
 UNMAPPED = st.just({"coding": [_coding("urn:own", "x")]})
 CONCEPTS = st.sampled_from([{"coding": [_coding(*code)]} for code in CODES])
+ASKED_CODES = CONCEPTS | CONCEPTS | st.sampled_from([{"coding": [{"code": "8480-6"}]}, {"coding": [_coding("urn:theirs", "8867-4")]}])
 
 CONDITIONS = {
     "period": periods(), "actor": _some(ACTORS), "purpose": _some(PURPOSES), "action": _some(ACTIONS), "securityLabel": _some(LABELS),
-    "class": _some(CLASSES, 3), "dataPeriod": periods(), "data": _some(DATA), "code": _some(CONCEPTS),
+    "class": _some(CLASSES, 3), "dataPeriod": periods(), "data": _some(DATA), "code": _some(ASKED_CODES),
 }  # fmt: skip
 
 PAIRS = [("class", "dataPeriod"), ("actor", "purpose"), ("code", "actor"), ("period", "data")]
@@ -84,7 +108,7 @@ def rules(draw: st.DrawFn, depth: int = 2, kinds: tuple[str, ...] = ("permit", "
 @st.composite
 def consents(draw: st.DrawFn) -> dict[str, Any]:
     root = draw(rules(kinds=("permit", "permit", "permit", "deny")))
-    base = draw(st.sampled_from([None, None, "OPTIN", "OPTOUT"]))
+    base = draw(st.sampled_from([None, None, None, "OPTIN", "OPTIN", "OPTOUT", "EMRGONLY", "hipaa-self-pay"]))
     if base and draw(st.booleans()):
         del root["type"]
     consent: dict[str, Any] = {
@@ -97,6 +121,11 @@ def consents(draw: st.DrawFn) -> dict[str, Any]:
         consent["verification"] = [{"verified": draw(st.booleans())}]
     if draw(st.integers(0, 15)) == 9:
         consent["modifierExtension"] = [{"url": "https://example.org/unknown"}]
+    scope = draw(st.sampled_from([None, None, None, "patient-privacy", "research", "treatment"]))
+    if scope:
+        consent["scope"] = {"coding": [_coding("http://terminology.hl7.org/CodeSystem/consentscope", scope)]}
+    if draw(st.integers(0, 15)) == 9:
+        consent["patient"] = {"reference": draw(st.sampled_from(["Patient/q", "https://x.example/fhir/Patient/p"]))}
     return consent
 
 
@@ -122,7 +151,7 @@ REQUESTS = st.builds(
     acts_for=st.sampled_from([None, "Organization/h", "Organization/i"]),
     member_of=st.sampled_from([(), ("Group/gone",)]),
     purpose=st.sampled_from([None, "TREAT", "TREAT", "BTG", "CLINTRCH", "HRESCH"]),
-    action=st.sampled_from(["access", "access", "disclose"]),
+    action=st.sampled_from(["access", "access", "disclose", None]),
     at=st.sampled_from(TIMES),
 )
 
@@ -145,7 +174,11 @@ def resources(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         found["performer"] = [{"reference": "Practitioner/b"}]
     if draw(st.integers(0, 3)):
-        found["component"] = [{"code": code} for code in draw(_some(CONCEPTS))]
+        found["component"] = [{"code": code} for code in draw(_some(CONCEPTS | UNMAPPED))]
+    if draw(st.integers(0, 3)) == 0:
+        found["meta"] = {**found["meta"], "profile": [f"{PROFILE}|4.0.1"]}
+    if draw(st.integers(0, 5)) == 0:
+        found[draw(st.sampled_from(["derivedFrom", "hasMember"]))] = [{"reference": "Observation/source"}]
     if draw(st.booleans()):
         found["valueQuantity"] = {"value": 1}
     return found
