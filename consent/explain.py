@@ -9,6 +9,7 @@ from consent.decision import Decision, Policy, Verdict, Weight, decide, weigh
 from consent.match import ANY, Case
 from consent.provision import DENY, PERMIT, SILENT
 from consent.request import Facts, Request
+from consent.words import reason
 from schemas.classes import CODES, NAMES
 
 LANGUAGES = ("zh-CN", "en")
@@ -49,7 +50,7 @@ def _kind(weight: Weight) -> str:
     return "deny" if weight.outcomes & DENY else "none"
 
 
-def _of_class(decision: Decision, code: str, language: str) -> dict[str, Any]:
+def _of_class(policy: Policy, decision: Decision, code: str, language: str) -> dict[str, Any]:
     """One class with everything but its class unknown, and with no sensitivity: what is certain, what is possible."""
     case = Case(Facts(classes=int(CODES[code])), int(CODES[code]), None)
     weight = weigh(decision, case)
@@ -66,6 +67,7 @@ def _of_class(decision: Decision, code: str, language: str) -> dict[str, Any]:
         "rule": list(rule),
         "except": list(limit or ()),
         "text": SENTENCES[kind][_language(language)].format(name=name, rule=_path(rule)),
+        "reason": reason(policy, limit or rule, _language(language)),
     }
 
 
@@ -84,6 +86,6 @@ def explain(policy: Policy, request: Request, language: str = "zh-CN") -> dict[s
         "data_from": _iso(decision.since),
         "data_until": _iso(decision.until),
         "sensitive": decision.restricted,
-        "classes": [_of_class(decision, code, language) for code in CODES],
+        "classes": [_of_class(policy, decision, code, language) for code in CODES],
         "problems": [{"rule": list(problem.place), "text": problem.text} for problem in policy.problems],
     }
