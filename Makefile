@@ -43,6 +43,7 @@ bench: install
 leaks: install
 	$(BIN)/python -m tests.leaks.mutants
 	$(BIN)/python -m tests.leaks.timing
+	KINEHUB_CONSENT_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/consent/test_decision_laws.py
 
 # make conformance [PACKAGES="guide.tgz folder"]: what claims a profile of these guides of others is judged by them too.
 conformance: install

@@ -4,6 +4,7 @@ Writes `bench/results/<date>.json` and prints the same. Everything is made here:
     --rounds N     measured rounds of each upload kind (5)
     --records N    sessions stored before the history page is measured (10,000)
     --validation   instead: the R4 validator alone, beside fhir.resources
+    --decision     instead: the consent engine alone
     --scale N …    instead: the history page alone, on a store that grows to each N records (1,000,000 takes minutes, 10,000,000 half an hour)
 """
 
@@ -34,7 +35,7 @@ from hub.settings import load
 from hub.store import grants, parties, postgres, residents
 from schemas.classes import parse_classes
 from schemas.resident import MemberNumber, Resident
-from tests.bench import validation
+from tests.bench import decision, validation
 from tests.bench.load import answered, request, send, spread
 from tests.bench.scale import COLD, WARM, Scale
 
@@ -245,10 +246,13 @@ def main() -> None:
     arguments.add_argument("--workers", type=int, default=2)
     arguments.add_argument("--scale", type=int, nargs="+")
     arguments.add_argument("--validation", action="store_true")
+    arguments.add_argument("--decision", action="store_true")
     given = arguments.parse_args()
     described = machine()
     if given.validation:
         figures = validation.figures(given.rounds)
+    elif given.decision:
+        figures = decision.figures()
     else:
         figures = _scaled(given.scale, given.rounds, given.workers) if given.scale else _measured(given.rounds, given.records, given.workers)
     report = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": described, "workers": given.workers, "figures": figures}
@@ -268,7 +272,7 @@ def _measured(rounds: int, records: int, workers: int) -> dict[str, Any]:
             bench.figures["memory of the hub's processes, MiB"] = found["hub"]
             bench.figures["memory of the quality worker while it runs, MiB"] = found["quality worker"]
         bench.figures["start to first answer, s"] = start_up(folder)
-    return bench.figures | validation.figures(rounds)
+    return bench.figures | validation.figures(rounds) | {"consent decision": decision.figures()}
 
 
 def _scaled(sizes: list[int], rounds: int, workers: int) -> dict[str, Any]:
