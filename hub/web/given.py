@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
+import orjson
 from fastapi import APIRouter, Query, Request, Response
+from joserfc import jws
 
 from hub.access.requests import hub_of
 from hub.service import Hub
 from hub.store import grants as store
 from hub.web import sharing
-from hub.web.pages import Page, pages_of, see
+from hub.web.pages import Page, download, pages_of, see
 from hub.web.resident import resident_of
 from hub.web.sharing import Grant
 from schemas.errors import Conflict, NotFound
@@ -44,6 +46,19 @@ async def receipt(request: Request, grant: UUID) -> Response:
     person, resident = await resident_of(request)
     found = await _one(hub_of(request), resident, grant)
     return pages_of(request).render(request, "grant.html", person=person, grant=found, sentence=sharing.sentence_of(found))
+
+
+@router.get("/grants/{grant}/receipt.json")
+async def signed_receipt(request: Request, grant: UUID) -> Response:
+    """The same receipt to keep as a file, signed by the hub: whoever has its keys (`/oauth/jwks`) can check it anywhere. Raises NotFound."""
+    _, resident = await resident_of(request)
+    hub = hub_of(request)
+    found = await _one(hub, resident, grant)
+    consent = next(one for one in await store.listing(hub, resident) if one["id"] == str(grant))
+    receipt = orjson.dumps(sharing.receipt(found, consent, resident, hub.settings.base_url))
+    key = hub.keyring.signing_key()
+    signature = jws.serialize_compact({"alg": "ES256", "kid": key.thumbprint()}, receipt, key).encode()
+    return download(b'{"receipt":%b,"jws":"%b"}' % (receipt, signature), f"kinehub-consent-{grant}.json", "application/json")
 
 
 @router.post("/stop-all")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -212,6 +212,32 @@ def sentence_of(grant: Grant) -> str:
         day=dates.full(grant.until) if grant.until else "–",
         kinds=grant.kinds_text,
     )
+
+
+def receipt(grant: Grant, consent: dict[str, Any], resident: UUID, issuer: str) -> dict[str, Any]:
+    """What was agreed, when, by whom, and how to stop it, with the Consent itself. Parts and names follow ISO/IEC TS 27560 (verify)."""
+    return {
+        "record_id": str(grant.id),
+        "pii_principal_id": f"Patient/{resident}",
+        "issuer": issuer,
+        "issued_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "processing": {
+            "notice": sentence_of(grant),
+            "language": LANGUAGE.get(),
+            "purpose": grant.purpose,
+            "recipient": grant.party.reference if grant.party else None,
+            "recipient_name": grant.name,
+            "data": grant.kinds,
+            "withdrawal_method": f"{issuer}/resident/grants",
+        },
+        "event": {
+            "time": consent.get("dateTime"),
+            "state": "given" if grant.live else "withdrawn" if grant.stopped else "ended",
+            "withdrawn_at": grant.stopped.isoformat(timespec="seconds") if grant.stopped else None,
+            "valid_until": grant.until.isoformat() if grant.until else None,
+        },
+        "consent": consent,
+    }
 
 
 class Notice(msgspec.Struct, frozen=True):

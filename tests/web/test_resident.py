@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import orjson
+from joserfc import jws
+from joserfc.jwk import KeySet
 
 from schemas.classes import CODES
 from tests.web.town import Place, Visitor
@@ -29,6 +31,25 @@ def test_the_home_page_answers_the_four_questions(place: Place) -> None:
         page = visitor.show("/resident")
     for said in ("存了我的什么", "谁能看", "谁看过", "我要停止", "市第二医院", "殷行社区运动健康中心", "自己上传", "12345", "还差 65 分钟", "从这里开始"):
         assert said in page
+
+
+def test_a_receipt_is_a_file_that_the_hubs_keys_confirm(place: Place) -> None:
+    with place.browse("wang") as visitor:
+        path = f"/resident/grants/{place.town.consent}"
+        assert f'href="{path}/receipt.json"' in visitor.show(path)
+        kept = visitor.get(f"{path}/receipt.json")
+        keys = KeySet.import_key_set(visitor.get("/oauth/jwks").json())
+    receipt = kept.json()["receipt"]
+    signed = jws.deserialize_compact(kept.json()["jws"], keys, algorithms=["ES256"])
+    assert orjson.loads(signed.payload) == receipt
+    assert receipt["record_id"] == receipt["consent"]["id"] == str(place.town.consent)
+    assert receipt["pii_principal_id"] == f"Patient/{place.town.resident}"
+    assert receipt["processing"]["recipient"] == place.town.hospital.reference
+    assert "市第二医院" in receipt["processing"]["notice"]
+    assert set(receipt["processing"]["data"]) == {"activity", "health-check", "fitness-test", "identity"}
+    assert receipt["event"]["state"] in ("given", "withdrawn")
+    with place.browse("li") as neighbour:
+        assert neighbour.get(f"{path}/receipt.json").status_code == 404
 
 
 def test_nobody_meets_another_residents_data(place: Place) -> None:
