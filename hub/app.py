@@ -26,10 +26,11 @@ from hub.exchange import explained, terminology
 from hub.exchange import routes as exchange_routes
 from hub.intake import routes as intake_routes
 from hub.settings import Settings
+from hub.store.keyring import Keyring
 from hub.store.migrate import NEWEST
 from hub.web.pages import Pages
 from hub.web.pages import mount as mount_pages
-from schemas.errors import KineHubError, Unauthenticated
+from schemas.errors import KineHubError, Unauthenticated, Unavailable
 
 log = logging.getLogger("kinehub")
 REQUESTS = Counter("kinehub_requests_total", "Requests by door, method and status", ("door", "method", "status"))
@@ -77,12 +78,20 @@ def _health(app: FastAPI) -> None:
     async def readyz(request: Request) -> Response:
         async with request.app.state.hub.database.connection() as connection:
             revision = await connection.fetchval("SELECT version_num FROM alembic_version")
-        ready = revision == NEWEST
-        return Response(orjson.dumps({"status": "ready" if ready else "not migrated"}), 200 if ready else 503, media_type="application/json")
+        status = "not migrated" if revision != NEWEST else await _keys(request.app.state.hub.keyring)
+        return Response(orjson.dumps({"status": status}), 200 if status == "ready" else 503, media_type="application/json")
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _keys(keyring: Keyring) -> str:
+    try:
+        await keyring.aside(keyring.check)
+    except Unavailable as error:
+        return error.message
+    return "ready"
 
 
 class Named:

@@ -8,8 +8,10 @@ from typing import Any
 from hub import service
 from hub.audit.verify import verify
 from hub.settings import Settings
+from hub.store import erasure, tombstones
+from hub.store.keyring import Keyring
 from hub.store.migrate import NEWEST
-from schemas.errors import KineHubError
+from schemas.errors import KineHubError, Unavailable
 
 
 async def examine(settings: Settings, dsn: str) -> list[dict[str, Any]]:
@@ -17,6 +19,9 @@ async def examine(settings: Settings, dsn: str) -> list[dict[str, Any]]:
     findings = [_keyring(settings), _disk(settings)]
     try:
         async with service.opened(settings, dsn) as hub, hub.database.connection() as connection:
+            findings.append(_keys(hub.keyring))
+            holds = sum(hold["stands"] for hold in await erasure.holds(hub))
+            findings.append(_finding("erasure", True, f"{len(tombstones.listed(hub.keyring))} erased, their ledger intact; {holds} legal holds stand"))
             findings.append(_finding("database", True, f"PostgreSQL {await connection.fetchval('SHOW server_version')}"))
             revision = await connection.fetchval("SELECT version_num FROM alembic_version")
             findings.append(_finding("schema", revision == NEWEST, f"revision {revision}" if revision == NEWEST else "run kinehub migrate"))
@@ -35,6 +40,14 @@ async def examine(settings: Settings, dsn: str) -> list[dict[str, Any]]:
     except KineHubError as error:
         findings.append(_finding("database", False, f"{error.message} {error.advice}".strip()))
     return findings
+
+
+def _keys(ring: Keyring) -> dict[str, Any]:
+    try:
+        ring.check()
+    except Unavailable as error:
+        return _finding("keys", False, f"{error.message} {error.advice}".strip())
+    return _finding("keys", True, f"in the back end {ring.backend}; key-encryption keys {', '.join(ring.keks())}, {len(ring.erasure_keys())} erasure keys")
 
 
 def _keyring(settings: Settings) -> dict[str, Any]:

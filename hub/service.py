@@ -13,10 +13,11 @@ from hub.defects import keep_silent
 from hub.intake import lookup
 from hub.intake.lookup import Question
 from hub.settings import Settings
+from hub.store import erasure
 from hub.store.database import Database, claim
 from hub.store.directory import Directory
 from hub.store.grouped import Grouped
-from hub.store.keyring import Keyring
+from hub.store.keyring import Keyring, of
 from hub.store.vault import Vault
 from hub.store.writer import MOST_DRAFTS, Upload, weight, write
 
@@ -38,7 +39,7 @@ class Hub(msgspec.Struct, frozen=True):
 async def opened(settings: Settings, dsn: str) -> AsyncIterator[Hub]:
     """A hub over the database at `dsn`; flushes and closes on the way out."""
     keep_silent()
-    keyring = Keyring(settings.keyring)
+    keyring = of(settings)
     database = Database(dsn)
     try:
         await claim(database, keyring)
@@ -46,10 +47,13 @@ async def opened(settings: Settings, dsn: str) -> AsyncIterator[Hub]:
         vault = Vault(database, keyring)
         looking = Grouped(partial(lookup.answer, database), most=lookup.MOST_HINTS, weight=lookup.weight)
         writing = Grouped(partial(write, database, vault, trail), most=MOST_DRAFTS, weight=weight)
+        hub = Hub(settings, database, keyring, vault, trail, looking, writing, Directory(database, keyring))
         try:
-            yield Hub(settings, database, keyring, vault, trail, looking, writing, Directory(database, keyring))
+            await erasure.finish(hub)
+            yield hub
         finally:
             await writing.stop()
             await trail.stop()
     finally:
+        keyring.close()
         await database.close()

@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 import msgspec
 
+from hub.store.backend import kind
 from hub.store.seal import SUITES
 from schemas.errors import Unavailable
 
@@ -18,12 +19,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir:     where the embedded PostgreSQL, keyring, audit heads and logs live
     database_url: an external PostgreSQL (15 to 18); None = embedded in data_dir
     keyring:      keyring file; must be named with an external database
+    keyring_store: where the keys live that must be destroyable, when that is not the file
+    keyring_secret_file: a file with the PIN or token of that place
     base_url:     how the outside reaches the hub; in FHIR URLs, token audiences and passkeys
     """
 
     data_dir: Path
     database_url: str | None = None
     keyring: Path
+    keyring_store: str = ""
+    keyring_secret_file: Path | None = None
     base_url: str = "http://localhost:8000"
     crypto: str = "international"
     locale: Literal["zh-CN", "en"] = "zh-CN"
@@ -32,9 +37,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def load(data_dir: Path, database_url: str | None = None, base_url: str | None = None) -> Settings:
     """Settings from options first, `KINEHUB_*` second. Raises Unavailable naming the variable that is wrong."""
     url = database_url or os.environ.get("KINEHUB_DATABASE_URL") or None
-    keyring = os.environ.get("KINEHUB_KEYRING")
+    keyring, secret = os.environ.get("KINEHUB_KEYRING"), os.environ.get("KINEHUB_KEYRING_SECRET_FILE")
     if url and not keyring:
-        raise Unavailable("KINEHUB_KEYRING must name the keyring file when an external database is used.")
+        raise Unavailable("KINEHUB_KEYRING must name the keyring when an external database is used.")
+    store = keyring if keyring and kind(keyring) != "file" else ""
     if url and not url.startswith(("postgresql://", "postgres://")):
         raise Unavailable("KINEHUB_DATABASE_URL must begin with postgresql://.")
     crypto = os.environ.get("KINEHUB_CRYPTO", "international")
@@ -47,6 +53,8 @@ def load(data_dir: Path, database_url: str | None = None, base_url: str | None =
     if not base.startswith(("http://", "https://")):
         raise Unavailable("KINEHUB_BASE_URL must begin with http:// or https://.")
     return Settings(
-        data_dir=data_dir.absolute(), database_url=url, keyring=Path(keyring).absolute() if keyring else data_dir.absolute() / "keyring.json",
+        data_dir=data_dir.absolute(), database_url=url, keyring_store=store,
+        keyring=Path(keyring).absolute() if keyring and not store else data_dir.absolute() / "keyring.json",
+        keyring_secret_file=Path(secret).absolute() if secret else None,
         base_url=base, crypto=crypto, locale=cast(Literal["zh-CN", "en"], locale),
     )  # fmt: skip

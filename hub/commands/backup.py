@@ -13,7 +13,7 @@ from hub.audit.trail import Entry
 from hub.commands.options import Options, database, echo, run
 from hub.settings import Settings
 from hub.store import backup as backups
-from hub.store import residents, rotation
+from hub.store import rotation, tombstones
 
 
 @click.group()
@@ -22,15 +22,23 @@ def keys() -> None:
 
 
 @keys.command("rotate")
+@click.option("--erasure", is_flag=True, help="New erasure keys as well, one for each month.")
 @click.pass_obj
-def keys_rotate(options: Options) -> None:
-    """A new key-encryption key; every data key is wrapped again under it. Resumable, and safe while serving."""
-    echo(options, run(options, rotation.rotate))
+def keys_rotate(options: Options, /, *, erasure: bool) -> None:
+    """A new key-encryption key; every data key is wrapped again under it. Safe while serving; after a kill, run it again and it goes on.
+
+    What was replaced is destroyed by the next rotation: from then on no FILE.keys of before this one opens anything.
+    """
+
+    async def work(hub: service.Hub) -> dict[str, Any]:
+        return await rotation.rotate(hub) | ({"erasure": await rotation.rotate_erasure(hub)} if erasure else {})
+
+    echo(options, run(options, work))
 
 
 @click.command("backup")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--keys-only", is_flag=True, help="Write FILE.keys alone, afresh; after an erasure the old one opens nobody of that month.")
+@click.option("--keys-only", is_flag=True, help="Write FILE.keys alone, afresh; after two rotations of keys the old one opens nobody.")
 @click.pass_obj
 def backup_command(options: Options, file: Path, keys_only: bool) -> None:
     """Back the database up to FILE; the wrapped keys go to FILE.keys."""
@@ -50,9 +58,7 @@ def restore_command(options: Options, file: Path) -> None:
 
 
 async def _reapply(settings: Settings, dsn: str) -> dict[str, Any]:
-    async with service.opened(settings, dsn) as hub, hub.database.connection() as connection:
-        erased = residents.tombstones(hub)
-        for identity in erased:
-            await residents.forget_everything(connection, identity)
+    async with service.opened(settings, dsn) as hub:  # which erases again whoever the ledger names
+        erased = {stone.resident for stone in tombstones.listed(hub.keyring)}
         await hub.trail.note(Entry(actor="operator", action="restore", outcome=f"{len(erased)} erased again"))
     return {"erased_again": len(erased)}

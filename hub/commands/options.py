@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import orjson
 
 from hub import service
 from hub.settings import Settings, load
-from hub.store import keyring, migrate, postgres
+from hub.store import keyring, legacy, migrate, postgres
 from schemas.errors import Unavailable
 
 
@@ -49,15 +49,23 @@ def database(options: Options) -> Iterator[tuple[Settings, str]]:
 
 
 def ensure_keyring(settings: Settings, dsn: str) -> None:
-    """Migrate; make a keyring only for a database that knows none yet."""
+    """Migrate; make a keyring only for a database that knows none yet. Raises Unavailable when there is one that cannot be used."""
     migrate.upgrade(dsn)
     if settings.keyring.exists():
+        legacy.upgrade(settings.keyring)
+        with closing(keyring.of(settings)) as ring:
+            ring.check()
         return
     if asyncio.run(_knows_keyring(dsn)):
         raise Unavailable(
             f"There is no keyring at {settings.keyring}, and this database was sealed with one.", advice="Restore the keyring from its own backup."
         )
-    keyring.create(settings.keyring, settings.crypto)
+    keyring.create(settings.keyring, settings.crypto, settings.keyring_store, settings.keyring_secret_file).close()
+
+
+def own_keyring(options: Options) -> keyring.Keyring:
+    """The keyring alone, without a database."""
+    return keyring.of(load(options.data_dir, options.database_url))
 
 
 async def _knows_keyring(dsn: str) -> bool:

@@ -1,8 +1,9 @@
-"""`kinehub resident`: registration and erasure."""
+"""`kinehub resident`: registration, erasure with its certificates, legal holds."""
 
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,8 +13,8 @@ import msgspec
 import orjson
 
 from hub import service
-from hub.commands.options import Options, echo, run
-from hub.store import parties, residents
+from hub.commands.options import Options, echo, own_keyring, run
+from hub.store import erasure, parties, residents
 from schemas.errors import BadRequest
 from schemas.resident import MemberNumber, Resident
 
@@ -84,8 +85,44 @@ def _member(entry: Any, known: set[str]) -> MemberNumber:
 @click.argument("resident_id", type=click.UUID)
 @click.pass_obj
 def resident_erase(options: Options, resident_id: UUID) -> None:
-    """Destroy a resident's key: nothing of them can be read any more, here or in any backup."""
-    done = run(options, lambda hub: residents.erase(hub, resident_id, actor="operator"))
-    done |= {"backups": f"FILE.keys of backups made before this opens nobody of {done['erasure_key_destroyed']} any more.",
-             "advice": "Run kinehub backup --keys-only FILE for each backup that is kept."}  # fmt: skip
-    echo(options, done, f"Erased {done['resident_id']} at {done['erased_at']}. {done['backups']} {done['advice']}")
+    """Destroy a resident's key: nothing of them can be read any more, here or in any copy. Writes a signed certificate; refused while a hold stands."""
+    done = run(options, lambda hub: erasure.erase(hub, resident_id, actor="operator"))
+    echo(options, done, f"Erased {done['resident_id']} at {done['erased_at']}. Certificate: {done['certificate']}")
+
+
+@resident.command("hold")
+@click.argument("resident_id", type=click.UUID)
+@click.option("--reason", required=True, help="What for; an erasure that is refused says it.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The last day it stands; until it is released unless said.")
+@click.pass_obj
+def resident_hold(options: Options, resident_id: UUID, reason: str, until: datetime | None) -> None:
+    """A legal hold: the resident is not erased while it stands."""
+    made = run(options, lambda hub: erasure.hold(hub, resident_id, reason=reason, until=until.date() if until else None, actor="operator"))
+    echo(options, {"hold_id": str(made)}, str(made))
+
+
+@resident.command("release")
+@click.argument("resident_id", type=click.UUID)
+@click.argument("hold_id", type=click.UUID)
+@click.pass_obj
+def resident_release(options: Options, resident_id: UUID, hold_id: UUID) -> None:
+    """End a legal hold."""
+    run(options, lambda hub: erasure.release(hub, resident_id, hold_id, actor="operator"))
+    echo(options, {"released": str(hold_id)}, f"Released {hold_id}.")
+
+
+@resident.command("holds")
+@click.argument("resident_id", type=click.UUID, required=False)
+@click.pass_obj
+def resident_holds(options: Options, resident_id: UUID | None) -> None:
+    """The legal holds of a resident, or of all; `stands` says which still keep from erasing."""
+    echo(options, run(options, lambda hub: erasure.holds(hub, resident_id)))
+
+
+@resident.command("certificate")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--jwks", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A copy of the hub's /oauth/jwks; this hub's own key unless given.")
+@click.pass_obj
+def resident_certificate(options: Options, file: Path, jwks: Path | None) -> None:
+    """Check a certificate of erasure: that the hub signed exactly what it says. With --jwks it needs neither hub nor network."""
+    echo(options, erasure.verified(file, erasure.public_key(jwks) if jwks else own_keyring(options).signing_key()))

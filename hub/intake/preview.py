@@ -137,7 +137,7 @@ async def park(hub: Hub, party: Party, account: UUID, file: File) -> UUID:
     """Keep a file for an hour, in place of the account's earlier one; the id under which only this account finds it."""
     data_key, identity = os.urandom(32), uuid4()
     subject = Subject(new_resident_id(), hub.keyring.suite, data_key, {})
-    wrapped = hub.keyring.wrap(str(subject.id), data_key)
+    wrapped = await hub.keyring.aside(hub.keyring.wrap, str(subject.id), data_key)
     expires = datetime.now(UTC) + PARKED
     body = subject.seal("pending", msgspec.msgpack.encode(file), identity.bytes, account.bytes)
     async with hub.database.connection() as connection, connection.transaction():

@@ -80,6 +80,7 @@ async def upgrade(hub: Hub, *, dry_run: bool = False, step: Callable[[int], None
 async def _batch(hub: Hub, place: tuple[int, UUID]) -> list[Row]:
     async with hub.database.connection() as connection:
         found: list[Row] = await connection.fetch(STORED, *place, BATCH)
+        await hub.vault.unlocked(found)
         return found
 
 

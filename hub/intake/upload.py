@@ -90,7 +90,7 @@ async def take(hub: Hub, delivery: Delivery) -> tuple[int, dict[str, Any]]:
     found = await sort_rows(hub, delivery, source, known, rows)
     _refuse_if_nothing(found)
     _number_apart([row for row, _ in found.pending])
-    upload = _upload(hub, delivery, source, found, known)
+    upload = await _upload(hub, delivery, source, found, known)
     await hub.writing.put(upload)
     if upload.first is not None:
         return 200, await _first_receipt(hub, delivery.party, upload.first)
@@ -291,7 +291,7 @@ def _refuse_if_nothing(found: Sorted) -> None:
     raise AdapterError("The file holds nothing to store.", code="empty")
 
 
-def _upload(hub: Hub, delivery: Delivery, source: Adapter, found: Sorted, known: Question) -> Upload:
+async def _upload(hub: Hub, delivery: Delivery, source: Adapter, found: Sorted, known: Question) -> Upload:
     status = "partial" if found.drafts and (found.rejected or found.pending) else "pending" if found.pending else "stored"
     now = datetime.now(UTC)
     receipt = ReceiptRow(
@@ -300,15 +300,15 @@ def _upload(hub: Hub, delivery: Delivery, source: Adapter, found: Sorted, known:
     )  # fmt: skip
     upload = Upload(found.drafts, partial(_entries, delivery.party), receipt)
     if found.rejected or found.pending:
-        _seal_rest(hub, delivery, receipt, upload, found, now)
+        await _seal_rest(hub, delivery, receipt, upload, found, now)
     return upload
 
 
-def _seal_rest(hub: Hub, delivery: Delivery, receipt: ReceiptRow, upload: Upload, found: Sorted, now: datetime) -> None:
+async def _seal_rest(hub: Hub, delivery: Delivery, receipt: ReceiptRow, upload: Upload, found: Sorted, now: datetime) -> None:
     """Rejected and pending rows under a key of their own, which expires."""
     data_key = os.urandom(32)
     subject = Subject(new_resident_id(), hub.keyring.suite, data_key, {})
-    wrapped = hub.keyring.wrap(str(subject.id), data_key)
+    wrapped = await hub.keyring.aside(hub.keyring.wrap, str(subject.id), data_key)
     upload.keys = [(bucket_of(subject.id), subject.id, wrapped.kek, wrapped.erasure, wrapped.wrapped, now + EXPIRES)]
     receipt.subject = subject.id
     receipt.detail = seal_detail(subject, receipt.id, Detail(found.rejected, _waiting(found)))

@@ -1,7 +1,7 @@
 """Backups with PostgreSQL's own tools. The wrapped keys are left out of FILE and go to FILE.keys, to be kept apart and briefly.
 
-After an erasure the FILE.keys of earlier backups opens nothing that was wrapped under the destroyed erasure key: survivors
-were wrapped again, so a restore takes the live key table where it still stands, else FILE.keys.
+A restore takes the live key table where it still stands, else FILE.keys. After an erasure both open everybody but the erased; after two
+rotations FILE.keys opens nobody, and is written afresh with `backup --keys-only`.
 
 A restore takes nothing from the audit: entries written since the backup (the erasure's own among them) stay beside the backup's.
 Nor does it take back what residents decided since: their consents stay as they stand, a withdrawal above all, and nobody stays signed in.
@@ -37,9 +37,11 @@ _CONSENT = 21
 _KEEP_CONSENTS = f"""CREATE TABLE IF NOT EXISTS kept.residents (LIKE public.residents INCLUDING INDEXES);
 CREATE TABLE IF NOT EXISTS kept.records (LIKE public.records INCLUDING INDEXES);
 CREATE TABLE IF NOT EXISTS kept.record_history (LIKE public.record_history INCLUDING INDEXES);
+CREATE TABLE IF NOT EXISTS kept.holds (LIKE public.holds INCLUDING INDEXES);
 DELETE FROM kept.residents k USING public.residents p WHERE p.bucket = k.bucket AND p.id = k.id;
 DELETE FROM kept.records k USING public.records p WHERE p.bucket = k.bucket AND p.id = k.id;
 INSERT INTO kept.residents SELECT * FROM public.residents;
+INSERT INTO kept.holds SELECT * FROM public.holds ON CONFLICT DO NOTHING;
 INSERT INTO kept.records SELECT * FROM public.records WHERE kind = {_CONSENT};
 INSERT INTO kept.record_history SELECT * FROM public.record_history WHERE kind = {_CONSENT} ON CONFLICT DO NOTHING;"""  # noqa: S608 - constant
 """Into tables of their own, which a restore of an earlier release that failed half-way may have left here: they are added to."""
@@ -54,6 +56,8 @@ INSERT INTO public.records SELECT k.* FROM kept.records k JOIN public.residents 
 INSERT INTO public.record_history SELECT k.* FROM kept.record_history k JOIN public.residents r ON r.bucket = k.bucket AND r.id = k.resident
 ON CONFLICT DO NOTHING;
 UPDATE public.residents r SET epoch = greatest(r.epoch, (SELECT k.epoch FROM kept.residents k WHERE k.bucket = r.bucket AND k.id = r.id)) + 1;
+DELETE FROM public.holds h USING kept.residents k WHERE k.bucket = h.bucket AND k.id = h.resident;
+INSERT INTO public.holds SELECT * FROM kept.holds ON CONFLICT DO NOTHING;
 DELETE FROM public.sessions;"""
 """Epochs go on from where they were: what a running hub decided before the restore must never look current."""
 

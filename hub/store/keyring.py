@@ -1,41 +1,85 @@
-"""The keyring: every key that is not in the database, and the tombstone ledger beside it.
+"""The keyring: every key that is not in the database, and the head of the tombstone ledger beside it.
 
-    kek       key-encryption keys, by number; the newest wraps
-    erasure   one key per month (`2026-11`, after an erasure `2026-11.1`): destroying it makes every wrap under it useless
-    index     blind tokens of identifiers; hub   the hub's own sealed values; signing   ES256, audit roots and access tokens
+    kek       key-encryption keys, by number; the newest wraps            } in the back end: the keyring file itself, a PKCS#11 token
+    erasure   one puncturable key per month, its seeds under a key there  } or a transit engine (hub/store/backend.py)
+    index     blind tokens of identifiers; hub   the hub's own sealed values; signing   ES256, audit roots and access tokens:
+              in the file, sealed under the back end's key `local`
 
-A data key is wrapped twice, erasure key inside key-encryption key, so no backup of the database opens what was erased.
-The file is 0600, written whole and synced before it replaces the old one, under a lock between processes.
+A data key is wrapped twice, under its leaf of the month's erasure key and then under the key-encryption key. Erasing a resident punctures
+the month's key: its seeds but for that leaf are sealed under a new key of the back end, and the key before it is destroyed there.
+The file is 0600, carries a code that shows any change, and is written whole and synced before it replaces the old one, under a lock
+between processes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 import msgspec
 from joserfc.jwk import ECKey
 
+from hub.store import backend as backends
+from hub.store import puncture
+from hub.store.backend import Backend, missing
+from hub.store.puncture import Nodes
 from hub.store.seal import SUITES, Sealer, mac
 from schemas.errors import SealError, Unavailable
 
+if TYPE_CHECKING:
+    from hub.settings import Settings
 
-class _Contents(msgspec.Struct):
-    id: str
-    suite: str
-    kek: dict[str, bytes]
-    erasure: dict[str, bytes]
+T = TypeVar("T")
+_LOCAL = "local"
+
+
+class Sealed(msgspec.Struct, frozen=True):
+    """A value of the file: under a key of its own, which is wrapped under the back end's key `key`."""
+
+    key: str
+    wrapped: bytes
+    body: bytes
+
+
+class Tree(msgspec.Struct, frozen=True):
+    """A month's erasure key. Flat: one key for the whole month, as made before keys were puncturable."""
+
+    seeds: Sealed
+    flat: bool = False
+
+
+class Secrets(msgspec.Struct):
+    """What only this file holds."""
+
     index: bytes
     hub: bytes
     signing: dict[str, Any]
+
+
+class Contents(msgspec.Struct):
+    """The keyring file. `doomed` keys are still to be destroyed in the back end; `ledger` is the length and last code of the tombstones."""
+
+    id: str
+    suite: str
+    backend: str
+    keys: dict[str, bytes]
+    kek: list[str]
+    erasure: dict[str, Tree]
+    secrets: Sealed
+    doomed: list[str] = []
+    ledger: tuple[int, bytes] = (0, b"")
+    mac: bytes = b""
 
 
 class WrappedKey(msgspec.Struct, frozen=True):
@@ -46,13 +90,62 @@ class WrappedKey(msgspec.Struct, frozen=True):
     wrapped: bytes
 
 
-class Keyring:
-    """A keyring file in memory. Reloads itself when another process has written it."""
+class InFile:
+    """The back end that is the keyring file itself. Keys are made and destroyed inside `Keyring.changing`."""
 
-    def __init__(self, path: Path) -> None:
+    remote = False
+
+    def __init__(self, contents: Callable[[], Contents]) -> None:
+        self._contents = contents
+
+    def make(self, name: str) -> None:
+        self._contents().keys.setdefault(name, secrets.token_bytes(32))
+
+    def wrap(self, name: str, value: bytes, *where: bytes) -> bytes:
+        return self._sealer(name).seal(value, *where)
+
+    def unwrap(self, name: str, wrapped: bytes, *where: bytes) -> bytes:
+        return self._sealer(name).open(wrapped, *where)
+
+    def destroy(self, name: str) -> None:
+        self._contents().keys.pop(name, None)
+
+    def held(self) -> set[str]:
+        return set(self._contents().keys)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _sealer(self, name: str) -> Sealer:
+        contents = self._contents()
+        if name not in contents.keys:
+            raise missing(name)
+        return _sealer(contents.suite, contents.keys[name], name.partition("-")[0])
+
+
+class Keyring:
+    """A keyring in memory. Reads its file again when another process has written it. Safe to use from several threads."""
+
+    def __init__(self, path: Path, store: str = "", secret_file: Path | None = None) -> None:
         self.path = path
-        self._mtime_ns = 0
-        self._read()
+        self._stamp = (0, 0)
+        self._lock = threading.RLock()
+        self._trees: dict[bytes, Nodes] = {}
+        self._opened: tuple[bytes, Secrets] = (b"", Secrets(b"", b"", {}))
+        contents = _decoded(path)
+        if contents.backend != backends.kind(store):
+            raise Unavailable(f"The keys of {path} are in the back end {contents.backend}.", advice="Name it in KINEHUB_KEYRING.")
+        self._contents = contents
+        self._backend: Backend = backends.at(store, secret_file, f"kinehub-{contents.id}-") if store else InFile(lambda: self._contents)
+        try:
+            self._read()
+            self._bury()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._backend.close()
 
     @property
     def id(self) -> str:
@@ -63,129 +156,304 @@ class Keyring:
         return self._contents.suite
 
     @property
+    def remote(self) -> bool:
+        """Whether a data key is opened elsewhere than in this process."""
+        return self._backend.remote
+
+    @property
+    def backend(self) -> str:
+        """`file`, `pkcs11` or `vault`."""
+        return self._contents.backend
+
+    @property
     def ledger(self) -> Path:
         """The tombstone ledger kept beside the keyring."""
         return self.path.with_name("tombstones.ndjson")
 
+    @property
+    def ledger_head(self) -> tuple[int, bytes]:
+        """How many tombstones there are, and the code of the last."""
+        return self._contents.ledger
+
+    def check(self) -> None:
+        """Raises Unavailable when the back end cannot be used or does not hold what the file names."""
+        contents = self._reloaded()
+        held = self._backend.held()
+        for name in (_LOCAL, *map(_kek, contents.kek), *(tree.seeds.key for tree in contents.erasure.values())):
+            if name not in held:
+                raise missing(name)
+
+    async def aside(self, call: Callable[..., T], *arguments: Any) -> T:
+        """What `call` gives, off the event loop when the back end is not in this process."""
+        return await asyncio.to_thread(call, *arguments) if self.remote else call(*arguments)
+
     def signing_key(self) -> ECKey:
         """The hub's ES256 key pair."""
-        return ECKey.import_key(self._contents.signing)
+        return ECKey.import_key(self._secrets().signing)
 
     def token(self, system: str, value: str) -> bytes:
         """Blind token (16 bytes) of an identifier, under the key of its system."""
-        return mac(self.suite, self._contents.index, b"identifier", system.encode(), value.encode())[:16]
+        return mac(self.suite, self._secrets().index, b"identifier", system.encode(), value.encode())[:16]
 
     def party_token(self, party: int, *parts: bytes) -> bytes:
         """Blind token (32 bytes) in a party's own space: file and idempotency keys never meet between parties."""
-        return mac(self.suite, self._contents.index, b"party", str(party).encode(), *parts)
+        return mac(self.suite, self._secrets().index, b"party", str(party).encode(), *parts)
 
     def hub_sealer(self, table: str) -> Sealer:
         """Sealer for what is about no resident and still nobody's business."""
-        return _sealer(self.suite, self._contents.hub, table)
+        return _sealer(self.suite, self._secrets().hub, table)
+
+    def tombstone_code(self, *parts: bytes) -> bytes:
+        """The code of a line of the tombstone ledger."""
+        return mac(self.suite, self._secrets().hub, b"tombstone", *parts)
+
+    # data keys
 
     def wrap(self, subject: str, data_key: bytes) -> WrappedKey:
         """Wrap a data key under this month's erasure key and the newest key-encryption key."""
-        self._reload_if_changed()
+        self._reloaded()
         return self.wrap_under(subject, data_key, self._month_key())
 
     def is_current(self, kek: str, erasure: str) -> bool:
         """Whether a wrap just made is still made with the newest keys; asked inside the transaction that stores it.
 
-        An erasure writes its successor key before it locks the key table, so a wrap that slipped past the lock shows here.
+        A rotation writes its successor key before it locks the key table, so a wrap that slipped past the lock shows here.
         """
-        self._reload_if_changed()
-        return (kek, erasure) == (self._newest_kek(), self._month_key())
+        self._reloaded()
+        return (kek, erasure) == (self.newest_kek(), self._month_key())
 
     def wrap_under(self, subject: str, data_key: bytes, month: str) -> WrappedKey:
-        """Wrap a data key under a named erasure key."""
-        kek = self._newest_kek()
+        """Wrap a data key under a named erasure key. Raises SealError when the subject was erased from it."""
+        kek = self.newest_kek()
         where = (subject.encode(), kek.encode(), month.encode())
-        inner = Sealer(self.suite, self._contents.erasure[month], "erasure").seal(data_key, *where)
-        return WrappedKey(kek, month, Sealer(self.suite, self._contents.kek[kek], "kek").seal(inner, *where))
+        inner = Sealer(self.suite, self._leaf(month, subject), "erasure").seal(data_key, *where)
+        return WrappedKey(kek, month, self._backend.wrap(_kek(kek), inner, *where))
 
     def unwrap(self, subject: str, key: WrappedKey) -> bytes:
-        """The data key of `subject`. Raises SealError when its erasure key was destroyed."""
+        """The data key of `subject`. Raises SealError when its erasure key was destroyed, Unavailable when the back end cannot be asked."""
         where = (subject.encode(), key.kek.encode(), key.erasure.encode())
-        if key.erasure not in self._contents.erasure or key.kek not in self._contents.kek:
-            self._reload_if_changed()
-        try:
-            kek, erasure = self._contents.kek[key.kek], self._contents.erasure[key.erasure]
-        except KeyError:
-            raise SealError("The key that would open this was destroyed.") from None
-        inner = Sealer(self.suite, kek, "kek").open(key.wrapped, *where)
-        return Sealer(self.suite, erasure, "erasure").open(inner, *where)
+        contents = self._reloaded()
+        if key.erasure not in contents.erasure or key.kek not in contents.kek:
+            raise SealError("The key that would open this was destroyed.")
+        leaf = self._leaf(key.erasure, subject)
+        return Sealer(self.suite, leaf, "erasure").open(self._backend.unwrap(_kek(key.kek), key.wrapped, *where), *where)
+
+    # key-encryption keys
+
+    def newest_kek(self) -> str:
+        return max(self._contents.kek, key=int)
 
     def add_kek(self) -> str:
         """A new key-encryption key, used from now on."""
-        with self._changing() as contents:
+        with self.changing() as contents:
             number = str(max(map(int, contents.kek)) + 1)
-            contents.kek[number] = secrets.token_bytes(32)
+            self._backend.make(_kek(number))
+            contents.kek.append(number)
         return number
 
     def keks(self) -> list[str]:
         """The numbers of the key-encryption keys held."""
-        self._reload_if_changed()
-        return list(self._contents.kek)
+        return list(self._reloaded().kek)
 
     def drop_kek(self, number: str) -> None:
-        """Forget a key-encryption key under which nothing is wrapped any more."""
-        with self._changing() as contents:
-            contents.kek.pop(number, None)
+        """Destroy a key-encryption key under which nothing is wrapped any more."""
+        with self.changing() as contents:
+            contents.kek = [kek for kek in contents.kek if kek != number]
+            contents.doomed.append(_kek(number))
+        self._bury()
+
+    # erasure keys
+
+    def erasure_keys(self) -> list[str]:
+        """The names of the erasure keys held."""
+        return list(self._reloaded().erasure)
+
+    def newest_of(self, name: str) -> str:
+        """The erasure key that new wraps of this one's month go under."""
+        return _newest(list(self._months(name)))
 
     def succeed_erasure_key(self, old: str) -> str:
-        """Make the successor of an erasure key; survivors are re-wrapped under it before `destroy`."""
-        with self._changing() as contents:
-            month, _, count = old.partition(".")
+        """Make the successor of a month's erasure key, used from now on; its data keys are wrapped again under it."""
+        with self.changing() as contents:
+            month, _, count = self.newest_of(old).partition(".")
             successor = f"{month}.{int(count or 0) + 1}"
-            contents.erasure.setdefault(successor, secrets.token_bytes(32))
+            contents.erasure[successor] = self._planted(successor)
         return successor
 
     def destroy_erasure_key(self, name: str) -> None:
         """Destroy an erasure key: every wrap made under it, in any copy anywhere, is useless from now on."""
-        with self._changing() as contents:
-            contents.erasure.pop(name, None)
+        with self.changing() as contents:
+            tree = contents.erasure.pop(name, None)
+            if tree is not None:
+                contents.doomed.append(tree.seeds.key)
+        self._bury()
 
-    def _newest_kek(self) -> str:
-        return max(self._contents.kek, key=int)
+    def flat_of(self, name: str) -> list[str]:
+        """The keys of this one's month from which nobody can be erased without their going for all."""
+        return [key for key, tree in self._months(name).items() if tree.flat]
+
+    def reaches(self, name: str, subject: str) -> bool:
+        """Whether the subject's data key can still be opened under an erasure key of this one's month."""
+        return any(tree.flat or puncture.reaches(self._nodes(key, tree), UUID(subject)) for key, tree in self._months(name).items())
+
+    def puncture(self, name: str, subject: str) -> list[str]:
+        """Destroy what a subject's data key needs, and nobody else's, in the keys of this one's month: the names of what was destroyed.
+
+        None of them when it was done before. The new key is held and the file names it before the old one goes: a process killed here leaves the old
+        one doomed, and whoever opens the keyring next destroys it.
+        """
+        with self.changing() as contents:
+            reaching = {key: tree for key, tree in self._months(name).items() if puncture.reaches(self._nodes(key, tree), UUID(subject))}
+            for key, tree in reaching.items():
+                left = puncture.punctured(self.suite, self._nodes(key, tree), UUID(subject))
+                contents.erasure[key] = Tree(self._sealed(_next(tree.seeds.key), puncture.packed(left), key))
+                contents.doomed.append(tree.seeds.key)
+        self._bury()
+        return [tree.seeds.key for tree in reaching.values()]
+
+    def _months(self, name: str) -> dict[str, Tree]:
+        month = name.partition(".")[0]
+        return {key: tree for key, tree in self._reloaded().erasure.items() if key.partition(".")[0] == month}
 
     def _month_key(self) -> str:
         month = datetime.now(UTC).strftime("%Y-%m")
-        held = [name for name in self._contents.erasure if name.partition(".")[0] == month]
+        held = self._months(month)
         if not held:
-            with self._changing() as contents:
-                contents.erasure.setdefault(month, secrets.token_bytes(32))
+            with self.changing() as contents:
+                if month not in contents.erasure:
+                    contents.erasure[month] = self._planted(month)
             return self._month_key()
-        return max(held, key=lambda name: int(name.partition(".")[2] or 0))
+        return _newest(list(held))
 
-    def _reload_if_changed(self) -> None:
-        if self.path.stat().st_mtime_ns != self._mtime_ns:
-            self._read()
+    def _planted(self, name: str) -> Tree:
+        return Tree(self._sealed(f"erasure-{name}.g0", puncture.packed(puncture.planted(secrets.token_bytes(32))), name))
 
-    def _read(self) -> None:
-        try:
-            self._mtime_ns = self.path.stat().st_mtime_ns
-            self._contents = msgspec.json.decode(self.path.read_bytes(), type=_Contents)
-        except FileNotFoundError:
-            raise Unavailable(
-                f"There is no keyring at {self.path}.", advice="Restore the keyring from its own backup; without it nothing can be read."
-            ) from None
-        except msgspec.MsgspecError:
-            raise Unavailable(f"The keyring at {self.path} is damaged.", advice="Restore it from its own backup.") from None
+    def _leaf(self, month: str, subject: str) -> bytes:
+        tree = self._contents.erasure.get(month)
+        if tree is None:
+            raise SealError("The key that would open this was destroyed.")
+        nodes = self._nodes(month, tree)
+        return nodes[1] if tree.flat else puncture.leaf(self.suite, nodes, UUID(subject))
+
+    def _nodes(self, name: str, tree: Tree) -> Nodes:
+        found = self._trees.get(tree.seeds.body)
+        if found is None:
+            found = self._trees[tree.seeds.body] = puncture.unpacked(self._open(tree.seeds, name))
+        return found
+
+    # the file
 
     @contextmanager
-    def _changing(self) -> Iterator[_Contents]:
-        with self.path.with_suffix(".lock").open("w") as lock:
+    def changing(self) -> Iterator[Contents]:
+        """The file's contents to be changed: alone among processes and threads, written when the block ends well."""
+        with self._lock, self.path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._read()
-            yield self._contents
-            _write(self.path, self._contents)
-            self._mtime_ns = self.path.stat().st_mtime_ns
+            try:
+                yield self._contents
+                self._contents.mac = self._code(self._contents)
+                write(self.path, self._contents)
+            finally:
+                self._read()
+
+    def _reloaded(self) -> Contents:
+        if _stamp(self.path) != self._stamp:
+            with self._lock:
+                self._read()
+        return self._contents
+
+    def _read(self) -> None:
+        stamp, contents = _stamp(self.path), _decoded(self.path)
+        before = self._contents
+        self._contents = contents  # the back end in the file opens with what was just read
+        try:
+            if not secrets.compare_digest(self._code(contents), contents.mac):
+                raise changed(self.path)
+        except SealError:
+            self._contents = before
+            raise changed(self.path) from None
+        except Unavailable:
+            self._contents = before
+            raise
+        alive = {tree.seeds.body for tree in contents.erasure.values()}
+        self._trees = {body: nodes for body, nodes in self._trees.items() if body in alive}
+        self._stamp = stamp
+
+    def _secrets(self) -> Secrets:
+        sealed = self._contents.secrets
+        if self._opened[0] != sealed.body:
+            self._opened = sealed.body, msgspec.json.decode(self._open(sealed, _LOCAL), type=Secrets)
+        return self._opened[1]
+
+    def _code(self, contents: Contents) -> bytes:
+        return mac(contents.suite, self._secrets().hub, b"keyring", msgspec.json.encode(msgspec.structs.replace(contents, mac=b"")))
+
+    def _bury(self) -> None:
+        """Destroy what is doomed. A key is struck off the file only when it is gone."""
+        if not self._contents.doomed:
+            return
+        with self.changing() as contents:
+            for name in contents.doomed:
+                self._backend.destroy(name)
+            contents.doomed = []
+
+    def _sealed(self, key: str, value: bytes, place: str) -> Sealed:
+        self._backend.make(key)
+        return sealed(self._backend, self._contents, key, value, place)
+
+    def _open(self, value: Sealed, place: str) -> bytes:
+        where = (self._contents.id.encode(), place.encode())
+        return Sealer(self.suite, self._backend.unwrap(value.key, value.wrapped, *where), "keyring").open(value.body, *where)
+
+
+def sealed(backend: Backend, contents: Contents, key: str, value: bytes, place: str) -> Sealed:
+    """A value of the file under a new key, which is wrapped under the back end's key `key`."""
+    once, where = secrets.token_bytes(32), (contents.id.encode(), place.encode())
+    return Sealed(key, backend.wrap(key, once, *where), Sealer(contents.suite, once, "keyring").seal(value, *where))
+
+
+def changed(path: Path) -> Unavailable:
+    return Unavailable(f"{path} was changed by something else than the hub.", advice="Restore the keyring and tombstones.ndjson from their own backup.")
+
+
+def _kek(number: str) -> str:
+    return f"kek-{number}"
+
+
+def _newest(names: list[str]) -> str:
+    return max(names, key=lambda name: int(name.partition(".")[2] or 0))
+
+
+def _next(key: str) -> str:
+    """The name of the back end's key that follows one: `erasure-2026-11.g0`, `.g1` …"""
+    name, _, generation = key.rpartition(".g")
+    return f"{name}.g{int(generation) + 1}"
 
 
 _sealer = lru_cache(maxsize=64)(Sealer)
 
 
-def _write(path: Path, contents: _Contents) -> None:
+def _stamp(path: Path) -> tuple[int, int]:
+    """Tells one writing of the file from the next; the clock of a file system alone is too coarse for it."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise Unavailable(
+            f"There is no keyring at {path}.", advice="Restore the keyring from its own backup; without it nothing can be read."
+        ) from None
+    return found.st_mtime_ns, found.st_ino
+
+
+def _decoded(path: Path) -> Contents:
+    _stamp(path)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Contents)
+    except msgspec.MsgspecError:
+        raise Unavailable(f"The keyring at {path} is damaged.", advice="Restore it from its own backup.") from None
+
+
+def write(path: Path, contents: Contents) -> None:
+    """Write a keyring file whole."""
     draft = path.with_suffix(".new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -200,15 +468,36 @@ def _write(path: Path, contents: _Contents) -> None:
         os.close(folder)
 
 
-def create(path: Path, suite: str = "international") -> Keyring:
-    """A new keyring file; refuses to overwrite one."""
+def of(settings: Settings) -> Keyring:
+    """The keyring that the settings name."""
+    return Keyring(settings.keyring, settings.keyring_store, settings.keyring_secret_file)
+
+
+def create(path: Path, suite: str = "international", store: str = "", secret_file: Path | None = None) -> Keyring:
+    """A new keyring file, its keys in the back end at `store`; refuses to overwrite one."""
     if suite not in SUITES:
         raise Unavailable(f"KINEHUB_CRYPTO must be one of {', '.join(SUITES)}.")
+    if suite != "international" and store:
+        raise Unavailable("KINEHUB_CRYPTO=guomi needs a keyring file: pkcs11:// and vault:// wrap with AES-256-GCM alone.")
     if path.exists():
         raise Unavailable(f"There is a keyring at {path} already.")
+    signing = dict(ECKey.generate_key("P-256", private=True).as_dict(private=True))
+    made = Contents(_new_id(), suite, backends.kind(store), {}, ["1"], {}, Sealed("", b"", b""))
+    started(path, made, Secrets(secrets.token_bytes(32), secrets.token_bytes(32), signing), store, secret_file)
+    return Keyring(path, store, secret_file)
+
+
+def started(path: Path, contents: Contents, held: Secrets, store: str = "", secret_file: Path | None = None) -> None:
+    """Complete and write a new file: its first keys made in the back end, what only it holds sealed under one of them."""
+    backend: Backend = backends.at(store, secret_file, f"kinehub-{contents.id}-") if store else InFile(lambda: contents)
+    with closing(backend):
+        for name in (_LOCAL, *map(_kek, contents.kek)):
+            backend.make(name)
+        contents.secrets = sealed(backend, contents, _LOCAL, msgspec.json.encode(held), _LOCAL)
+    contents.mac = mac(contents.suite, held.hub, b"keyring", msgspec.json.encode(contents))
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, _Contents(
-        id=base64.b32encode(secrets.token_bytes(10)).decode().lower(), suite=suite, kek={"1": secrets.token_bytes(32)}, erasure={},
-        index=secrets.token_bytes(32), hub=secrets.token_bytes(32), signing=dict(ECKey.generate_key("P-256", private=True).as_dict(private=True)),
-    ))  # fmt: skip
-    return Keyring(path)
+    write(path, contents)
+
+
+def _new_id() -> str:
+    return base64.b32encode(secrets.token_bytes(10)).decode().lower()

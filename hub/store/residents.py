@@ -1,8 +1,7 @@
-"""Residents: registration (the same ID number is the same resident), their own records, grants, and erasure."""
+"""Residents: registration (the same ID number is the same resident), their own records and consents. Erasure is in hub/store/erasure.py."""
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -18,13 +17,12 @@ from hub.audit.trail import Entry
 from hub.intake.identity import bucket_of_token, name_phone, token
 from hub.store.database import Connection
 from hub.store.ids import bucket_of, new_record_id, new_resident_id
-from hub.store.keyring import WrappedKey
 from hub.store.parties import everyone
 from hub.store.vault import SystemPermit
 from hub.store.writer import Draft, Upload, write
 from mappings.face import Resource
 from mappings.resident import patient
-from schemas.errors import BadRequest, Conflict, NotFound
+from schemas.errors import BadRequest, Conflict
 from schemas.resident import Resident, id_number_valid
 
 if TYPE_CHECKING:
@@ -81,7 +79,7 @@ async def _known(connection: Connection[Any], tokens: Sequence[tuple[bytes, bool
 
 async def _create(hub: Hub, connection: Connection[Any], resident: Resident) -> UUID:
     identity = new_resident_id()
-    wrapped = hub.keyring.wrap(str(identity), secrets.token_bytes(32))
+    wrapped = await hub.keyring.aside(hub.keyring.wrap, str(identity), secrets.token_bytes(32))
     async with connection.transaction():
         await connection.execute("INSERT INTO residents (bucket, id, zone) VALUES ($1, $2, $3)", bucket_of(identity), identity, resident.zone)
         await connection.execute(
@@ -174,69 +172,3 @@ async def _save(hub: Hub, resident: UUID, draft: Draft, actor: str, action: str)
         return [Entry(actor=actor, action=action, outcome="stored", resident=resident, party=draft.party or None)]
 
     await write(hub.database, hub.vault, hub.trail, [Upload([draft], entries)])
-
-
-async def erase(hub: Hub, resident: UUID, *, actor: str) -> dict[str, Any]:
-    """Destroy a resident's key everywhere: re-wrap the survivors of its erasure key, delete its row, destroy the erasure key.
-
-    Returns a certificate. Afterwards nothing of the resident opens: not here, not in any earlier backup.
-    """
-    async with hub.database.connection() as connection:
-        row = await connection.fetchrow("SELECT erasure FROM data_keys WHERE bucket = $1 AND subject = $2", bucket_of(resident), resident)
-        if row is None:
-            raise NotFound("There is no such resident.")
-        erasure = row["erasure"]
-        successor = hub.keyring.succeed_erasure_key(erasure)
-        _append_tombstone(hub, resident)
-        async with hub.trail.held(), connection.transaction():
-            await connection.execute("LOCK TABLE data_keys IN SHARE ROW EXCLUSIVE MODE")
-            survivors = await connection.fetch(
-                "SELECT bucket, subject, kek, erasure, wrapped FROM data_keys WHERE erasure = $1 AND subject <> $2", erasure, resident
-            )
-            for key in survivors:
-                opened = hub.keyring.unwrap(str(key["subject"]), WrappedKey(key["kek"], key["erasure"], key["wrapped"]))
-                again = hub.keyring.wrap_under(str(key["subject"]), opened, successor)
-                await connection.execute(
-                    "UPDATE data_keys SET kek = $3, erasure = $4, wrapped = $5 WHERE bucket = $1 AND subject = $2",
-                    key["bucket"], key["subject"], again.kek, again.erasure, again.wrapped,
-                )  # fmt: skip
-            await forget_everything(connection, resident)
-            await hub.trail.append(connection, [Entry(actor=actor, action="erase", outcome="erased", resident=resident)])
-        hub.keyring.destroy_erasure_key(erasure)
-    hub.vault.forget(resident)
-    return {
-        "resident_id": str(resident),
-        "erased_at": datetime.now(UTC).isoformat(),
-        "erasure_key_destroyed": erasure,
-        "survivors_rewrapped": len(survivors),
-    }
-
-
-async def forget_everything(connection: Connection[Any], resident: UUID) -> None:
-    """Delete every row of a resident; the audit keeps its pseudonymous entries."""
-    bucket = bucket_of(resident)
-    await connection.execute("DELETE FROM data_keys WHERE bucket = $1 AND subject = $2", bucket, resident)
-    await connection.execute("DELETE FROM residents WHERE bucket = $1 AND id = $2", bucket, resident)
-    for table in ("records", "record_history", "series", "originals", "outbox", "consent_notices", "quality_flags"):
-        await connection.execute(f"DELETE FROM {table} WHERE bucket = $1 AND resident = $2", bucket, resident)  # noqa: S608 - constant names
-    await connection.execute("DELETE FROM identifiers WHERE resident = $1", resident)
-    await connection.execute("DELETE FROM sessions WHERE account IN (SELECT id FROM accounts WHERE resident = $1)", resident)
-    await connection.execute("DELETE FROM passkeys WHERE account IN (SELECT id FROM accounts WHERE resident = $1)", resident)
-    await connection.execute("DELETE FROM accounts WHERE resident = $1", resident)
-
-
-def _append_tombstone(hub: Hub, resident: UUID) -> None:
-    line = msgspec.json.encode({"resident": str(resident), "at": datetime.now(UTC)}) + b"\n"
-    descriptor = os.open(hub.keyring.ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        os.write(descriptor, line)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def tombstones(hub: Hub) -> list[UUID]:
-    """Residents erased so far, from the ledger beside the keyring."""
-    if not hub.keyring.ledger.exists():
-        return []
-    return [UUID(msgspec.json.decode(line)["resident"]) for line in hub.keyring.ledger.read_bytes().splitlines()]

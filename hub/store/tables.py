@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Float,
     Identity,
@@ -106,6 +107,17 @@ data_keys = Table(
     Column("expires", INSTANT),
     Index("data_keys_erasure_idx", "erasure"),
     comment="Wrapped data keys; left out of backups of the database.",
+)  # fmt: skip
+
+holds = Table(
+    "holds", metadata,
+    _bucket(),
+    Column("id", UUID, primary_key=True),
+    Column("resident", UUID, nullable=False),
+    Column("until", Date, comment="the last day it stands, as the resident counts days; until it is released where absent"),
+    Column("placed", INSTANT, nullable=False, server_default=NOW),
+    Column("body", LargeBinary, nullable=False, comment="the reason, sealed under the hub's key"),
+    comment="Legal holds: a resident who has one is not erased.",
 )  # fmt: skip
 
 identifiers = Table(

@@ -8,6 +8,7 @@ Guards against forgetting, not against hostile code in the process.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, cast
@@ -179,10 +180,28 @@ class Vault:
         key = (identity, row["wrapped"])
         found = self._subjects.get(key)
         if found is None:
-            data_key = self._keyring.unwrap(str(identity), WrappedKey(row["kek"], row["erasure"], row["wrapped"]))
-            found = Subject(identity, self._keyring.suite, data_key, {})
+            found = self._unwrapped(identity, row)
             _remember(self._subjects, key, found)
         return found
+
+    def _unwrapped(self, identity: UUID, row: Row) -> Subject:
+        data_key = self._keyring.unwrap(str(identity), WrappedKey(row["kek"], row["erasure"], row["wrapped"]))
+        return Subject(identity, self._keyring.suite, data_key, {})
+
+    async def unlocked(self, rows: Iterable[Row], column: str = "resident") -> None:
+        """Open the data keys of rows that are not open yet, off the event loop when the back end is elsewhere: `subject` finds them then."""
+        if not self._keyring.remote:
+            return
+        shut = {key: row for row in rows if (key := (row[column], row["wrapped"])) not in self._subjects}
+        found = await asyncio.gather(*(asyncio.to_thread(self._unwrapped, who, row) for (who, _), row in shut.items()))
+        for key, subject in zip(shut, found, strict=True):
+            _remember(self._subjects, key, subject)
+
+    async def unlock(self, residents: Collection[UUID]) -> None:
+        """Open the data keys of residents before something is held that others wait for."""
+        if self._keyring.remote:
+            async with self._database.connection() as connection:
+                await self.subjects(connection, list(residents))
 
     async def subjects(self, connection: Connection[Any], identities: Sequence[UUID]) -> dict[UUID, Subject]:
         """Several subjects in one round trip; those without a key (erased, unknown) are left out."""
@@ -190,6 +209,7 @@ class Vault:
             "SELECT subject, kek, erasure, wrapped FROM data_keys WHERE (bucket, subject) IN (SELECT * FROM unnest($1::smallint[], $2::uuid[]))",
             [bucket_of(identity) for identity in identities], list(identities),
         )  # fmt: skip
+        await self.unlocked(rows, "subject")
         return {row["subject"]: self.subject(row["subject"], row) for row in rows}
 
     def refuse_outdated(self, wraps: Iterable[tuple[str, str]]) -> None:
@@ -237,6 +257,7 @@ class Vault:
         rows = await connection.fetch(f"{_STANDING} WHERE r.bucket = ANY($1) AND r.id = ANY($2)", *_places(residents))
         standing = {row["id"]: found.policy for row in rows if (found := self._stands(row["id"], row))}
         changed = {row["id"]: row for row in rows if row["id"] not in standing}
+        await self.unlocked(changed.values(), "id")
         consents: dict[UUID, list[Row]] = {resident: [] for resident in changed}
         for consent in await connection.fetch(f"{_CONSENTS} WHERE bucket = ANY($1) AND resident = ANY($2) {_NEWEST}", *_places(changed)):
             consents[consent["resident"]].append(consent)
@@ -253,7 +274,10 @@ class Vault:
         row = await connection.fetchrow(f"{_STANDING} WHERE r.bucket = $1 AND r.id = $2", bucket_of(resident), resident)
         if row is None:
             raise NotFound("There is no such resident.")
-        return self._stands(resident, row) or self._compiled(resident, row, await self._consent_rows(connection, resident))
+        if (known := self._stands(resident, row)) is not None:
+            return known
+        await self.unlocked([row], "id")
+        return self._compiled(resident, row, await self._consent_rows(connection, resident))
 
     def _stands(self, resident: UUID, row: Row) -> _Standing | None:
         known = self._standings.get(resident)
@@ -317,6 +341,7 @@ class Vault:
         if not isinstance(permit, SystemPermit):
             raise PermitRequired("Figures of records were asked for without a system permit.")
         rows = await connection.fetch(_MEASURED, [bucket_of(record) for record in wanted], list(wanted))
+        await self.unlocked(rows)
         people: dict[UUID, Resident | None] = {}
         return [found for row in rows if (found := self._figures(row, people)) is not None]
 
@@ -354,6 +379,7 @@ class Vault:
         for _ in range(5):
             rows = await read(permit)
             if not rows or permit.holds(rows[0]["now"], rows[0]["epoch"]):
+                await self.unlocked(row for row in rows if row["resident"] is not None)
                 await self.references(connection, {row["party"] for row in rows if row["party"] is not None})
                 return permit, rows
             self.forget(asked.resident)

@@ -203,6 +203,7 @@ async def write(database: Database, vault: Vault, trail: Trail, uploads: Sequenc
 
     Raises NotFound when a resident has no key (erased meanwhile), Conflict when others kept changing the same records.
     """
+    await vault.unlock({draft.resident for upload in uploads for draft in upload.drafts})
     for attempt in range(6):
         try:
             await _written(database, vault, trail, uploads, again=attempt > 0)

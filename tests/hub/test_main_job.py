@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from hub.audit.verify import verify
-from hub.store import grants, residents
+from hub.store import erasure, grants
 from tests.builders import City, a_city, a_pressure, a_session, an_id_number
 
 
@@ -366,7 +366,7 @@ def test_what_is_erased_is_gone_for_everyone_and_others_stay(hub_url: str, tmp_p
             await city.grant(resident, hospital)
             await city.grant(other, hospital)
             ids = await city.shown(hospital, resident)
-            await residents.erase(city.hub, resident, actor="test")
+            await erasure.erase(city.hub, resident, actor="test")
             assert await city.shown(hospital, resident) == set()
             assert (await city.get(hospital, f"Observation/{ids.pop()}")).status_code == 404
             assert await city.shown(hospital, other)

@@ -22,8 +22,11 @@ ATTRIBUTES = {
     "sealer": {VAULT},
     "sealers": {VAULT},
     "data_key": {VAULT},
-    "unwrap": {VAULT, "hub/store/residents.py", "hub/store/rotation.py"},  # survivors and rotation wrap a key again
-    "hub_sealer": {  # names of accounts, cursors, contacts, reports about sources: the hub's own
+    "unwrap": {  # a rotation wraps a key again; the keyring asks its back end
+        VAULT, "hub/store/rotation.py", "hub/store/keyring.py",
+    },
+    "hub_sealer": {  # names of accounts, cursors, contacts, reports about sources, reasons of holds: the hub's own
+        "hub/store/erasure.py",
         "hub/access/accounts.py", "hub/exchange/reading.py", "hub/quality/reports.py", "hub/store/directory.py",
     },
     "open_figures": {"hub/quality/runs.py"},  # figures without names, for the quality worker

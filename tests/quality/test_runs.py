@@ -16,7 +16,7 @@ from joserfc import jws
 from joserfc.jwk import ECKey
 
 from hub.quality import alerts, reports, scores, silence
-from hub.store import residents
+from hub.store import erasure
 from tests.builders import City, a_city, a_session, an_id_number
 
 pytest.importorskip("great_expectations", reason="great_expectations is not installed: pip install -e '.[quality]'")
@@ -111,7 +111,7 @@ def test_what_is_found_goes_with_the_resident_and_a_settled_row_is_judged_anew(h
                 assert [row["resident"] for row in await connection.fetch("SELECT resident FROM quality_flags")] == [resident]
                 noted = await connection.fetch("SELECT outcome, rule, party FROM audit WHERE action = 'quality' ORDER BY seq")
                 assert [tuple(row) for row in noted] == [("2 records", "system:quality", center.number)] * 2
-                await residents.erase(city.hub, resident, actor="test")
+                await erasure.erase(city.hub, resident, actor="test")
                 assert await connection.fetchval("SELECT count(*) FROM quality_flags") == 0
 
     asyncio.run(body())
