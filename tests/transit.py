@@ -22,13 +22,14 @@ MOUNT = "transit"
 
 
 class Engine:
-    """Keys by name, what was asked, and whether the engine is sealed."""
+    """Keys by name, what was asked, whether the engine is sealed, and the beginning of the requests that fail."""
 
     def __init__(self) -> None:
         self.keys: dict[str, bytes] = {}
         self.deletable: set[str] = set()
         self.asked: list[str] = []
         self.sealed = False
+        self.broken: str | None = None
         self._server: ThreadingHTTPServer | None = None
         self.port = 0
 
@@ -99,6 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.engine.asked.append(f"{self.command} {self.path}")
         if self.engine.sealed:
             self._send(503, {"errors": ["Vault is sealed"]})
+        elif self.engine.broken and f"{self.command} {self.path}".startswith(self.engine.broken):
+            self._send(500, {"errors": ["1 error occurred"]})
         elif self.headers.get("X-Vault-Token") != TOKEN:
             self._send(403, {"errors": ["permission denied"]})
         else:

@@ -14,7 +14,7 @@ import orjson
 
 from hub import service
 from hub.settings import Settings, load
-from hub.store import keyring, legacy, migrate, postgres
+from hub.store import keyring, legacy, migrate, postgres, tombstones
 from schemas.errors import Unavailable
 
 
@@ -38,6 +38,7 @@ def echo(options: Options, result: object, line: str | None = None) -> None:
 def database(options: Options) -> Iterator[tuple[Settings, str]]:
     """Settings and a migrated database: the external one, the running hub's, or the embedded one for the length of the command."""
     settings = load(options.data_dir, options.database_url)
+    check_keyring(settings)
     if settings.database_url:
         ensure_keyring(settings, settings.database_url)
         yield settings, settings.database_url
@@ -48,13 +49,20 @@ def database(options: Options) -> Iterator[tuple[Settings, str]]:
         yield settings, dsn
 
 
+def check_keyring(settings: Settings) -> None:
+    """Before anything is started: the keyring and the ledger, where there are any, are whole and can be used. Raises Unavailable."""
+    if not settings.keyring.exists():
+        return
+    legacy.upgrade(settings.keyring)
+    with closing(keyring.of(settings)) as ring:
+        ring.check()
+        tombstones.listed(ring)
+
+
 def ensure_keyring(settings: Settings, dsn: str) -> None:
-    """Migrate; make a keyring only for a database that knows none yet. Raises Unavailable when there is one that cannot be used."""
+    """Migrate; make a keyring only for a database that knows none yet."""
     migrate.upgrade(dsn)
     if settings.keyring.exists():
-        legacy.upgrade(settings.keyring)
-        with closing(keyring.of(settings)) as ring:
-            ring.check()
         return
     if asyncio.run(_knows_keyring(dsn)):
         raise Unavailable(

@@ -9,7 +9,7 @@ import sys
 import click
 import orjson
 
-from hub.commands.options import Options, database, echo, ensure_keyring
+from hub.commands.options import Options, check_keyring, database, echo, ensure_keyring
 from hub.delivery import worker
 from hub.settings import Settings, load
 from hub.store import migrate, postgres
@@ -27,6 +27,7 @@ def serve(options: Options, host: str, port: int, workers: int) -> None:
 
     base = os.environ.get("KINEHUB_BASE_URL") or f"http://localhost:{port}"
     settings = load(options.data_dir, options.database_url, base)
+    check_keyring(settings)
 
     def announce(url: str) -> None:
         click.echo(orjson.dumps({"base_url": url}).decode() if options.json else f"KineHub is ready at {url}")

@@ -1,17 +1,19 @@
-"""Sealed values open only where they lie, under the key they were made with; SM4-GCM by RFC 8998's vector."""
+"""Sealed values open only where they lie, under the key they were made with; SM4, SM3 and SM4-GCM by their published vectors."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.store import rotation
-from hub.store.seal import SUITES, Sealer, Sm4Gcm, pack, unpack
+from hub.store.seal import SUITES, Sealer, Sm4Gcm, bound, digest_name, mac, pack, unpack
 from tests.builders import a_city, a_session
 
 KEY, OTHER = b"k" * 32, b"o" * 32
@@ -57,6 +59,39 @@ def test_sm4_gcm_gives_the_published_vector() -> None:
     assert Sm4Gcm(key).decrypt(nonce, sealed, data) == plain
 
 
+def test_sm4_gives_the_published_vectors() -> None:
+    """GB/T 32907-2016, annex A: one block, and the same one encrypted a million times."""
+    key = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
+    encryptor = Cipher(algorithms.SM4(key), modes.ECB()).encryptor()
+    block = encryptor.update(key)
+    assert block.hex().upper() == "681EDF34D206965E86B3E94F536E4246"
+    for _ in range(999_999):
+        block = encryptor.update(block)
+    assert block.hex().upper() == "595298C7C6FD271F0402F804C33D3F66"
+
+
+def test_sm3_gives_the_published_vectors() -> None:
+    """GB/T 32905-2016, annex A."""
+    vectors = {
+        b"abc": "66C7F0F462EEEDD9D1F2D46BDC10E4E24167C4875CF2F7A2297DA02B8F4BA8E0",
+        b"abcd" * 16: "DEBE9FF92275B8A138604889C18E5A4D6FDB70E5387E5765293DCBA39C0C5732",
+    }
+    for message, digest in vectors.items():
+        assert hashlib.new(digest_name("guomi"), message).hexdigest().upper() == digest
+
+
+@given(key=st.binary(min_size=1, max_size=100), parts=st.lists(st.binary(max_size=80), max_size=3))
+def test_the_keyed_digest_of_guomi_is_hmac_over_sm3(key: bytes, parts: list[bytes]) -> None:
+    """RFC 2104 with the hash of GB/T 32905, block of 64 bytes, written out."""
+
+    def sm3(value: bytes) -> bytes:
+        return hashlib.new("sm3", value).digest()
+
+    padded = (key if len(key) <= 64 else sm3(key)).ljust(64, b"\0")
+    inner, outer = bytes(byte ^ 0x36 for byte in padded), bytes(byte ^ 0x5C for byte in padded)
+    assert mac("guomi", key, *parts) == sm3(outer + sm3(inner + bound(*parts)))
+
+
 @pytest.mark.parametrize("move", ["another row", "an older version", "an edited byte"])
 def test_a_body_moved_rolled_back_or_edited_in_the_database_does_not_open(hub_url: str, tmp_path: Path, move: str) -> None:
     statements = {
@@ -93,7 +128,11 @@ def test_rotation_wraps_every_key_again_and_nothing_is_lost(hub_url: str, tmp_pa
             assert done == {"kek": "2", "rewrapped": 1, "dropped": []}
             assert (await rotation.rotate(city.hub))["dropped"] == ["1"]
             assert await city.shown(center, resident) == before
+            month = (await rotation.rotate_erasure(city.hub))["erasure_keys"][0]
+            assert month.endswith(".1")
+            assert (await rotation.rotate_erasure(city.hub))["dropped"] == [month.removesuffix(".1")]
+            assert await city.shown(center, resident) == before
         async with a_city(hub_url, tmp_path) as city, city.hub.database.connection() as connection:
-            assert {row[0] for row in await connection.fetch("SELECT kek FROM data_keys")} == {"3"}
+            assert {tuple(row) for row in await connection.fetch("SELECT kek, erasure FROM data_keys")} == {("3", month.replace(".1", ".2"))}
 
     asyncio.run(work())
