@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,7 @@ def keys_rotate(options: Options, /, *, erasure: bool) -> None:
 
     What was replaced is destroyed by the next rotation: from then on no FILE.keys of before this one opens anything.
     """
-
-    async def work(hub: service.Hub) -> dict[str, Any]:
-        return await rotation.rotate(hub) | ({"erasure": await rotation.rotate_erasure(hub)} if erasure else {})
-
-    echo(options, run(options, work))
+    echo(options, run(options, partial(rotation.rotate, erasure=erasure)))
 
 
 @click.command("backup")

@@ -21,40 +21,41 @@ if TYPE_CHECKING:
 
 BATCH = 500
 _ROWS = "SELECT bucket, subject, kek, erasure, wrapped FROM data_keys WHERE"
-_TAKEN = "LIMIT $2 FOR UPDATE SKIP LOCKED"
 
 
-async def rotate(hub: Hub) -> dict[str, Any]:
-    """A new key-encryption key, every data key wrapped under it, and the one before the last destroyed."""
+async def rotate(hub: Hub, *, erasure: bool = False) -> dict[str, Any]:
+    """A new key-encryption key, and new erasure keys when asked; every data key wrapped under them; those before the last destroyed."""
     ring = hub.keyring
-    if not await _count(hub, "kek <> $1", ring.newest_kek()):
+    unfinished = await _count(hub, "erasure = ANY($1)", _older(ring))
+    if not unfinished and not await _count(hub, "kek <> $1", ring.newest_kek()):
         await ring.aside(ring.add_kek)
-    newest = ring.newest_kek()
-    wrapped = 0
-    while done := await _batch(hub, f"{_ROWS} kek <> $1 {_TAKEN}", newest):
+    if erasure and not unfinished:
+        for month in {ring.newest_of(name) for name in ring.erasure_keys()}:
+            await ring.aside(ring.succeed_erasure_key, month)
+    newest, wrapped = ring.newest_kek(), 0
+    while done := await _batch(hub, f"{_ROWS} (kek <> $1 OR erasure = ANY($2)) LIMIT {BATCH} FOR UPDATE SKIP LOCKED", newest, _older(ring)):
         wrapped += done
-    dropped = [number for number in ring.keks() if int(number) < int(newest) - 1 and not await _count(hub, "kek = $1", number)]
-    for number in dropped:
-        await ring.aside(ring.drop_kek, number)
+    dropped = await _dropped(hub)
     await hub.trail.note(Entry(actor="operator", action="rotate-keys", outcome=f"{wrapped} keys under {newest}"))
-    return {"kek": newest, "rewrapped": wrapped, "dropped": dropped}
+    return {"kek": newest, "erasure_keys": sorted({ring.newest_of(name) for name in ring.erasure_keys()}), "rewrapped": wrapped, "dropped": dropped}
 
 
-async def rotate_erasure(hub: Hub) -> dict[str, Any]:
-    """A new erasure key for every month, every data key wrapped under its month's, and those before the last destroyed."""
-    ring = hub.keyring
-    names = ring.erasure_keys()
-    older = [name for name in names if name != ring.newest_of(name) and await _count(hub, "erasure = $1", name)]
-    if not older:
-        older = sorted({ring.newest_of(name) for name in names})
-        for name in older:
-            await ring.aside(ring.succeed_erasure_key, name)
-    wrapped = sum([await _moved(hub, name) for name in older])
-    dropped = [name for name in ring.erasure_keys() if _behind(ring, name) > 1 and not await _count(hub, "erasure = $1", name)]
-    for name in dropped:
-        await ring.aside(ring.destroy_erasure_key, name)
-    await hub.trail.note(Entry(actor="operator", action="rotate-erasure-keys", outcome=f"{wrapped} keys of {len(older)} months"))
-    return {"erasure_keys": sorted({ring.newest_of(name) for name in older}), "rewrapped": wrapped, "dropped": dropped}
+async def _dropped(hub: Hub) -> list[str]:
+    """Destroy what the rotation before this one replaced and nothing is wrapped under: the names."""
+    ring, dropped = hub.keyring, []
+    for number in ring.keks():
+        if int(number) < int(ring.newest_kek()) - 1 and not await _count(hub, "kek = $1", number):
+            await ring.aside(ring.drop_kek, number)
+            dropped.append(number)
+    for name in _older(ring):
+        if _behind(ring, name) > 1 and not await _count(hub, "erasure = $1", name):
+            await ring.aside(ring.destroy_erasure_key, name)
+            dropped.append(name)
+    return dropped
+
+
+def _older(ring: Keyring) -> list[str]:
+    return [name for name in ring.erasure_keys() if name != ring.newest_of(name)]
 
 
 async def end_flat(hub: Hub, name: str) -> None:
@@ -62,7 +63,8 @@ async def end_flat(hub: Hub, name: str) -> None:
     ring = hub.keyring
     if ring.newest_of(name) == name:
         await ring.aside(ring.succeed_erasure_key, name)
-    await _moved(hub, name)
+    while await _batch(hub, f"{_ROWS} erasure = $1 LIMIT {BATCH} FOR UPDATE SKIP LOCKED", name):
+        pass
     async with hub.database.connection() as connection, connection.transaction():
         # Who stored a wrap has committed it when the lock is ours; who stores one later is told that its key is no longer current.
         await connection.execute("LOCK TABLE data_keys IN SHARE ROW EXCLUSIVE MODE")
@@ -70,16 +72,9 @@ async def end_flat(hub: Hub, name: str) -> None:
     await ring.aside(ring.destroy_erasure_key, name)
 
 
-async def _moved(hub: Hub, name: str) -> int:
-    wrapped = 0
-    while done := await _batch(hub, f"{_ROWS} erasure = $1 {_TAKEN}", name):
-        wrapped += done
-    return wrapped
-
-
-async def _batch(hub: Hub, query: str, key: str) -> int:
+async def _batch(hub: Hub, query: str, *keys: object) -> int:
     async with hub.database.connection() as connection, connection.transaction():
-        rows = await connection.fetch(query, key, BATCH)
+        rows = await connection.fetch(query, *keys)
         await _again(hub.keyring, connection, rows)
     return len(rows)
 
@@ -99,7 +94,7 @@ def _rewrapped(ring: Keyring, row: Row) -> WrappedKey:
     return ring.wrap_under(subject, data_key, ring.newest_of(row["erasure"]))
 
 
-async def _count(hub: Hub, condition: str, key: str) -> int:
+async def _count(hub: Hub, condition: str, key: object) -> int:
     async with hub.database.connection() as connection:
         return int(await connection.fetchval(f"SELECT count(*) FROM data_keys WHERE {condition}", key))  # noqa: S608 - constants
 

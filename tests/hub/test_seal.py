@@ -125,14 +125,14 @@ def test_rotation_wraps_every_key_again_and_nothing_is_lost(hub_url: str, tmp_pa
             await city.upload(center, a_session(), resident=resident)
             before = await city.shown(center, resident)
             done = await rotation.rotate(city.hub)
-            assert done == {"kek": "2", "rewrapped": 1, "dropped": []}
+            (month,) = done["erasure_keys"]
+            assert done == {"kek": "2", "erasure_keys": [month], "rewrapped": 1, "dropped": []}
             assert (await rotation.rotate(city.hub))["dropped"] == ["1"]
             assert await city.shown(center, resident) == before
-            month = (await rotation.rotate_erasure(city.hub))["erasure_keys"][0]
-            assert month.endswith(".1")
-            assert (await rotation.rotate_erasure(city.hub))["dropped"] == [month.removesuffix(".1")]
+            assert (await rotation.rotate(city.hub, erasure=True))["erasure_keys"] == [f"{month}.1"]
+            assert (await rotation.rotate(city.hub, erasure=True))["dropped"] == ["3", month]
             assert await city.shown(center, resident) == before
         async with a_city(hub_url, tmp_path) as city, city.hub.database.connection() as connection:
-            assert {tuple(row) for row in await connection.fetch("SELECT kek, erasure FROM data_keys")} == {("3", month.replace(".1", ".2"))}
+            assert {tuple(row) for row in await connection.fetch("SELECT kek, erasure FROM data_keys")} == {("5", f"{month}.2")}
 
     asyncio.run(work())
