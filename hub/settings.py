@@ -30,7 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keyring_store: str = ""
     keyring_secret_file: Path | None = None
     base_url: str = "http://localhost:8000"
-    crypto: str = "international"
+    crypto: str | None = None
     locale: Literal["zh-CN", "en"] = "zh-CN"
 
 
@@ -43,8 +43,8 @@ def load(data_dir: Path, database_url: str | None = None, base_url: str | None =
     store = keyring if keyring and kind(keyring) != "file" else ""
     if url and not url.startswith(("postgresql://", "postgres://")):
         raise Unavailable("KINEHUB_DATABASE_URL must begin with postgresql://.")
-    crypto = os.environ.get("KINEHUB_CRYPTO", "international")
-    if crypto not in SUITES:
+    crypto = os.environ.get("KINEHUB_CRYPTO")
+    if crypto is not None and crypto not in SUITES:
         raise Unavailable(f"KINEHUB_CRYPTO must be one of {', '.join(SUITES)}.")
     locale = os.environ.get("KINEHUB_LOCALE", "zh-CN")
     if locale not in ("zh-CN", "en"):

@@ -15,6 +15,7 @@ import orjson
 from hub import service
 from hub.settings import Settings, load
 from hub.store import keyring, legacy, migrate, postgres, tombstones
+from hub.store.seal import SUITES
 from schemas.errors import Unavailable
 
 
@@ -56,6 +57,8 @@ def check_keyring(settings: Settings) -> None:
     legacy.upgrade(settings.keyring)
     with closing(keyring.of(settings)) as ring:
         ring.check()
+        if settings.crypto not in (None, ring.suite):
+            raise Unavailable(f"KINEHUB_CRYPTO is {settings.crypto}, and this keyring was made with {ring.suite}.", advice="A hub keeps its suite.")
         tombstones.listed(ring)
 
 
@@ -68,7 +71,7 @@ def ensure_keyring(settings: Settings, dsn: str) -> None:
         raise Unavailable(
             f"There is no keyring at {settings.keyring}, and this database was sealed with one.", advice="Restore the keyring from its own backup."
         )
-    keyring.create(settings.keyring, settings.crypto, settings.keyring_store, settings.keyring_secret_file).close()
+    keyring.create(settings.keyring, settings.crypto or SUITES[0], settings.keyring_store, settings.keyring_secret_file).close()
 
 
 def own_keyring(options: Options) -> keyring.Keyring:

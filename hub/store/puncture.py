@@ -8,6 +8,9 @@ Nodes are numbered from 1 for the root, four children each; a leaf's number is t
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -17,6 +20,8 @@ from schemas.errors import SealError
 
 Nodes = dict[int, bytes]
 _BITS, _STEP = 128, 2
+_CHILDREN = [bytes((child,)) for child in range(4)]
+_STEPS = [tuple(_CHILDREN[byte >> shift & 3] for shift in (6, 4, 2, 0)) for byte in range(256)]
 
 
 def planted(seed: bytes) -> Nodes:
@@ -29,9 +34,9 @@ def leaf(suite: str, nodes: Nodes, subject: UUID) -> bytes:
     above = _above(nodes, subject)
     if above is None:
         raise SealError("The key that would open this was destroyed.")
-    algorithm, seed, number = digest_name(suite), nodes[_leaf(subject) >> above], _leaf(subject)
-    for shift in range(above - _STEP, -1, -_STEP):
-        seed = hashlib.new(algorithm, seed + bytes((number >> shift & 3,))).digest()
+    hashed, seed = _hash(suite), nodes[_leaf(subject) >> above]
+    for child in _way(subject)[(_BITS - above) // _STEP :]:
+        seed = hashed(seed + child).digest()
     return seed
 
 
@@ -45,14 +50,12 @@ def punctured(suite: str, nodes: Nodes, subject: UUID) -> Nodes:
     above = _above(nodes, subject)
     if above is None:
         return nodes
-    algorithm, number = digest_name(suite), _leaf(subject)
-    left = dict(nodes)
-    seed = left.pop(number >> above)
-    for shift in range(above - _STEP, -1, -_STEP):
-        parent, taken = number >> (shift + _STEP), number >> shift & 3
-        children = [hashlib.new(algorithm, seed + bytes((child,))).digest() for child in range(4)]
-        left |= {parent << _STEP | child: children[child] for child in range(4) if child != taken}
-        seed = children[taken]
+    hashed, left, parent = _hash(suite), dict(nodes), _leaf(subject) >> above
+    seed = left.pop(parent)
+    for taken in _way(subject)[(_BITS - above) // _STEP :]:
+        children = [hashed(seed + child).digest() for child in _CHILDREN]
+        left |= {parent << _STEP | child: children[child] for child in range(4) if child != taken[0]}
+        parent, seed = parent << _STEP | taken[0], children[taken[0]]
     return left
 
 
@@ -62,6 +65,15 @@ def packed(nodes: Nodes) -> bytes:
 
 def unpacked(value: bytes) -> Nodes:
     return {int.from_bytes(number, "big"): seed for number, seed in msgspec.msgpack.decode(value, type=dict[bytes, bytes]).items()}
+
+
+def _hash(suite: str) -> Callable[[bytes], Any]:
+    return hashlib.sha256 if suite == "international" else partial(hashlib.new, digest_name(suite))
+
+
+def _way(subject: UUID) -> list[bytes]:
+    """Which child to take at each step from the root: this is on the way of every data key that is opened, so it is looked up byte by byte."""
+    return [child for byte in subject.bytes for child in _STEPS[byte]]
 
 
 def _leaf(subject: UUID) -> int:

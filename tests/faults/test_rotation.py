@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import asyncpg
@@ -66,7 +67,7 @@ class Load:
         self.city, self.residents = city, residents
         self.headers = city.bearer("center", "system/*.rs intake.write")
         self.counts: Counter[str] = Counter()
-        self.stop = threading.Event()
+        self.stop, self.seconds = threading.Event(), 0.0
 
     async def client(self, number: int) -> None:
         async with httpx.AsyncClient(base_url=self.city.url, timeout=60, headers=self.headers) as http:
@@ -84,7 +85,9 @@ class Load:
         async def clients() -> None:
             await asyncio.gather(*(self.client(number) for number in range(CLIENTS)))
 
+        began = perf_counter()
         asyncio.run(clients())
+        self.seconds = perf_counter() - began
 
 
 @contextmanager
@@ -145,5 +148,5 @@ def test_a_rotation_killed_in_the_middle_under_load_loses_nothing_and_goes_on(tm
         assert load.counts.total() > load_between > 0
         assert {name.partition(" ")[0] for name in load.counts} == {"upload", "read"}
         assert load.counts.keys() <= {"upload 201", "upload 200", "read 200 full"}, load.counts
-        sys.stdout.write(json.dumps(load.counts))
+        sys.stdout.write(f"{json.dumps(load.counts)} in {load.seconds:.1f} s\n")
         assert city.audit()["intact"]
