@@ -52,13 +52,19 @@ SETTING_NOTES = {
     "database_url": "Begins with `postgresql://`. Also the option `--database-url`, which wins.",
     "keyring": "Default: `keyring.json` in the data directory. Must be named when an external database is used; a start that finds a database "
     "sealed with one keyring never makes another.",
+    "keyring_store": "`pkcs11:///path/to/module.so?token=LABEL` or `vault://HOST[:PORT]/MOUNT`; `keyring.json` is in the data directory then. Chosen once.",
+    "keyring_secret_file": "Needed with `pkcs11://` and `vault://`; read at the start.",
     "base_url": "Begins with `http://` or `https://`; no slash at the end is needed. `kinehub serve` takes `http://localhost:PORT` when it is unset. "
     "With https, cookies are Secure.",
     "crypto": "Cipher suite of a keyring that is made now: `international` is AES-256-GCM and SHA-256, `guomi` SM4-GCM and SM3. "
-    "A database keeps the suite it was begun with.",
+    "A database keeps the suite it was begun with, and a start with another one named is refused. `international` unless said; `guomi` needs a keyring file.",
     "locale": "Language of pages for people who have not chosen one: `zh-CN` or `en`.",
 }
 """What an operator must know beside the type."""
+
+
+SAME_VARIABLE = {"keyring_store": "keyring"}
+"""Settings that one variable gives together with another."""
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -90,9 +96,9 @@ def settings() -> str:
     meanings = dict(re.findall(r"^(\w+): +(.+)$", inspect.getdoc(Settings) or "", re.MULTILINE))
     rows = []
     for field in msgspec.structs.fields(Settings):
-        variable = f"KINEHUB_{field.name.upper()}"
+        variable = f"KINEHUB_{SAME_VARIABLE.get(field.name, field.name).upper()}"
         default = "./.kinehub" if field.name == "data_dir" else field.default
-        shown = f"`{default}`" if default not in (msgspec.NODEFAULT, None) else "none"
+        shown = f"`{default}`" if default not in (msgspec.NODEFAULT, None, "") else "none"
         name = variable if variable in known else f"--{field.name.replace('_', '-')}"
         rows.append((f"`{name}`", shown, ". ".join(filter(None, (meanings.get(field.name, "").strip(), SETTING_NOTES[field.name])))))
     return table(("setting", "default", "meaning"), rows)

@@ -91,6 +91,8 @@ class Engine:
 class _Handler(BaseHTTPRequestHandler):
     engine: Engine
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
 
     def _do(self) -> None:
         if not self.engine.runs:

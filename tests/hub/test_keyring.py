@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.store import keyring, postgres, puncture
+from hub.store import backend, keyring, postgres, puncture
 from hub.store.ids import new_resident_id
 from hub.store.keyring import Keyring, WrappedKey
 from schemas.errors import KineHubError, SealError
@@ -106,6 +106,27 @@ def test_a_data_key_opens_in_another_process_and_for_its_subject_alone(opened: C
         with pytest.raises(SealError):
             ring.unwrap(subject, WrappedKey(wrapped.kek, wrapped.erasure, changed))
     ring.check()
+
+
+def test_a_back_end_opens_at_its_place_alone_and_destroys_one_key_alone(store: tuple[str, Path | None]) -> None:
+    address, secret = store
+    if not address:
+        pytest.skip("the keyring file is tested as the keyring")
+    with closing(backend.at(address, secret, f"kinehub-{uuid4().hex}-")) as keys:
+        for name in ("one", "two", "one"):
+            keys.make(name)
+        assert keys.held() == {"one", "two"}
+        wrapped = keys.wrap("one", b"value", b"here", b"")
+        assert keys.unwrap("one", wrapped, b"here", b"") == b"value"
+        for name, where in (("one", (b"", b"here")), ("one", (b"here",)), ("two", (b"here", b""))):
+            with pytest.raises(SealError):
+                keys.unwrap(name, wrapped, *where)
+        keys.destroy("one")
+        keys.destroy("one")
+        assert keys.held() == {"two"}
+        keys.make("one")
+        with pytest.raises(SealError):
+            keys.unwrap("one", wrapped, b"here", b"")
 
 
 def test_an_erasure_is_destroyed_in_the_back_end_and_no_older_copy_of_the_file_undoes_it(opened: Callable[[], Keyring], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from hub.store import residents
+from hub.store import erasure
 from hub.store.parties import Party
 from tests.builders import a_pressure, a_session
 from tests.leaks.town import Case, Leaks, classes, rows_of
@@ -211,7 +211,7 @@ async def erased(leaks: Leaks) -> Case:
     like = await no_consent(leaks)
     case.allowed, case.allowed_ids = like.hidden, like.ids
     plants.markers += like.plants.markers
-    await residents.erase(leaks.city.hub, hidden, actor="test")
+    await erasure.erase(leaks.city.hub, hidden, actor="test")
     return case
 
 
