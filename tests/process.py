@@ -102,6 +102,14 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "hub", "--data-dir", str(folder), *arguments], capture_output=True, text=True, check=False)
 
 
+def refused_start(folder: Path) -> str:
+    """What a hub that does not start says, in its one line."""
+    line = [sys.executable, "-m", "hub", "--data-dir", str(folder), "serve", "--port", str(free_port())]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert (done.returncode, len(done.stderr.strip().splitlines())) == (1, 1), done.stderr
+    return done.stderr
+
+
 def log_of(folder: Path) -> Path:
     """Where the hubs on a folder, one after the other, write what they say on stderr."""
     return folder.with_name(f"{folder.name}.log")

@@ -20,7 +20,7 @@ from hub.store import postgres
 from hub.store.keyring import Keyring, WrappedKey
 from schemas.errors import SealError
 from tests.builders import a_session
-from tests.process import Running, a_hub, command
+from tests.process import Running, a_hub, command, refused_start
 from tests.transit import TOKEN, an_engine
 
 
@@ -284,7 +284,6 @@ def test_the_beginning_of_a_line_that_a_killed_process_left_stops_nothing(erased
 
 def stopped(folder: Path, said: str) -> None:
     """The start is refused with one line that says it."""
-    done = command(folder, "serve")
-    assert (done.returncode, len(done.stderr.strip().splitlines())) == (1, 1), done.stderr
-    assert said in done.stderr
-    assert "a defect of ours" not in done.stderr
+    line = refused_start(folder)
+    assert said in line
+    assert "a defect of ours" not in line
