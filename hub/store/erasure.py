@@ -28,7 +28,9 @@ from schemas.errors import BadRequest, Conflict, NotFound
 if TYPE_CHECKING:
     from hub.service import Hub
 
-_TABLES = ("data_keys", "residents", "records", "record_history", "series", "originals", "outbox", "consent_notices", "quality_flags", "identifiers", "accounts")
+_TABLES = (
+    "data_keys", "residents", "records", "record_history", "series", "originals", "outbox", "consent_notices", "quality_flags", "identifiers", "accounts",
+)  # fmt: skip
 _TODAY = "(now() AT TIME ZONE coalesce((SELECT zone FROM residents r WHERE r.bucket = h.bucket AND r.id = h.resident), 'Asia/Shanghai'))::date"
 _STANDS = f"(h.until IS NULL OR h.until >= {_TODAY})"
 
