@@ -14,7 +14,7 @@ from joserfc.jwk import KeySet
 
 from hub.access import accounts
 from hub.delivery import notices
-from hub.store import residents
+from hub.store import erasure, residents
 from tests.builders import BASE, City, a_city, a_session
 from tests.web.town import PASSWORD, token
 
@@ -168,7 +168,7 @@ def test_nothing_is_owed_of_an_erased_resident(hub_url: str, tmp_path: Path) -> 
         async with a_city(hub_url, tmp_path) as city:
             hospital, resident, receiver = await a_notified_hospital(city), await city.resident(), Receiver()
             await city.grant(resident, hospital, "activity")
-            await residents.erase(city.hub, resident, actor="test")
+            await erasure.erase(city.hub, resident, actor="test")
             await send(city, receiver)
             assert not receiver.told
 
