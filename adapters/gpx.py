@@ -34,7 +34,13 @@ POINT_VALUES = {
     "ele": "altitude", "speed": "speed", "hr": "heart-rate", "heartrate": "heart-rate", "cad": "cadence", "cadence": "cadence",
     "power": "power", "PowerInWatts": "power", "watts": "power",
 }  # fmt: skip
-TRACK_VALUES = {"Distance": "distance_m", "TimerTime": "timer_s", "Calories": "energy_kcal", "AvgHeartRate": "hr_avg", "Ascent": "ascent_m"}
+TRACK_VALUES = {
+    "Distance": "distance_m",
+    "TimerTime": "timer_s",
+    "Calories": "energy_kcal",
+    "AvgHeartRate": "hr_avg",
+    "Ascent": "ascent_m",
+}
 STRAVA_TYPES = {"1": "cycling", "9": "running"}
 ON_FOOT = {"running", "walking", "hiking"}
 MOST_TRACKS = 1_000

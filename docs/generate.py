@@ -287,12 +287,12 @@ def _titled(resources: Iterable[dict[str, Any]], *more: Callable[[dict[str, Any]
 
 
 def code_systems() -> str:
-    rows = _titled(terminology.code_systems(), lambda one: one["count"], lambda one: code(found["code"] for found in one.get("property", ())))
-    return table(("id", "title", "url", "codes", "properties"), rows)
+    rows = _titled(terminology.code_systems(), lambda one: code(found["code"] for found in one.get("property", ())))
+    return table(("id", "title", "url", "properties"), rows)
 
 
 def value_sets() -> str:
-    return table(("id", "title", "url", "codes"), _titled(terminology.value_sets(), lambda one: len(published.members(one["id"]))))
+    return table(("id", "title", "url"), _titled(terminology.value_sets()))
 
 
 def concept_maps() -> str:

@@ -135,7 +135,9 @@ def compact(package: Path) -> dict[str, dict[str, Any]]:
 
 
 def rows(section: dict[str, Any]) -> str:
-    """One line an entry, so that a change of the source is a readable difference."""
+    """One line an entry, and one a code of a value set, so that a change of the source is a readable difference."""
+    if all("snapshot" not in value for value in section.values()):
+        return json.dumps(section, indent=0, ensure_ascii=False) + "\n"
     lines = (f"{json.dumps(key)}:{json.dumps(value, separators=(',', ':'), ensure_ascii=False)}" for key, value in section.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 

@@ -23,8 +23,8 @@ from schemas.records import Decoded, Quantity, VitalSign
 from schemas.resident import MemberNumber, Resident
 from tests.builders import an_id_number
 from tests.exchange.test_own_consent import PASSWORD, token_in
+from tests.mappings import kept
 from tests.mappings.r4_oracle import RECORD_ID, SUBJECT
-from tests.mappings.test_face import GOLDEN
 from tests.process import Running
 from tests.shared import SAMPLES
 
@@ -47,7 +47,7 @@ def by_mappings() -> Iterator[tuple[str, bytes]]:
         yield from _faces(f"sample of {adapter.id}", adapter.sample, f"sample{adapter.extensions[0]}")
     for path in sorted(SAMPLES.iterdir()) if SAMPLES.exists() else ():
         yield from _faces(path.name, path.read_bytes(), path.name)
-    for path in sorted(GOLDEN.glob("*.json")):
+    for path in kept.files():
         yield from ((f"golden {path.stem}", json.dumps(one).encode()) for one in json.loads(path.read_bytes())["face"])
     yield "a full resident", patient(a_full_resident(), RECORD_ID).json
 

@@ -16,10 +16,10 @@ from schemas.classes import DataClass
 from schemas.errors import InvalidRecord
 from schemas.measures import LOCAL, MEASURES
 from schemas.records import KINDS, BodyComposition, DaySummary, FitnessTest, Lap, Moment, Quantity, Record, Referral, Session, VitalSign, decode, encode
+from tests.mappings import kept
 from tests.mappings.r4_oracle import RECORD_ID, SUBJECT, judge, read
 from tests.mappings.record_strategies import OF_CARE, OF_EXERCISE
 
-GOLDEN = Path(__file__).parent / "golden"
 START = Moment(at=datetime(2026, 5, 1, tzinfo=UTC), offset_minutes=480)
 
 
@@ -66,18 +66,19 @@ def test_the_face_of_any_record_of_care_is_valid_r4_with_stable_unique_ids(recor
     assert face(decode(encode(record)), SUBJECT) == resources
 
 
-@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", kept.files(), ids=lambda path: path.stem)
 def test_the_face_of_a_full_record_is_the_one_on_file(path: Path) -> None:
-    kept = orjson.loads(path.read_bytes())
-    record = decode(orjson.dumps(kept["record"]))
-    assert [orjson.loads(resource.json) for resource in face(record, SUBJECT)] == kept["face"]
+    text = path.read_text(encoding="utf-8")
+    record = decode(orjson.dumps(kept.record_in(path)))
+    assert [orjson.loads(resource.json) for resource in face(record, SUBJECT)] == orjson.loads(text)["face"]
+    assert text == kept.written(kept.record_in(path)), "run python -m tests.mappings.kept"
 
 
 def test_a_record_on_file_fills_every_field_of_its_kind() -> None:
-    kept = {path.stem: orjson.loads(path.read_bytes())["record"] for path in GOLDEN.glob("*.json")}
+    records = {path.stem: kept.record_in(path) for path in kept.files()}
     for kind, struct in KINDS.items():
         fields = set(struct.__struct_fields__) - {"samples", "hr_samples", "gps_samples", "ordinal"}
-        given = {name for stem, record in kept.items() if stem.startswith(kind) for name in record}
+        given = {name for stem, record in records.items() if stem.startswith(kind) for name in record}
         assert fields <= given, kind
 
 

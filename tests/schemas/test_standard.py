@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+import yaml
 
+from mappings.face import FOLDER
+from schemas import package
+from schemas.measures import MEASURES
 from schemas.published import part_structs
 from schemas.records import KINDS
 from schemas.rules import LONGEST_S
@@ -64,3 +68,10 @@ def test_a_label_is_found_where_the_kind_is_not_known() -> None:
     assert (found.zh, found.unit) == ("距离", "m")
     assert field_of("no_such_field") is None
     assert EVERY not in STANDARD
+
+
+def test_the_guide_lists_every_figure_that_an_activity_profile_is_claimed_of() -> None:
+    shared = yaml.safe_load((FOLDER / "shared.yaml").read_text(encoding="utf-8"))
+    profiles = {one.key: shared["measures"].get(one.key) or shared["by_category"].get(one.category) for one in MEASURES.values()}
+    (listed,) = package.value_sets()["https://kinehub.org/fhir/ValueSet/activity-figure"].values()
+    assert set(listed) == {key for key, profile in profiles.items() if profile in ("pa-measure", "pa-time")}, "schemas/fsh/input/fsh/activity.fsh"

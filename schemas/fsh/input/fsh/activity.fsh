@@ -29,6 +29,16 @@ Description: "pa-observation-base: a time is known to the day at least"
 Expression: "(effective.ofType(dateTime) | effective.ofType(Period).start | effective.ofType(Period).end).all($this.toString().length() >= 10)"
 Severity: #error
 
+RuleSet: OfFigure
+// Ours: its local code is one of those that the guide lists
+* code.coding ^slicing.discriminator.type = #value
+* code.coding ^slicing.discriminator.path = "system"
+* code.coding ^slicing.rules = #open
+* code.coding contains figure 0..1
+* code.coding[figure] from ActivityFigures (required)
+* code.coding[figure].system 1..1
+* code.coding[figure].system = $measure
+
 Profile: KineHubActivity
 Parent: Observation
 Id: kinehub-activity
@@ -103,6 +113,7 @@ Title: "运动数值 Session measure"
 Description: "One figure of a session, its sport, or one of its laps (pa-observation-activity-measure). 一次运动的一项数值、项目或单圈。"
 // pa-observation-activity-measure: code from the IG's list, extensible: what it has no code for has a local one
 * code from ActivityMeasures (extensible)
+* insert OfFigure
 // Ours: a lap has its figures as components
 * component.value[x] only Quantity
 * component.code from $measures (required)
@@ -115,6 +126,7 @@ Title: "按日数值 Day measure"
 Description: "A figure of a day or a longer time (pa-observation-time-measure). 一日或更长时间的一项数值。"
 // pa-observation-time-measure: code from the IG's list, extensible
 * code from TimeMeasures (extensible)
+* insert OfFigure
 // pa-observation-time-measure: a Quantity
 * value[x] only Quantity
 // pa-observation-time-measure: how long the device was worn, as an optional component in percent
@@ -161,3 +173,41 @@ Description: "pa-observation-time-measure: the codes of figures of a day or a lo
 * $loinc#8873-2
 * $loinc#40443-4
 * $loinc#41979-6
+
+// Ours: every figure that these profiles are claimed of. A test compares it with the mappings.
+
+ValueSet: ActivityFigures
+Id: activity-figure
+Title: "身体活动的指标 Figures of activity"
+Description: "Measures of the standard that a session measure or a day measure may be of. 单次运动和按日数值可用的指标。"
+* $measure#resting-heart-rate
+* $measure#steps
+* $measure#steps-day
+* $measure#duration
+* $measure#moderate-minutes
+* $measure#vigorous-minutes
+* $measure#hr-mean
+* $measure#hr-peak
+* $measure#energy
+* $measure#energy-day
+* $measure#distance
+* $measure#swim-distance
+* $measure#distance-other
+* $measure#power-mean
+* $measure#met
+* $measure#rpe
+* $measure#floors
+* $measure#hr-peak-day
+* $measure#elapsed-time
+* $measure#hr-lowest
+* $measure#power-peak
+* $measure#cadence
+* $measure#strokes
+* $measure#ascent
+* $measure#distance-day
+* $measure#energy-active-day
+* $measure#active-minutes-day
+* $measure#moderate-minutes-day
+* $measure#vigorous-minutes-day
+* $measure#hr-mean-day
+* $measure#hr-lowest-day

@@ -5,6 +5,7 @@ Alias: $participant-type = http://terminology.hl7.org/CodeSystem/provenance-part
 Alias: $act-code = http://terminology.hl7.org/CodeSystem/v3-ActCode
 Alias: $pa = http://hl7.org/fhir/us/physical-activity/CodeSystem/pa-temporary-codes
 Alias: $record = https://kinehub.org/fhir/CodeSystem/record
+Alias: $measure = https://kinehub.org/fhir/CodeSystem/measure
 Alias: $measures = https://kinehub.org/fhir/ValueSet/measure
 Alias: $records = https://kinehub.org/fhir/ValueSet/record
 Alias: $sports = https://kinehub.org/fhir/ValueSet/sport
