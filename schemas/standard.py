@@ -40,6 +40,7 @@ class Kind(NamedTuple):
     key:    the fields that tell a repeat where the source gives no id of its own
     number: what the store writes for the kind; never given to another
     ahead:  days that a start may lie in the future
+    append_only: an entry of a ledger: sent again under the same key with another content it is refused, where others become a new version
     """
 
     code: str
@@ -48,6 +49,7 @@ class Kind(NamedTuple):
     key: tuple[str, ...]
     number: int
     ahead: int
+    append_only: bool
     fields: dict[str, Field]
 
 
@@ -77,7 +79,8 @@ PARTS: dict[str, dict[str, Field]] = {kind[1:]: fields for kind, fields in _FIEL
 
 STANDARD: dict[str, Kind] = {
     row["kind"]: Kind(
-        row["kind"], row["zh"], row["en"], tuple(row["key"].split()), int(row["number"]), int(row["ahead"] or 0), _FIELDS[EVERY] | _FIELDS[row["kind"]]
+        row["kind"], row["zh"], row["en"], tuple(row["key"].split()), int(row["number"]), int(row["ahead"] or 0), row["append_only"] == "yes",
+        _FIELDS[EVERY] | _FIELDS[row["kind"]],
     )
     for row in _rows("kinds.csv")
 }
@@ -101,6 +104,9 @@ MOMENTS: dict[str, tuple[str, ...]] = {
     kind: tuple(name for name, hint in _typed(kind) if name not in ("start", "end") and hint in (Moment, Moment | None)) for kind in STANDARD
 }
 """Kind to its moments beside start and end."""
+
+APPEND_ONLY: frozenset[str] = frozenset(kind.code for kind in STANDARD.values() if kind.append_only)
+"""Kinds whose records are never changed by their source."""
 
 FACTS: dict[str, tuple[str, ...]] = {kind.code: tuple(f.name for f in kind.fields.values() if f.fact) for kind in STANDARD.values()}
 """Kind to the fields that a receipt shows."""

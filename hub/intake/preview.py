@@ -16,11 +16,10 @@ import msgspec
 
 from hub.intake.receipts import RejectedRow
 from hub.intake.upload import Delivery, question, rows_of, sort_rows, source_of
-from hub.store.chunks import chunks
 from hub.store.ids import bucket_of, new_resident_id
 from hub.store.parties import Party
-from hub.store.vault import CHANNELS, Subject, open_waiting
-from hub.store.writer import Draft
+from hub.store.vault import Subject, open_waiting
+from hub.store.writer import Draft, standing
 from schemas.errors import NotFound
 from schemas.records import Decoded, Envelope, Rejected, Who
 
@@ -106,31 +105,9 @@ def _rejected_row(rejected: RejectedRow, row: Decoded | Rejected | None) -> Row:
 
 
 async def _becomes(hub: Hub, drafts: Sequence[Draft]) -> list[str]:
-    """Each draft against what its own uploader stored: natural keys carry the party, so nobody else's records are met."""
     async with hub.database.connection() as connection:
         subjects = await hub.vault.subjects(connection, list({draft.resident for draft in drafts}))
-        tokens = [_tokens(subjects[draft.resident], draft) for draft in drafts if draft.resident in subjects]
-        rows = await connection.fetch(
-            "SELECT r.natural_key, r.content FROM records r JOIN unnest($1::smallint[], $2::bytea[]) AS w(bucket, token) "
-            "ON r.bucket = w.bucket AND r.natural_key = w.token WHERE NOT r.deleted",
-            [bucket_of(draft.resident) for draft in drafts if draft.resident in subjects],
-            [natural for natural, _ in tokens],
-        )
-    known: dict[bytes, bytes] = {row["natural_key"]: row["content"] for row in rows}
-    return [_judged(natural, content, known) for natural, content in tokens]
-
-
-def _judged(natural: bytes, content: bytes, known: dict[bytes, bytes]) -> str:
-    """Against what is stored, and then against the rows before it in the same file."""
-    before = known.get(natural)
-    known[natural] = content
-    return "new" if before is None else "known" if before == content else "changed"
-
-
-def _tokens(subject: Subject, draft: Draft) -> tuple[bytes, bytes]:
-    packed = [body for series in draft.series if series.channel in CHANNELS for _, body in chunks(series)]
-    natural = subject.token(b"natural_key", *(part.encode() for part in draft.natural))
-    return natural, subject.token(b"content", draft.record, *packed)
+        return await standing(connection, subjects, [draft for draft in drafts if draft.resident in subjects])
 
 
 async def park(hub: Hub, party: Party, account: UUID, file: File) -> UUID:

@@ -30,7 +30,7 @@ from hub.store.directory import Named
 from hub.store.ids import bucket_of, new_resident_id
 from hub.store.parties import Party
 from hub.store.vault import Subject
-from hub.store.writer import Draft, Original, ReceiptRow, Upload
+from hub.store.writer import Draft, Original, ReceiptRow, Upload, changed_entry, standing
 from mappings.face import Resource, face
 from mappings.face import Subject as FaceSubject
 from schemas.errors import AdapterError, BadRequest, Conflict, InvalidRecord, NotFound, Refused, TooLarge
@@ -38,6 +38,7 @@ from schemas.moments import natural_key, settle, time_range
 from schemas.records import Decoded, Envelope, Rejected, Who, encode
 from schemas.resident import id_number_valid
 from schemas.rules import check
+from schemas.standard import APPEND_ONLY
 
 EXPIRES = timedelta(days=30)
 """How long rows wait for their resident, and rejected rows stay readable; then their key is deleted."""
@@ -214,8 +215,26 @@ async def sort_rows(hub: Hub, delivery: Delivery, source: Adapter, known: Questi
         if (content := row.original if row.original is not None else whole) is not None:
             original = kept.get((whose, content)) or kept.setdefault((whose, content), original_of(content))
         found.drafts.append(draft(row, whose, delivery.party, source, known.zones.get(whose), original=original, named=named))
+    if any(draft.kind in APPEND_ONLY for draft in found.drafts):
+        await _refuse_changed_entries(hub, found)
     found.rejected.sort(key=lambda row: row.row)
     return found
+
+
+async def _refuse_changed_entries(hub: Hub, found: Sorted) -> None:
+    """Rows that would change an entry of a ledger are rejected, each with its place; the writer refuses those that come at the same moment."""
+    async with hub.database.connection() as connection:
+        subjects = await hub.vault.subjects(connection, list({draft.resident for draft in found.drafts}))
+        drafts = [draft for draft in found.drafts if draft.resident in subjects]
+        fixed = {id(draft) for draft, became in zip(drafts, await standing(connection, subjects, drafts), strict=True) if became == "fixed"}
+    found.rejected += [_changed_entry(draft) for draft in found.drafts if id(draft) in fixed]
+    found.drafts = [draft for draft in found.drafts if id(draft) not in fixed]
+
+
+def _changed_entry(draft: Draft) -> RejectedRow:
+    field = "source_record_id" if draft.shown and draft.shown.source_record_id else "start"
+    wrong = changed_entry(field)
+    return RejectedRow(draft.row or 1, field, wrong.code, wrong.message, wrong.advice)
 
 
 def _whole_file(delivery: Delivery, rows: Sequence[tuple[Decoded, identity.Match]]) -> bytes | None:

@@ -27,6 +27,7 @@ from mappings.face import Resource
 from schemas.classes import DataClass
 from schemas.errors import Conflict, NotFound
 from schemas.records import STANDARD_VERSION, Envelope, Series
+from schemas.standard import APPEND_ONLY
 
 COPY_FROM = 64
 """Rows from which COPY beats an executed statement here (docs/decisions/0002-store.md)."""
@@ -139,6 +140,10 @@ class _Batch(msgspec.Struct):
 
 _EXISTING = """SELECT r.bucket, r.natural_key, r.id, r.version, r.content, r.body, r.resident, r.deleted FROM records r
 JOIN unnest($1::smallint[], $2::bytea[]) AS wanted(bucket, natural_key) ON r.bucket = wanted.bucket AND r.natural_key = wanted.natural_key"""
+
+
+_STANDING = """SELECT r.natural_key, r.content, r.deleted FROM records r JOIN unnest($1::smallint[], $2::bytea[]) AS wanted(bucket, natural_key)
+ON r.bucket = wanted.bucket AND r.natural_key = wanted.natural_key"""
 
 
 COLUMNS = {
@@ -301,6 +306,54 @@ async def _list_settled(connection: Connection[Any], uploads: Sequence[Upload]) 
             )  # fmt: skip
 
 
+def changed_entry(field: str = "") -> Conflict:
+    """What is said to who sends an entry of a ledger again with another content."""
+    return Conflict(
+        "This entry of the ledger is stored already with another content.", code="append-only", field=field,
+        advice="Entries are not changed: send the correction as an entry with an id of its own.",
+    )  # fmt: skip
+
+
+_Packed = list[tuple[int, int, bytes, int]]
+
+
+def _packed(draft: Draft) -> _Packed:
+    return [
+        (CHANNELS[series.channel], number, body, _channel_class(series.channel))
+        for series in draft.series
+        if series.channel in CHANNELS
+        for number, body in chunks(series)
+    ]
+
+
+def _content(subject: Subject, draft: Draft, packed: _Packed) -> bytes:
+    return subject.token(b"content", draft.record, *(body for _, _, body, _ in packed))
+
+
+def _natural(subject: Subject, draft: Draft) -> bytes:
+    return draft.renews.natural_key if draft.renews else subject.token(b"natural_key", *(part.encode() for part in draft.natural))
+
+
+async def standing(connection: Connection[Any], subjects: dict[UUID, Subject], drafts: Sequence[Draft]) -> list[str]:
+    """What each draft would be to what its own uploader stored and to those before it: `new`, `known`, `changed`, or `fixed` (a changed entry of a ledger).
+
+    Natural keys carry the party, so nobody else's records are met.
+    """
+    tokens = [(_natural(subjects[draft.resident], draft), _content(subjects[draft.resident], draft, _packed(draft))) for draft in drafts]
+    rows = await connection.fetch(_STANDING, [bucket_of(draft.resident) for draft in drafts], [natural for natural, _ in tokens])
+    known: dict[bytes, bytes | None] = {row["natural_key"]: None if row["deleted"] else row["content"] for row in rows}
+    return [_stands(draft.kind, natural, content, known) for draft, (natural, content) in zip(drafts, tokens, strict=True)]
+
+
+def _stands(kind: str, natural: bytes, content: bytes, known: dict[bytes, bytes | None]) -> str:
+    """`known`: key to content, None where the record was withdrawn."""
+    if kind in APPEND_ONLY and natural in known and known[natural] != content:
+        return "fixed"
+    before = known.get(natural)
+    known[natural] = content
+    return "new" if before is None else "known" if before == content else "changed"
+
+
 def _waves(subjects: dict[UUID, Subject], drafts: Iterable[Draft]) -> list[list[tuple[Draft, bytes]]]:
     """Drafts with their natural tokens; a repeat of a key waits for the next wave, so that it meets the first one stored."""
     waves: list[list[tuple[Draft, bytes]]] = []
@@ -309,7 +362,7 @@ def _waves(subjects: dict[UUID, Subject], drafts: Iterable[Draft]) -> list[list[
         subject = subjects.get(draft.resident)
         if subject is None:
             raise NotFound("There is no such resident.")
-        token = draft.renews.natural_key if draft.renews else subject.token(b"natural_key", *(part.encode() for part in draft.natural))
+        token = _natural(subject, draft)
         number = counts.get(token, 0)
         counts[token] = number + 1
         if number == len(waves):
@@ -331,13 +384,8 @@ async def _prepared(connection: Connection[Any], subjects: dict[UUID, Subject], 
 
 
 def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, batch: _Batch, now: datetime) -> None:
-    packed = [
-        (CHANNELS[series.channel], number, body, _channel_class(series.channel))
-        for series in draft.series
-        if series.channel in CHANNELS
-        for number, body in chunks(series)
-    ]
-    content = subject.token(b"content", draft.record, *(body for _, _, body, _ in packed))
+    packed = _packed(draft)
+    content = _content(subject, draft, packed)
     previous = superseded(subject, old) if old is not None else None
     if draft.renews is not None and (old is None or old["version"] != draft.renews.version or old["deleted"]):
         draft.outcome = Outcome("overtaken", draft.record_id or draft.resident, draft.renews.version, [])
@@ -346,6 +394,8 @@ def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, ba
         shown = [f"{slot.type}/{join(str(old['id']), slot.slot)}" for slot in previous.header.slots]
         draft.outcome = Outcome("duplicate", old["id"], old["version"], shown)
         return
+    if draft.renews is None and old is not None and draft.kind in APPEND_ONLY:
+        raise changed_entry()
     bucket = bucket_of(draft.resident)
     identity: UUID = old["id"] if old is not None else draft.record_id or new_record_id(bucket)
     version = old["version"] + 1 if old is not None else 1

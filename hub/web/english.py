@@ -393,6 +393,7 @@ ENGLISH: dict[str, str] = {
     "整个标准，一个 JSON 文件": "The whole standard as one JSON file",
     "FHIR 包（package.tgz）": "FHIR package (package.tgz)",
     "数据标准目录": "Data standard: contents",
+    "这是账目：已有的条目不能更改，更正要另记一条。": "This is a ledger: an entry is never changed, a correction is an entry of its own.",
     "来源没有给编号时，这几项都相同就认作同一条：%(fields)s。": "Where a source gives no id of its own, records that agree in these are the same one: %(fields)s.",
     "、": ", ",
     "Excel 模板": "Excel template",
