@@ -24,6 +24,7 @@ import msgspec
 
 from hub.defects import places
 from hub.settings import Settings
+from mappings.sources import layouts
 from schemas.errors import Unavailable
 
 _PR_SET_PDEATHSIG = 1
@@ -46,7 +47,8 @@ class Serving(msgspec.Struct):
 
 
 def serve(serving: Serving) -> None:
-    """Serve until SIGTERM or SIGINT. Raises Unavailable when the port is taken."""
+    """Serve until SIGTERM or SIGINT. Raises MappingError when a layout is wrong, Unavailable when the port is taken."""
+    layouts()
     listener = _listener(serving.host, serving.port)
     context = multiprocessing.get_context("spawn")
     ready = context.Semaphore(0)

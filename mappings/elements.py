@@ -17,7 +17,7 @@ from mappings.functions import EXTENSIONS, Context, codings, dumps
 from mappings.tables import Table
 from schemas.codes import LISTS
 from schemas.errors import InvalidRecord
-from schemas.measures import MEASURES, UCUM, Measure
+from schemas.measures import MEASURES, UCUM, Measure, loinc_checks
 from schemas.records import Quantity
 from schemas.units import FACTORS, same_unit
 
@@ -152,6 +152,8 @@ def stated_code(scope: Scope, spec: Table) -> Part | None:
 def hand_code(shared: Shared, spec: Table) -> Parts:
     code: Table = spec["code"]
     code.only(shared.systems)
+    if "loinc" in code and not loinc_checks(code["loinc"]):
+        raise code.wrong(f"the LOINC number {code['loinc']!r} fails its check digit", "loinc")
     said = named(code, "record", code.need("record"), LISTS["record"]).zh
     listed = [{"system": shared.systems[system], "code": value} | ({"display": said} if system == "record" else {}) for system, value in code.items()]
     return [b'"code":' + dumps({"coding": listed, "text": said})]

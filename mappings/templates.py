@@ -7,13 +7,11 @@ keep a header. Under it stands `示例` in the example row and nothing elsewhere
 
 from __future__ import annotations
 
-import csv
 import difflib
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -25,6 +23,7 @@ from mappings.sources import KINDS_TAKEN, Layout, Placed
 from mappings.tables import Table
 from schemas import published
 from schemas.errors import AdapterError, NotFound
+from schemas.lines import lines
 from schemas.measures import MEASURES
 from schemas.published import Document
 from schemas.records import KINDS, Who
@@ -172,9 +171,8 @@ def _measures_shown(kind: str) -> tuple[str, ...]:
 def _choices() -> dict[str, tuple[tuple[str, str], ...]]:
     """Field to what a template offers for it (zh-CN, en); another text is taken too."""
     found: dict[str, tuple[tuple[str, str], ...]] = {}
-    with files("schemas").joinpath("choices.csv").open(encoding="utf-8") as lines:
-        for row in csv.DictReader(lines):
-            found[row["field"]] = (*found.get(row["field"], ()), (row["zh"], row["en"]))
+    for row in lines("choices.csv"):
+        found[row["field"]] = (*found.get(row["field"], ()), (row["zh"], row["en"]))
     return found
 
 

@@ -6,9 +6,9 @@ resources that carry it are sealed.
 
 from __future__ import annotations
 
-import csv
-from importlib.resources import files
 from typing import Final, NamedTuple
+
+from schemas.lines import lines
 
 CODE_SYSTEMS: Final = "https://kinehub.org/fhir/CodeSystem/"
 RECORD: Final = CODE_SYSTEMS + "record"
@@ -29,9 +29,8 @@ class Code(NamedTuple):
 
 def _read() -> dict[str, dict[str, Code]]:
     found: dict[str, dict[str, Code]] = {}
-    with files("schemas").joinpath("codes.csv").open(encoding="utf-8") as lines:
-        for row in csv.DictReader(lines):
-            found.setdefault(row["list"], {})[row["code"]] = Code(row["code"], row["zh"], row["en"], row["definition"])
+    for row in lines("codes.csv"):
+        found.setdefault(row["list"], {})[row["code"]] = Code(row["code"], row["zh"], row["en"], row["definition"])
     return found
 
 

@@ -5,11 +5,10 @@ Sources stand in the last column; `(verify)` marks a code not yet seen in its ow
 
 from __future__ import annotations
 
-import csv
-from importlib.resources import files
 from typing import NamedTuple
 
 from schemas.classes import CODES, DataClass
+from schemas.lines import Line, lines
 
 LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"
@@ -37,40 +36,6 @@ class Measure(NamedTuple):
     source: str
 
 
-def _number(text: str) -> float | None:
-    return float(text) if text else None
-
-
-def _read() -> dict[str, Measure]:
-    with files("schemas").joinpath("measures.csv").open(encoding="utf-8") as lines:
-        return {
-            row["measure"]: Measure(
-                row["measure"],
-                row["zh"],
-                row["en"],
-                tuple(row["loinc"].split()),
-                tuple(row["mdc"].split()),
-                row["unit"],
-                row["category"],
-                CODES[row["data_class"]],
-                _number(row["low"]),
-                _number(row["high"]),
-                _number(row["reject_low"]),
-                _number(row["reject_high"]),
-                row["wst363"],
-                row["source"],
-            )
-            for row in csv.DictReader(lines)
-        }
-
-
-MEASURES: dict[str, Measure] = _read()
-"""Measure key to its definition."""
-
-BY_LOINC: dict[str, Measure] = {code: measure for measure in MEASURES.values() for code in measure.loinc}
-BY_MDC: dict[str, Measure] = {code: measure for measure in MEASURES.values() for code in measure.mdc}
-
-
 def loinc_checks(code: str) -> bool:
     """Whether a LOINC number passes its mod-10 check digit (LOINC Users' Guide, appendix on check digits)."""
     digits, dash, check = code.partition("-")
@@ -79,3 +44,30 @@ def loinc_checks(code: str) -> bool:
     doubled = str(int(digits[::-1][0::2][::-1]) * 2)
     total = sum(int(d) for d in doubled) + sum(int(d) for d in digits[::-1][1::2])
     return (10 - total % 10) % 10 == int(check)
+
+
+def _read() -> dict[str, Measure]:
+    return {line["measure"]: _measure(line) for line in lines("measures.csv")}
+
+
+def _measure(line: Line) -> Measure:
+    return Measure(
+        line["measure"], line["zh"], line["en"], _loinc(line), tuple(line["mdc"].split()), line.unit("unit"), line["category"],
+        CODES[line.one_of("data_class", CODES)], line.number("low"), line.number("high"), line.number("reject_low"), line.number("reject_high"),
+        line["wst363"], line["source"],
+    )  # fmt: skip
+
+
+def _loinc(line: Line) -> tuple[str, ...]:
+    codes = line["loinc"].split()
+    for code in codes:
+        if not loinc_checks(code):
+            raise line.wrong(f"the LOINC number {code!r} fails its check digit", "loinc")
+    return tuple(codes)
+
+
+MEASURES: dict[str, Measure] = _read()
+"""Measure key to its definition."""
+
+BY_LOINC: dict[str, Measure] = {code: measure for measure in MEASURES.values() for code in measure.loinc}
+BY_MDC: dict[str, Measure] = {code: measure for measure in MEASURES.values() for code in measure.mdc}

@@ -6,13 +6,12 @@ and `measures.csv`, what is usual at an age from `bands.csv`. A rule looks at na
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
-from importlib.resources import files
 from typing import Final, NamedTuple
 
+from schemas.lines import lines
 from schemas.measures import MEASURES
 from schemas.records import CheckIn, DaySummary, Envelope, Flag, Moment, Session, Sleep
 from schemas.standard import EVERY, MEASURED, STANDARD
@@ -64,21 +63,16 @@ class Rule(NamedTuple):
         return (self.a, self.b) if self.b else (self.a,)
 
 
-def _number(text: str) -> float | None:
-    return float(text) if text else None
-
-
 def _written() -> Iterator[Rule]:
-    with files("schemas").joinpath("rules.csv").open(encoding="utf-8") as lines:
-        for row in csv.DictReader(lines):
-            rule = Rule(
-                row["rule"], row["kind"], row["form"], row["a"], row["b"], _number(row["low"]), _number(row["high"]), _number(row["share"]) or 1.0,
-                row["sex"], _number(row["age_from"]), _number(row["age_to"]), row["at_once"], row["flag"], row["dimension"], row["zh"], row["en"],
-                row["source"],
-            )  # fmt: skip
-            for kind in STANDARD if rule.kind == EVERY else rule.kind.split():
-                if not (rule.a == "lead_s" and STANDARD[kind].ahead):  # what lies ahead by its nature
-                    yield rule._replace(kind=kind)
+    for row in lines("rules.csv"):
+        rule = Rule(
+            row["rule"], row["kind"], row["form"], row["a"], row["b"], row.number("low"), row.number("high"), row.number("share") or 1.0,
+            row["sex"], row.number("age_from"), row.number("age_to"), row["at_once"], row["flag"], row["dimension"], row["zh"], row["en"],
+            row["source"],
+        )  # fmt: skip
+        for kind in STANDARD if rule.kind == EVERY else rule.kind.split():
+            if not (rule.a == "lead_s" and STANDARD[kind].ahead):  # what lies ahead by its nature
+                yield rule._replace(kind=kind)
 
 
 def _range(code: str, kind: str, name: str, low: float | None, high: float | None, words: tuple[str, str], at_once: str, source: str) -> Rule:
@@ -134,12 +128,14 @@ class Band(NamedTuple):
 
 
 def _bands() -> Iterator[Band]:
-    with files("schemas").joinpath("bands.csv").open(encoding="utf-8") as lines:
-        for row in csv.DictReader(lines):
-            yield Band(
-                tuple(row["figures"].split()), row["sex"], float(row["age_from"]), _number(row["age_to"]), _number(row["low"]), _number(row["high"]),
-                row["zh"], row["en"], row["source"],
-            )  # fmt: skip
+    for row in lines("bands.csv"):
+        age_from = row.number("age_from")
+        if age_from is None:
+            raise row.wrong("a band has a first age", "age_from")
+        yield Band(
+            tuple(row["figures"].split()), row.one_of("sex", ("", "female", "male")), age_from, row.number("age_to"), row.number("low"), row.number("high"),
+            row["zh"], row["en"], row["source"],
+        )  # fmt: skip
 
 
 BANDS: Final = tuple(_bands())
@@ -347,10 +343,5 @@ _COMPUTED: Final[dict[str, dict[str, Callable[..., float | None]]]] = {
 }  # fmt: skip
 
 
-def _top_speeds() -> dict[str, float]:
-    with files("schemas").joinpath("speeds.csv").open(encoding="utf-8") as lines:
-        return {row["sport"]: float(row["top_m_s"]) for row in csv.DictReader(lines)}
-
-
-TOP_SPEEDS: Final = _top_speeds()
+TOP_SPEEDS: Final = {row["sport"]: row.number("top_m_s") or 0.0 for row in lines("speeds.csv")}
 """Sport to the mean speed (m/s) that no session of it can have."""

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from schemas.editions import unknown
 from schemas.errors import InvalidRecord
 from schemas.measures import MEASURES
 from schemas.moments import EARLIEST, earliest
 from schemas.quality import RELATIONS, Rule
-from schemas.records import Adherence, Appointment, Condition, EffectEvaluation, Envelope, Flag, IssueReport, LabResult, Prescription, Quantity, Referral
+from schemas.records import Adherence, Appointment, Condition, EffectEvaluation, Envelope, FitnessTest, Flag, IssueReport, LabResult, Prescription, Quantity, Referral
 from schemas.standard import BOUNDS, MEASURED, STANDARD
 
 SKEW = timedelta(hours=14, minutes=10)
@@ -36,6 +37,8 @@ def check(record: Envelope, now: datetime) -> None:
     unusual = [flag for quantity in quantities for flag in _check_quantity(quantity)]
     if len(quantities) != 1:
         unusual += _check_relations(record, kind, quantities)
+    if isinstance(record, FitnessTest):
+        unusual += unknown(record)
     if unusual:
         record.flags = [*record.flags, *unusual]
 

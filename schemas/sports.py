@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-from importlib.resources import files
 from typing import NamedTuple
+
+from schemas.lines import lines
 
 SYSTEM = "https://kinehub.org/fhir/CodeSystem/sport"
 
@@ -22,11 +22,9 @@ class Sport(NamedTuple):
 
 
 def _read() -> dict[str, Sport]:
-    with files("schemas").joinpath("sports.csv").open(encoding="utf-8") as lines:
-        return {
-            r["sport"]: Sport(r["sport"], r["zh"], r["en"], r["indoor"] == "1", r["distance_measure"], r["loinc"], r["source"])
-            for r in csv.DictReader(lines)
-        }
+    return {
+        r["sport"]: Sport(r["sport"], r["zh"], r["en"], r["indoor"] == "1", r["distance_measure"], r["loinc"], r["source"]) for r in lines("sports.csv")
+    }
 
 
 SPORTS: dict[str, Sport] = _read()

@@ -7,13 +7,12 @@ published about the standard all come from these two tables.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 import msgspec
 
+from schemas.lines import lines
 from schemas.records import KINDS, Moment, Quantity
 
 EVERY = "*"
@@ -53,21 +52,14 @@ class Kind(NamedTuple):
     fields: dict[str, Field]
 
 
-def _rows(name: str) -> Iterator[dict[str, str]]:
-    with files("schemas").joinpath(name).open(encoding="utf-8") as lines:
-        yield from csv.DictReader(lines)
-
-
-def _number(text: str) -> float | None:
-    return float(text) if text else None
-
-
 def _fields() -> dict[str, dict[str, Field]]:
     found: dict[str, dict[str, Field]] = {}
-    for row in _rows("fields.csv"):
-        found.setdefault(row["kind"], {})[row["field"]] = Field(
-            row["field"], row["zh"], row["en"], row["unit"], _number(row["low"]), _number(row["high"]), row["fact"] == "fact",
-            row["meaning_zh"], row["meaning"],
+    for line in lines("fields.csv"):
+        if line["kind"] in KINDS and line["field"] not in KINDS[line["kind"]].__struct_fields__:
+            raise line.wrong(f"a {line['kind']} has no field {line['field']!r}", "field")
+        found.setdefault(line["kind"], {})[line["field"]] = Field(
+            line["field"], line["zh"], line["en"], line.unit("unit"), line.number("low"), line.number("high"), line["fact"] == "fact",
+            line["meaning_zh"], line["meaning"],
         )  # fmt: skip
     return found
 
@@ -82,7 +74,7 @@ STANDARD: dict[str, Kind] = {
         row["kind"], row["zh"], row["en"], tuple(row["key"].split()), int(row["number"]), int(row["ahead"] or 0), row["append_only"] == "yes",
         _FIELDS[EVERY] | _FIELDS[row["kind"]],
     )
-    for row in _rows("kinds.csv")
+    for row in lines("kinds.csv")
 }
 """Kind of record to its names, natural key and fields."""
 

@@ -6,9 +6,7 @@ specification, `relatedto` with a comment where it was read in third-party use o
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +14,7 @@ from schemas import classes, codes, sports
 from schemas.classes import NAMES, codes_of
 from schemas.codes import LISTS, SEX, SEX_VERSION
 from schemas.flags import FLAGS
+from schemas.lines import lines
 from schemas.measures import LOCAL, LOINC, MDC, MEASURES, UCUM, WST363, Measure
 from schemas.records import STANDARD_VERSION
 from schemas.resident import GENDERS
@@ -133,6 +132,10 @@ _SHORT: Final[dict[str, tuple[tuple[str, str], tuple[str, str]]]] = {
     "sampling-method": (("取样方法", "Sampling method"), ("采样点变稀时每一点怎样得出。", "How a point was made where samples were made coarser.")),
     "party-kind": (("机构类型", "Kinds of party"), ("收发数据的机构的类型。", "Kinds of the organizations that send or receive.")),
     "sex": (("人的性别代码", "Codes for the sexes"), ("GB/T 2261.1 的全部代码，照录。", "The whole list of GB/T 2261.1, repeated here; it is not ours.")),
+    "fitness-edition": (
+        ("体质测定标准的版本", "Editions of the fitness test"),
+        ("国民体质测定标准的各个版本。没有核对过得分表，从不计算得分。", "Editions of the national fitness test. No score table was verified, so no score is computed."),
+    ),
     "area-level": (
         ("行政区划层级", "Levels of divisions"),
         ("12 位区划代码前 4、6、9、12 位为市、区县、街道乡镇、社区；代码逐年变动，须连同年份保存。区划代码表本身不在这里发布。",
@@ -213,8 +216,7 @@ class Judged(NamedTuple):
 
 
 def _judgements() -> dict[tuple[str, str], Judged]:
-    with files("schemas").joinpath("equivalences.csv").open(encoding="utf-8") as lines:
-        return {(row["measure"], row["code"]): Judged(row["equivalence"], row["comment"]) for row in csv.DictReader(lines)}
+    return {(row["measure"], row["code"]): Judged(row["equivalence"], row["comment"]) for row in lines("equivalences.csv")}
 
 
 JUDGED: Final[dict[tuple[str, str], Judged]] = _judgements()

@@ -11,6 +11,7 @@ import msgspec
 
 from adapters.base import Context, adapters, detect
 from hub.commands.options import Options, echo
+from mappings.sources import layouts
 from schemas.records import Decoded
 
 
@@ -23,6 +24,7 @@ def adapters_group() -> None:
 @click.pass_obj
 def adapters_list(options: Options) -> None:
     """Every format that can be uploaded."""
+    layouts()
     found = [
         {"format": a.id, "title": list(a.title), "version": a.version, "extensions": list(a.extensions), "emits": sorted(a.emits)} for a in adapters()
     ]

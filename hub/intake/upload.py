@@ -33,6 +33,7 @@ from hub.store.vault import Subject
 from hub.store.writer import Draft, Original, ReceiptRow, Upload, changed_entry, standing
 from mappings.face import Resource, face
 from mappings.face import Subject as FaceSubject
+from schemas.editions import check_age
 from schemas.errors import AdapterError, BadRequest, Conflict, InvalidRecord, NotFound, Refused, TooLarge
 from schemas.moments import natural_key, settle, time_range
 from schemas.records import Decoded, Envelope, Rejected, Who, encode
@@ -250,6 +251,7 @@ def _usable(row: Decoded | Rejected, delivery: Delivery, found: Sorted) -> TypeG
     try:
         settle(row.record, delivery.party.zone)
         check(row.record, datetime.now(UTC))
+        check_age(row.record, row.who)
     except InvalidRecord as error:
         found.rejected.append(RejectedRow(row.row or 1, error.field, error.code, error.message, error.advice, None))
         return False

@@ -393,6 +393,10 @@ ENGLISH: dict[str, str] = {
     "整个标准，一个 JSON 文件": "The whole standard as one JSON file",
     "FHIR 包（package.tgz）": "FHIR package (package.tgz)",
     "数据标准目录": "Data standard: contents",
+    "得分表没有核对到正式文本，本系统从不计算得分：各项测得多少就存多少，来源写了总分和等级就照录。":
+        "The score tables could not be compared with the official text, so no score is ever computed: items stay as read, "
+        "and a total and a grade are kept as the source wrote them.",
+    "各版本和适用年龄": "Editions and the ages they are for",
     "这是账目：已有的条目不能更改，更正要另记一条。": "This is a ledger: an entry is never changed, a correction is an entry of its own.",
     "来源没有给编号时，这几项都相同就认作同一条：%(fields)s。": "Where a source gives no id of its own, records that agree in these are the same one: %(fields)s.",
     "、": ", ",

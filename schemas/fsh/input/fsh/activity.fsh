@@ -34,7 +34,7 @@ RuleSet: OfFigure
 * code.coding ^slicing.discriminator.type = #value
 * code.coding ^slicing.discriminator.path = "system"
 * code.coding ^slicing.rules = #open
-* code.coding contains figure 0..1
+* code.coding contains figure 0..*
 * code.coding[figure] from ActivityFigures (required)
 * code.coding[figure].system 1..1
 * code.coding[figure].system = $measure
