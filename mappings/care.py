@@ -5,7 +5,6 @@ Like those of `mappings/functions.py`: JSON bytes, `b""` where nothing is said.
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from functools import lru_cache
 from html import escape
@@ -32,14 +31,14 @@ from mappings.functions import (
     zoned,
 )
 from schemas.errors import InvalidRecord
+from schemas.instruments import is_held
 from schemas.measures import MEASURES, UCUM
-from schemas.records import Moment
+from schemas.records import Answer, Moment
 from schemas.units import FACTORS
 
 KNOWN_UNITS: Final = frozenset({measure.unit for measure in MEASURES.values()} | {unit for pair in FACTORS for unit in pair} | {"g/L", "U/L", "mmol", "10*9/L"})
 """UCUM units that are written as such; whatever else a laboratory writes stays its own words."""
 _XHTML = 'xmlns="http://www.w3.org/1999/xhtml" lang="zh-CN" xml:lang="zh-CN"'
-_TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}")
 
 
 def concept_of(context: Context, *said: str | None) -> bytes:
@@ -217,9 +216,9 @@ def answer(context: Context, value: str | float | bool | None) -> bytes:
     return b'[{"value%b":%b}]' % (b"Integer" if isinstance(value, int) and abs(value) < 2**31 else b"Decimal", number(value))
 
 
-def questionnaire(_: Context, instrument: str) -> bytes:
-    """The canonical of an instrument whose code can stand in a URL."""
-    return b'"%bQuestionnaire/%b"' % (BASE.encode(), instrument.encode()) if _TOKEN.fullmatch(instrument) else b""
+def questionnaire(_: Context, instrument: str, answers: list[Answer]) -> bytes:
+    """The canonical of the published Questionnaire that the answers are to; nothing where there is none or they do not fit it."""
+    return b'"%bQuestionnaire/%b"' % (BASE.encode(), instrument.encode()) if is_held(instrument, answers) else b""
 
 
 def notes(context: Context, said: list[str]) -> bytes:

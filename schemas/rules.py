@@ -13,10 +13,26 @@ from typing import Any, Final
 
 from schemas.editions import unknown
 from schemas.errors import InvalidRecord
+from schemas.flags import FLAGS
+from schemas.instruments import is_held
 from schemas.measures import MEASURES
 from schemas.moments import EARLIEST, earliest
 from schemas.quality import RELATIONS, Rule
-from schemas.records import Adherence, Appointment, Condition, EffectEvaluation, Envelope, FitnessTest, Flag, IssueReport, LabResult, Prescription, Quantity, Referral
+from schemas.records import (
+    Adherence,
+    Appointment,
+    Condition,
+    EffectEvaluation,
+    Envelope,
+    FitnessTest,
+    Flag,
+    IssueReport,
+    LabResult,
+    Prescription,
+    Quantity,
+    Referral,
+    Screening,
+)
 from schemas.standard import BOUNDS, MEASURED, STANDARD
 
 SKEW = timedelta(hours=14, minutes=10)
@@ -39,6 +55,8 @@ def check(record: Envelope, now: datetime) -> None:
         unusual += _check_relations(record, kind, quantities)
     if isinstance(record, FitnessTest):
         unusual += unknown(record)
+    if isinstance(record, Screening) and not is_held(record.instrument, record.answers):
+        unusual.append(Flag("instrument-unknown", "instrument", FLAGS["instrument-unknown"][1]))
     if unusual:
         record.flags = [*record.flags, *unusual]
 

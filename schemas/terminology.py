@@ -14,6 +14,7 @@ from schemas import classes, codes, sports
 from schemas.classes import NAMES, codes_of
 from schemas.codes import LISTS, SEX, SEX_VERSION
 from schemas.flags import FLAGS
+from schemas.instruments import QUESTIONS
 from schemas.lines import lines
 from schemas.measures import LOCAL, LOINC, MDC, MEASURES, UCUM, WST363, Measure
 from schemas.records import STANDARD_VERSION
@@ -134,7 +135,13 @@ _SHORT: Final[dict[str, tuple[tuple[str, str], tuple[str, str]]]] = {
     "sex": (("人的性别代码", "Codes for the sexes"), ("GB/T 2261.1 的全部代码，照录。", "The whole list of GB/T 2261.1, repeated here; it is not ours.")),
     "fitness-edition": (
         ("体质测定标准的版本", "Editions of the fitness test"),
-        ("国民体质测定标准的各个版本。没有核对过得分表，从不计算得分。", "Editions of the national fitness test. No score table was verified, so no score is computed."),
+        ("国民体质测定标准的各个版本。没有核对过得分表，从不计算得分。",
+         "Editions of the national fitness test. No score table was verified, so no score is computed."),
+    ),
+    "instrument": (
+        ("问卷与量表", "Questionnaires and scales"),
+        ("标准认得的问卷和自评量表。题目原文归作者，这里不发布，也从不计算得分。",
+         "The questionnaires and self-rating scales that the standard names. Their text belongs to their authors and is not published; nothing is scored."),
     ),
     "area-level": (
         ("行政区划层级", "Levels of divisions"),
@@ -291,6 +298,30 @@ def concept_maps() -> list[Resource]:
     return [*_from_measures(), _from_sports(), _from_sex(), _from_units()]
 
 
+# Questionnaires
+
+
+_NO_TEXT: Final = (
+    "题目原文归作者，这里只有题号；没有核对过正式文本（verify），不计算得分。",
+    "The text belongs to its authors; only link ids stand here, not compared with the official text (verify). Nothing is scored.",
+)
+
+
+def _questionnaire(instrument: str) -> Resource:
+    one = LISTS["instrument"][instrument]
+    shared = {name: value for name, value in _shared("Questionnaire", instrument, (one.zh, one.en), _NO_TEXT).items() if name != "name"}
+    return {
+        **shared, "name": "".join(part.capitalize() for part in instrument.split("-")), "status": "draft", "subjectType": ["Patient"],
+        "code": [{"system": codes.CODE_SYSTEMS + "instrument", "code": instrument, "display": one.zh}],
+        "item": [{"linkId": question.item, "type": question.type} for question in QUESTIONS[instrument]],
+    }  # fmt: skip
+
+
+def questionnaires() -> list[Resource]:
+    """A Questionnaire for each instrument that the standard names."""
+    return [_questionnaire(instrument) for instrument in QUESTIONS]
+
+
 def resources() -> list[Resource]:
     """Everything that is published, code systems first."""
-    return [*code_systems(), *value_sets(), *concept_maps()]
+    return [*code_systems(), *value_sets(), *concept_maps(), *questionnaires()]

@@ -17,6 +17,7 @@ from fhir.resources.R4B.parameters import Parameters
 from fhir.resources.R4B.terminologycapabilities import TerminologyCapabilities
 from fhir.resources.R4B.valueset import ValueSet
 
+from schemas.codes import LISTS
 from schemas.measures import MEASURES
 from schemas.records import STANDARD_VERSION
 from schemas.sports import SPORTS
@@ -126,7 +127,7 @@ def test_what_is_published_is_searched_by_what_r4_says(reading: Reading) -> None
         assert await reader.found("CodeSystem", system=SEX) == ["sex"]
         assert await reader.found("CodeSystem", code="rpe") == ["measure"]
         assert await reader.found("CodeSystem", name="datac") == ["data-class"]
-        assert len(await reader.found("CodeSystem", status="active")) == 11
+        assert len(await reader.found("CodeSystem", status="active")) == 12
         assert await reader.found("CodeSystem", status="draft") == []
         assert await reader.found("CodeSystem", version="9.9") == []
         assert "measure-unit" in await reader.found("ValueSet", reference=UCUM)
@@ -334,3 +335,43 @@ def test_the_statements_list_what_is_offered(reading: Reading) -> None:
         assert await reader.refused("metadata", mode="loud") == (400, "invalid")
 
     reading(work)
+
+
+def test_a_questionnaire_of_each_instrument_is_read_by_anybody(reading: Reading) -> None:
+    async def work(reader: Reader) -> None:
+        assert set(await reader.found("Questionnaire")) == set(LISTS["instrument"])
+        assert await reader.found("Questionnaire", url="https://kinehub.org/fhir/Questionnaire/sas", status="draft") == ["sas"]
+        one = await reader.get("Questionnaire/par-q-plus")
+        assert one["title"] == "PAR-Q+ 运动前准备问卷 Physical Activity Readiness Questionnaire for Everyone (PAR-Q+)"
+        assert "(verify)" in one["description"]
+        assert one["item"] == [{"linkId": str(number), "type": "boolean"} for number in range(1, 8)]
+
+    reading(work)
+
+
+PAR_Q = "https://kinehub.org/fhir/Questionnaire/par-q-plus"
+
+
+@pytest.mark.parametrize(
+    ("instrument", "answers", "named"),
+    [
+        ("par-q-plus", [{"item": "1", "answer": False}, {"item": "7", "answer": True}, {"item": "3"}], PAR_Q),
+        ("par-q-plus", [{"item": "8", "answer": False}], None),
+        ("par-q-plus", [{"item": "1", "answer": 0}], None),
+        ("a-scale-of-ours", [{"item": "1", "answer": 3}], None),
+    ],
+)
+def test_a_response_names_its_questionnaire_where_it_fits_and_stays_raw_where_not(
+    hub_url: str, tmp_path: Path, instrument: str, answers: list[dict[str, Any]], named: str | None
+) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center, resident = await city.party("Center", "fitness-center"), await city.resident()
+            record = {"kind": "screening", "start": "2026-05-01T09:00:00+08:00", "instrument": instrument, "answers": answers}
+            (taken,) = (await city.upload(center, {"record": record}, resident=resident)).json()["records"]
+            assert [warning["code"] for warning in taken["warnings"]] == ([] if named else ["instrument-unknown"])
+            said = (await city.get(center, f"QuestionnaireResponse/{taken['record_id']}-1")).json()
+            assert said.get("questionnaire") == named
+            assert [item["linkId"] for item in said["item"]] == [answer["item"] for answer in answers]
+
+    asyncio.run(work())
