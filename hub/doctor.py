@@ -33,7 +33,7 @@ async def examine(settings: Settings, dsn: str) -> list[dict[str, Any]]:
                     "fsync and synchronous_commit are on" if commit == "on on" else "switch fsync and synchronous_commit on",
                 )
             )
-            trail = await verify(connection, hub.keyring, settings.data_dir)
+            trail = await verify(connection, hub.trail.heads)
             findings.append(_finding("audit", trail.intact, trail.problem or f"{trail.entries} entries, intact"))
             dead = await connection.fetchval("SELECT count(*) FROM outbox WHERE status = 'dead'")
             findings.append(_finding("delivery", dead == 0, "no dead letters" if not dead else f"{dead} dead letters; see kinehub delivery list"))

@@ -1,17 +1,18 @@
 """The audit trail of one writer process: a hash chain, group-committed before the answer leaves.
 
-Each entry's hash is H(previous hash, canonical entry), so an edit, a gap or a swap shows. Outside the database each writer
-notes its head every second while there are entries, and once a minute a signed root over all heads is appended to
-`audit-heads/roots.ndjson`: a tail cut off the database shows, up to the last second before the cut.
-Entries hold party, time, purpose, rule and a pseudonym in the clear; the detail is sealed under the resident's key.
+Each entry's hash is H(previous hash, canonical entry, salt), so an edit, a gap or a swap shows. Outside the database each writer notes its head every
+second while there are entries, and once a minute what is new is taken into the tree of all chains and a head signed (`hub/audit/tree.py`): a tail cut
+off the database shows, up to the last second before the cut. Entries hold party, time, purpose, rule and a pseudonym in the clear; the detail is
+sealed under the resident's key. The salt keeps a neighbour's entry from being guessed from the hashes in a proof.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import hashlib
+import hmac
+import logging
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -21,14 +22,19 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from joserfc import jws
 
+from hub.audit import tree
+from hub.audit.heads import Heads
+from hub.defects import places
 from hub.store.database import Connection, Database
 from hub.store.keyring import Keyring
 from hub.store.seal import bound, digest_name
+from schemas.errors import KineHubError
 
 GENESIS = bytes(32)
-ROOTS = "roots.ndjson"
+FOLDER = "audit-heads"
+HEAD_EVERY_S = 60
+log = logging.getLogger(__name__)
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -45,12 +51,28 @@ class Entry(msgspec.Struct, frozen=True):
     at: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
 
 
-def entry_hash(algorithm: str, previous: bytes, chain: int, seq: int, entry: Entry) -> bytes:
-    """H(previous | chain | seq | every field), fields length-prefixed and absent ones told apart from empty ones."""
+def texts(entry: Entry) -> list[str | None]:
+    """What is hashed of an entry beside its detail, in this order; a proof shows the same."""
     fields = (entry.at.astimezone(UTC).isoformat(), entry.resident, entry.party, entry.actor, entry.action, entry.purpose, entry.rule, entry.outcome)
-    texts = [b"\0" if value is None else b"\1" + str(value).encode() for value in fields]
-    detail = b"\0" if entry.detail is None else b"\1" + entry.detail
-    return hashlib.new(algorithm, bound(previous, str(chain).encode(), str(seq).encode(), *texts, detail)).digest()
+    return [None if value is None else str(value) for value in fields]
+
+
+def entry_hash(algorithm: str, previous: bytes, chain: int, seq: int, entry: Entry, salt: bytes | None = None) -> bytes:
+    return text_hash(algorithm, previous, chain, seq, texts(entry), entry.detail, salt)
+
+
+def text_hash(
+    algorithm: str, previous: bytes, chain: int, seq: int, fields: Sequence[str | None], detail: bytes | None, salt: bytes | None
+) -> bytes:
+    """H(previous | chain | seq | every field | salt), fields length-prefixed and absent ones told apart from empty ones."""
+    values = [b"\0" if value is None else b"\1" + value.encode() for value in fields]
+    sealed = b"\0" if detail is None else b"\1" + detail
+    return hashlib.new(algorithm, bound(previous, str(chain).encode(), str(seq).encode(), *values, sealed, *((salt,) if salt else ()))).digest()
+
+
+def salt_of(algorithm: str, secret: bytes | None, seq: int) -> bytes | None:
+    """The salt of an entry, from its chain's secret; a chain begun before there were salts has none."""
+    return hmac.digest(secret, seq.to_bytes(8, "big"), algorithm)[:16] if secret else None
 
 
 _INSERT = """INSERT INTO audit (chain, seq, at, resident, party, actor, action, purpose, rule, outcome, detail, hash)
@@ -61,10 +83,11 @@ SELECT * FROM unnest($1::int[], $2::bigint[], $3::timestamptz[], $4::uuid[], $5:
 class Trail:
     """This process's chain. `note` for reads, `held` for writes: the entry is the last statement of its transaction."""
 
-    def __init__(self, database: Database, keyring: Keyring, folder: Path, chain: int) -> None:
-        self._database, self._keyring, self._folder = database, keyring, folder
-        self._algorithm = digest_name(keyring.suite)
-        self.chain = chain
+    def __init__(self, database: Database, keyring: Keyring, folder: Path, chain: int, secret: bytes) -> None:
+        self._database, self._folder = database, folder
+        self.algorithm = digest_name(keyring.suite)
+        self.heads = Heads(folder, keyring.signing_key())
+        self.chain, self._secret = chain, secret
         self._seq, self._hash = 0, GENESIS
         self._lock = asyncio.Lock()
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
@@ -75,16 +98,16 @@ class Trail:
     @classmethod
     async def start(cls, database: Database, keyring: Keyring, data_dir: Path) -> Trail:
         """Open a chain of one's own and begin flushing."""
-        folder = data_dir / "audit-heads"
+        folder, secret = data_dir / FOLDER, os.urandom(32)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with database.connection() as connection:
-            chain = await connection.fetchval("INSERT INTO audit_chains DEFAULT VALUES RETURNING chain")
-        trail = cls(database, keyring, folder, chain)
+            chain = await connection.fetchval("INSERT INTO audit_chains (secret) VALUES ($1) RETURNING chain", secret)
+        trail = cls(database, keyring, folder, chain, secret)
         trail._tasks = [asyncio.create_task(trail._flush_forever()), asyncio.create_task(trail._note_heads_forever())]
         return trail
 
     async def stop(self) -> None:
-        """Flush what waits and note the last head."""
+        """Flush what waits and have it signed; then the note of this chain's end has nothing left to say."""
         while self._waiting:
             await self._flush()
         for task in self._tasks:
@@ -92,7 +115,8 @@ class Trail:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self._note_head()
-        await self._note_root()
+        if await self.sign() and await self._is_signed():
+            (self._folder / f"{self.chain}.head").unlink(missing_ok=True)
 
     async def note(self, entry: Entry) -> None:
         """Durable when this returns: waiting entries of concurrent requests share one commit."""
@@ -122,7 +146,8 @@ class Trail:
         rows: list[tuple[object, ...]] = []
         for e in entries:
             self._seq += 1
-            self._hash = entry_hash(self._algorithm, self._hash, self.chain, self._seq, e)
+            salt = salt_of(self.algorithm, self._secret, self._seq)
+            self._hash = entry_hash(self.algorithm, self._hash, self.chain, self._seq, e, salt)
             rows.append((self.chain, self._seq, e.at, e.resident, e.party, e.actor, e.action, e.purpose, e.rule, e.outcome, e.detail, self._hash))
         return rows
 
@@ -158,8 +183,8 @@ class Trail:
             await asyncio.sleep(1)
             elapsed += 1
             self._note_head()
-            if elapsed % 60 == 0:
-                await self._note_root()
+            if elapsed % HEAD_EVERY_S == 0:
+                await self.sign()
 
     def _note_head(self) -> None:
         if self._seq == self._noted or self._lock.locked():
@@ -172,28 +197,25 @@ class Trail:
         draft.replace(self._folder / f"{self.chain}.head")
         self._noted = self._seq
 
-    async def _note_root(self) -> None:
-        with (self._folder / "roots.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return
-            with contextlib.suppress(Exception):
-                async with self._database.connection() as connection:
-                    heads = await connection.fetch(
-                        "SELECT c.chain, a.seq, a.hash FROM audit_chains c CROSS JOIN LATERAL "
-                        "(SELECT seq, hash FROM audit WHERE chain = c.chain ORDER BY seq DESC LIMIT 1) a ORDER BY c.chain"
-                    )
-                if heads:
-                    self._sign_root([(row["chain"], row["seq"], row["hash"].hex()) for row in heads])
+    async def sign(self) -> bool:
+        """A signed head over all that is new in any chain; whether that went well. What stands in the way is logged and seen by `audit verify`."""
+        try:
+            taken = tree.MOST
+            while taken == tree.MOST:
+                taken = await tree.grow(self._database, self.heads, self.algorithm)
+        except KineHubError as error:
+            log.warning("no head was signed: %s", error.message)
+            return False
+        except Exception as error:
+            log.warning("no head was signed: %s", places(error))
+            return False
+        return True
 
-    def _sign_root(self, heads: list[tuple[int, int, str]]) -> None:
-        payload = msgspec.json.encode({"at": datetime.now(UTC), "heads": heads})
-        signed = jws.serialize_compact({"alg": "ES256"}, payload, self._keyring.signing_key())
-        with (self._folder / ROOTS).open("ab") as file:
-            file.write(signed.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+    async def _is_signed(self) -> bool:
+        with contextlib.suppress(Exception):
+            async with self._database.connection() as connection:
+                return bool(self._seq == await connection.fetchval("SELECT max(last) FROM audit_segments WHERE chain = $1", self.chain))
+        return False
 
 
 def _settle(batch: Sequence[tuple[Entry, asyncio.Future[None]]], error: Exception | None) -> None:

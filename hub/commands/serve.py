@@ -6,13 +6,19 @@ import asyncio
 import os
 import sys
 
+import asyncpg
 import click
 import orjson
 
+from hub.audit import tree
+from hub.audit.heads import Heads
+from hub.audit.trail import FOLDER
 from hub.commands.options import Options, check_keyring, database, echo, ensure_keyring
 from hub.delivery import worker
 from hub.settings import Settings, load
 from hub.store import migrate, postgres
+from hub.store.keyring import Keyring
+from hub.store.seal import digest_name
 
 
 @click.command()
@@ -35,6 +41,7 @@ def serve(options: Options, host: str, port: int, workers: int) -> None:
 
     if settings.database_url:
         ensure_keyring(settings, settings.database_url)
+        _check_audit(settings, settings.database_url)
         run(Serving(settings, settings.database_url, host, port, workers, announce, lambda: True, lambda: None))
         return
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -46,9 +53,24 @@ def serve(options: Options, host: str, port: int, workers: int) -> None:
 
         try:
             ensure_keyring(settings, servers[0].dsn)
+            _check_audit(settings, servers[0].dsn)
             run(Serving(settings, servers[0].dsn, host, port, workers, announce, lambda: servers[0].alive(), revive))
         finally:
             servers[0].stop()
+
+
+def _check_audit(settings: Settings, dsn: str) -> None:
+    """Raises Unavailable, in one line, when what is kept of the audit outside the database does not agree with it."""
+    keyring = Keyring(settings.keyring)
+
+    async def check() -> None:
+        connection = await asyncpg.connect(dsn)
+        try:
+            await tree.check(connection, Heads(settings.data_dir / FOLDER, keyring.signing_key()), digest_name(keyring.suite))
+        finally:
+            await connection.close()
+
+    asyncio.run(check())
 
 
 @click.command("worker")
@@ -64,6 +86,7 @@ def worker_command(options: Options) -> None:
         await worker.run(settings, dsn, stop)
 
     with database(options) as (settings, dsn):
+        _check_audit(settings, dsn)
         asyncio.run(main(settings, dsn))
 
 

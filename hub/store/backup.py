@@ -24,11 +24,14 @@ from hub.store.postgres import binaries, environment
 from schemas.errors import Conflict, Unavailable
 
 _KEYS = "public.data_keys"
+_TREE = ("public.audit_segments", "public.audit_nodes")
+"""The audit's tree: made again from the heads beside the database, which a backup must not take back."""
 
 _KEEP_AUDIT = """LOCK TABLE public.audit, public.audit_chains IN ACCESS EXCLUSIVE MODE;
 CREATE SCHEMA IF NOT EXISTS kept;
 CREATE TABLE IF NOT EXISTS kept.audit (LIKE public.audit INCLUDING INDEXES);
 CREATE TABLE IF NOT EXISTS kept.audit_chains (LIKE public.audit_chains INCLUDING INDEXES);
+ALTER TABLE kept.audit_chains ADD COLUMN IF NOT EXISTS secret bytea;
 INSERT INTO kept.audit SELECT * FROM public.audit ON CONFLICT DO NOTHING;
 INSERT INTO kept.audit_chains SELECT * FROM public.audit_chains ON CONFLICT DO NOTHING;"""
 
@@ -64,7 +67,8 @@ DELETE FROM public.sessions;"""
 
 def backup(dsn: str, file: Path) -> dict[str, Any]:
     """Write FILE (everything but data keys) and FILE.keys, both 0600. Raises Unavailable with what the tool said."""
-    _run(dsn, ["pg_dump", "--format=custom", "--schema=public", f"--exclude-table-data={_KEYS}", f"--file={file}"])
+    left_out = [f"--exclude-table-data={table}" for table in (_KEYS, *_TREE)]
+    _run(dsn, ["pg_dump", "--format=custom", "--schema=public", *left_out, f"--file={file}"])
     file.chmod(0o600)
     return {"file": str(file), "keys": str(backup_keys(dsn, file)["keys"]), "bytes": file.stat().st_size}
 
@@ -90,7 +94,7 @@ def restore(dsn: str, file: Path) -> dict[str, Any]:
     tables = _query(
         dsn,
         "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables "
-        "WHERE schemaname = 'public' AND tablename NOT IN ('data_keys', 'alembic_version')",
+        "WHERE schemaname = 'public' AND tablename NOT IN ('data_keys', 'alembic_version', 'audit_segments', 'audit_nodes')",
     )
     with _transaction(dsn) as sql:
         sql.write(f"{_KEEP_AUDIT} {_KEEP_CONSENTS} TRUNCATE {tables};\n".encode())

@@ -131,7 +131,8 @@ async def looks(hub: Hub, resident: UUID, limit: int = 500) -> list[dict[str, An
     """Who did what with a resident's data, newest first: party, time, purpose, consent, outcome."""
     async with hub.database.connection() as connection:
         rows = await connection.fetch(
-            "SELECT at, party, actor, action, purpose, rule, outcome, detail FROM audit WHERE resident = $1 ORDER BY at DESC LIMIT $2",
+            "SELECT chain || '-' || seq AS entry, at, party, actor, action, purpose, rule, outcome, detail FROM audit "
+            "WHERE resident = $1 ORDER BY at DESC LIMIT $2",
             resident,
             limit,
         )

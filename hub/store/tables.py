@@ -277,6 +277,7 @@ audit_chains = Table(
     "audit_chains", metadata,
     Column("chain", Integer, Identity(), primary_key=True),
     Column("started", INSTANT, nullable=False, server_default=NOW),
+    Column("secret", LargeBinary, comment="what the salts of its entries come from"),
 )  # fmt: skip
 
 audit = Table(
@@ -294,6 +295,25 @@ audit = Table(
     Column("detail", LargeBinary, comment="what was seen, sealed under the resident's key"),
     Column("hash", LargeBinary, nullable=False),
     Index("audit_resident_idx", "resident", text("at DESC")),
+    Index("audit_party_idx", "party", text("at DESC")),
+)  # fmt: skip
+
+audit_segments = Table(
+    "audit_segments", metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False, comment="place of its first entry among all leaves"),
+    Column("chain", Integer, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    UniqueConstraint("chain", "last"),
+    comment="The order of the audit's entries in the tree, as the signed heads took them in.",
+)  # fmt: skip
+
+audit_nodes = Table(
+    "audit_nodes", metadata,
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("place", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+    comment="Full nodes of the tree, every eighth level. Made from the entries; nothing is believed because it stands here.",
 )  # fmt: skip
 
 outbox = Table(

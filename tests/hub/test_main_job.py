@@ -327,7 +327,7 @@ def test_every_look_is_listed_to_the_resident_with_its_consent_and_the_trail_is_
             assert (last["party"], last["purpose"], last["rule"], last["outcome"]) == ("Hospital", "TREAT", f"Consent/{consent}", "shown")
             assert last["detail"]["shown"]["Observation"] > 0
             async with city.hub.database.connection() as connection:
-                assert (await verify(connection, city.hub.keyring, tmp_path)).intact
+                assert (await verify(connection, city.hub.trail.heads)).intact
 
     run(work())
 
@@ -348,9 +348,9 @@ def test_a_damaged_trail_is_found(hub_url: str, tmp_path: Path, damage: str) -> 
             await city.shown(hospital, resident)
             await city.shown(hospital, resident)
         async with a_city(hub_url, tmp_path) as city, city.hub.database.connection() as connection:
-            assert (await verify(connection, city.hub.keyring, tmp_path)).intact
+            assert (await verify(connection, city.hub.trail.heads)).intact
             await connection.execute(damage)
-            found = await verify(connection, city.hub.keyring, tmp_path)
+            found = await verify(connection, city.hub.trail.heads)
             assert not found.intact
             assert found.problem
 
