@@ -180,6 +180,17 @@ ENGLISH: dict[str, str] = {
     "谁、什么时候、为了什么，看了或想看您的记录，都在这里，谁也改不了。": (
         "Who saw or tried to see your records, when and what for. Nobody can change this list."
     ),
+    "这份记录无法被悄悄修改": "This list cannot be changed in secret",
+    "每过一分钟，新记下的查看就盖上一个签了名的印，连同以前的全部。以后谁改动、删掉其中一条，印就对不上。": (
+        "Every minute the new looks are put under a signed seal, with all that came before. Change or remove one later, and the seal no longer fits."
+    ),
+    "最新的印：%(day)s %(time)s，盖住 %(count)s 条。": "The newest seal: %(day)s, %(time)s, over %(count)s entries.",
+    "您可以把印和每条的证明下载下来，自己收好，或交给您信得过的人核对。里面没有别人的内容。": (
+        "You can download the seal and the proof of each line, and keep them or have someone you trust check them. They hold nothing about others."
+    ),
+    "下载最新的印": "Download the newest seal",
+    "下载证明": "Download the proof",
+    "：%(who)s，%(time)s": ": %(who)s, %(time)s",
     "回到最新": "Back to the newest",
     "更早的": "Earlier",
     "您自己": "You",

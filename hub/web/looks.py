@@ -11,9 +11,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from hub.access import accounts
+from hub.audit import proof as proofs
+from hub.audit.proof import Inclusion
 from hub.store import parties
 from hub.web.locales import pick, say
-from schemas.errors import KineHubError
+from schemas.errors import KineHubError, NotFound
 
 if TYPE_CHECKING:
     from hub.service import Hub
@@ -35,7 +37,7 @@ QUIET = (
 
 
 class Look(msgspec.Struct, frozen=True):
-    """One line of the log. `count` merges repeats of the same look on one day; `refused`: nothing was seen."""
+    """One line of the log. `count` merges repeats of the same look on one day, `entry` is the newest; `refused`: nothing was seen."""
 
     at: datetime
     who: str
@@ -43,6 +45,7 @@ class Look(msgspec.Struct, frozen=True):
     what: str
     why: str
     refused: bool
+    entry: tuple[int, int]
     count: int = 1
 
 
@@ -65,9 +68,27 @@ async def read(hub: Hub, resident: UUID, zone: ZoneInfo, *, everything: bool, mo
     return looks, rows[-1]["at"] if len(rows) == wanted else None
 
 
-_LOG = """SELECT at, party, actor, action, purpose, rule, outcome FROM audit
+_LOG = """SELECT chain, seq, at, party, actor, action, purpose, rule, outcome FROM audit
 WHERE resident = $1 AND ($2::timestamptz IS NULL OR at < $2) AND NOT action = ANY($3::text[]) AND (actor <> $5 OR cardinality($3::text[]) = 0)
 ORDER BY at DESC LIMIT $4"""
+
+
+async def signed(hub: Hub, looks: Sequence[Look]) -> set[tuple[int, int]]:
+    """The entries among `looks` that are under a signed head: those that can be proven."""
+    async with hub.database.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT chain, max(last) AS last FROM audit_segments WHERE chain = ANY($1::int[]) GROUP BY chain", list({look.entry[0] for look in looks})
+        )
+    last = {row["chain"]: row["last"] for row in rows}
+    return {look.entry for look in looks if look.entry[1] <= last.get(look.entry[0], 0)}
+
+
+async def proof(hub: Hub, resident: UUID, chain: int, seq: int) -> Inclusion:
+    """The proof of an entry about this resident. Raises NotFound for any other, or while no signed head has it."""
+    async with hub.database.connection() as connection:
+        if not await connection.fetchval("SELECT resident = $3 FROM audit WHERE chain = $1 AND seq = $2", chain, seq, resident):
+            raise NotFound("There is no such entry.")
+        return await proofs.included(connection, hub.trail.heads, hub.trail.algorithm, chain, seq)
 
 
 async def _people(hub: Hub, connection: Any, rows: Sequence[Any]) -> dict[str, accounts.Account]:
@@ -87,7 +108,7 @@ def _look(row: Any, names: dict[int, str], people: dict[str, accounts.Account], 
     who = say("您自己") if own else account.name if account else party or say("运动健康通（系统）")
     refused = row["outcome"] in ("refused", "denied", "empty", "suppressed")
     why = "" if own else pick(PURPOSES[row["purpose"]]) if row["purpose"] in PURPOSES else ""
-    return Look(row["at"].astimezone(zone).replace(tzinfo=None), who, party if account and not own else "", _what(row["action"], refused, own), why, refused)
+    return Look(row["at"].astimezone(zone).replace(tzinfo=None), who, party if account and not own else "", _what(row["action"], refused, own), why, refused, (row["chain"], row["seq"]))
 
 
 def _what(action: str, refused: bool, own: bool) -> str:

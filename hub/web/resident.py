@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+import msgspec
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
@@ -116,15 +117,37 @@ async def log(request: Request, before: Annotated[str, Query(max_length=40)] = "
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
     found, older = await looks.read(hub, resident, zone, everything=True, most=LOOKS, before=_moment(before) if before else None)
+    newest = hub.trail.heads.newest()
     return pages_of(request).render(
         request,
         "looks.html",
         person=person,
         looks=found,
+        signed=await looks.signed(hub, found),
+        head=newest[0] if newest else None,
+        sealed=newest[0].at.astimezone(zone) if newest else None,
         first=not before,
         today=activity.today_in(zone).date(),
         older=older.isoformat().replace("+00:00", "Z") if older else "",
     )
+
+
+@router.get("/looks/head")
+async def head(request: Request) -> Response:
+    """The newest signed head of the audit, to keep: it holds nothing of anybody."""
+    await resident_of(request)
+    newest = hub_of(request).trail.heads.newest()
+    if newest is None:
+        raise NotFound("There is no signed head yet.")
+    return download(newest[1].encode() + b"\n", f"kinehub-audit-head-{newest[0].size}.jws", "application/jose")
+
+
+@router.get("/looks/{chain}/{seq}/proof")
+async def proof(request: Request, chain: Annotated[int, Path(ge=1, lt=2**31)], seq: Annotated[int, Path(ge=1, lt=2**63)]) -> Response:
+    """The proof that one entry of one's own log is under the newest signed head."""
+    _, resident = await resident_of(request)
+    found = await looks.proof(hub_of(request), resident, chain, seq)
+    return download(msgspec.json.encode(found), f"kinehub-audit-{chain}-{seq}.json", "application/json")
 
 
 @router.get("/download")

@@ -26,6 +26,7 @@ FORMS = {
     "staff": ["/center/preview", f"/center/preview/{ID}/accept", f"/center/receipts/{ID}/pending/1"],
 }
 DOWNLOADS = [
+    "/resident/looks/head", "/resident/looks/1/1/proof",
     "/resident/download", f"/resident/records/{ID}", f"/resident/grants/{ID}", f"/resident/grants/{ID}/receipt.json", f"/resident/grants/{ID}/preview",
     f"/hospital/patients/{ID}/sessions.csv", f"/center/preview/{ID}", f"/center/preview/{ID}/marked", f"/center/receipts/{ID}",
 ]  # fmt: skip
@@ -40,7 +41,7 @@ def test_every_route_of_the_portals_is_tried_below() -> None:
     tried |= {("POST", path) for listed in FORMS.values() for path in listed}
     known = [route for module in (account, center, curves, given, grants, hospital, resident) for route in routes(module.router)]
     shapes = {(method, re.compile(re.sub(r"{[a-z_]+}", "[^/]+", path))) for method, path in known}
-    assert len(known) == 28
+    assert len(known) == 30
     assert not [shape for method, shape in shapes if not any(method == how and shape.fullmatch(path) for how, path in tried)]
 
 

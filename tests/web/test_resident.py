@@ -8,6 +8,8 @@ import orjson
 from joserfc import jws
 from joserfc.jwk import KeySet
 
+from hub.audit.heads import opened, public_key
+from hub.audit.proof import check
 from schemas.classes import CODES
 from tests.web.town import Place, Visitor
 
@@ -100,6 +102,22 @@ def test_a_grant_is_read_back_and_one_tap_stops_it(place: Place) -> None:
         looks = visitor.show("/resident/looks")
     assert "李医生" in looks
     assert "已挡住" in looks
+
+
+def test_each_look_is_proven_to_be_under_the_newest_seal(place: Place) -> None:
+    with place.browse("wang") as visitor, place.browse("li") as neighbour:
+        page = visitor.show("/resident/looks")
+        assert "这份记录无法被悄悄修改" in page
+        links = re.findall(r'href="(/resident/looks/\d+/\d+/proof)"', page)
+        assert links
+        assert [neighbour.get(link).status_code for link in links] == [404] * len(links)
+        keys = public_key(visitor.get("/oauth/jwks").content)
+        seal = opened(visitor.get("/resident/looks/head").text, keys)
+        found = [visitor.get(link).content for link in links]
+    assert all(check(proof, keys).head == seal for proof in found)
+    assert all(str(place.town.neighbour) not in proof.decode() and len(proof) < 4096 for proof in found)
+    with place.browse() as stranger:
+        assert stranger.get(links[0]).status_code == 303
 
 
 def test_what_was_stopped_is_given_back_as_it_was_with_one_tap(place: Place) -> None:
