@@ -106,9 +106,10 @@ def _look(row: Any, names: dict[int, str], people: dict[str, accounts.Account], 
     own = row["actor"] == f"Patient/{resident}" or (account is not None and account.resident == resident)
     party = names.get(row["party"], "") if row["party"] else ""
     who = say("您自己") if own else account.name if account else party or say("运动健康通（系统）")
-    refused = row["outcome"] in ("refused", "denied", "empty", "suppressed")
+    refused = not own and row["outcome"] in ("refused", "denied", "empty", "nothing", "suppressed")
     why = "" if own else pick(PURPOSES[row["purpose"]]) if row["purpose"] in PURPOSES else ""
-    return Look(row["at"].astimezone(zone).replace(tzinfo=None), who, party if account and not own else "", _what(row["action"], refused, own), why, refused, (row["chain"], row["seq"]))
+    at, entry = row["at"].astimezone(zone).replace(tzinfo=None), (row["chain"], row["seq"])
+    return Look(at, who, party if account and not own else "", _what(row["action"], refused, own), why, refused, entry)
 
 
 def _what(action: str, refused: bool, own: bool) -> str:
