@@ -5,6 +5,7 @@ Writes `bench/results/<date>.json` and prints the same. Everything is made here:
     --records N    sessions stored before the history page is measured (10,000)
     --validation   instead: the R4 validator alone, beside fhir.resources
     --decision     instead: the consent engine alone
+    --audit        instead: what the audit entry of a single read costs
     --scale N …    instead: the history page alone, on a store that grows to each N records (1,000,000 takes minutes, 10,000,000 half an hour)
 """
 
@@ -35,7 +36,7 @@ from hub.settings import load
 from hub.store import grants, parties, postgres, residents
 from schemas.classes import parse_classes
 from schemas.resident import MemberNumber, Resident
-from tests.bench import decision, validation
+from tests.bench import audit, decision, validation
 from tests.bench.load import answered, request, send, spread
 from tests.bench.scale import COLD, WARM, Scale
 
@@ -170,6 +171,14 @@ class Bench:
             alone = sorted(answered(send(self.url, reads, 1)).latencies_ms)
             self.figures[f"1 h heart rate {name}, ms"] = {"p50": round(alone[500], 2), "p99": round(alone[990], 2)}
 
+    async def audited(self, rounds: int = audit.ROUNDS) -> None:
+        """What the audit entry of a single read costs."""
+        headers = await self.headers(self.hospital, "system/*.rs")
+        async with httpx.AsyncClient(headers=headers, timeout=60) as http:
+            pages = [(await http.get(f"{self.url}/fhir/Observation?patient={resident}&_count=5")).json() for resident in self.residents[:60]]
+        ids = [entry["resource"]["id"] for page in pages for entry in page.get("entry", [])]
+        self.figures |= audit.cost(self.folder, self.url, ids, headers, rounds)
+
     async def sizes(self) -> None:
         """Bytes on disk per session and per heart-rate sample, vacuumed."""
         with postgres.connect(self.folder) as dsn:
@@ -247,12 +256,15 @@ def main() -> None:
     arguments.add_argument("--scale", type=int, nargs="+")
     arguments.add_argument("--validation", action="store_true")
     arguments.add_argument("--decision", action="store_true")
+    arguments.add_argument("--audit", action="store_true")
     given = arguments.parse_args()
     described = machine()
     if given.validation:
         figures = validation.figures(given.rounds)
     elif given.decision:
         figures = decision.figures()
+    elif given.audit:
+        figures = _audited(given.rounds)
     else:
         figures = _scaled(given.scale, given.rounds, given.workers) if given.scale else _measured(given.rounds, given.records, given.workers)
     report = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": described, "workers": given.workers, "figures": figures}
@@ -275,6 +287,21 @@ def _measured(rounds: int, records: int, workers: int) -> dict[str, Any]:
     return bench.figures | validation.figures(rounds) | {"consent decision": decision.figures()}
 
 
+def _audited(rounds: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="kinehub-bench-") as name:
+        folder = Path(name)
+        with serving(folder, free_port()) as url:
+            bench = Bench(url, folder, rounds, 2000)
+
+            async def measure() -> None:
+                await bench.prepare()
+                await bench.fill()
+                await bench.audited(rounds)
+
+            asyncio.run(measure())
+    return bench.figures
+
+
 def _scaled(sizes: list[int], rounds: int, workers: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="kinehub-bench-") as name:
         folder = Path(name)
@@ -293,6 +320,7 @@ async def _measure(bench: Bench) -> None:
     await bench.fill()
     await bench.pages()
     await bench.curves()
+    await bench.audited()
     await bench.sizes()
 
 
