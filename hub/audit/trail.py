@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import hmac
 import logging
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -72,7 +71,7 @@ def text_hash(
 
 def salt_of(algorithm: str, secret: bytes | None, seq: int) -> bytes | None:
     """The salt of an entry, from its chain's secret; a chain begun before there were salts has none."""
-    return hmac.digest(secret, seq.to_bytes(8, "big"), algorithm)[:16] if secret else None
+    return hashlib.new(algorithm, secret + seq.to_bytes(8, "big")).digest()[:16] if secret else None
 
 
 _INSERT = """INSERT INTO audit (chain, seq, at, resident, party, actor, action, purpose, rule, outcome, detail, hash)
