@@ -254,7 +254,7 @@ def flags() -> str:
 # FHIR
 
 
-APART = {"OperationDefinition": "this hub's own operation"} | dict.fromkeys(published.TYPES, "the standard's tables")
+APART = {"OperationDefinition": "this hub's own operation", "AuditEvent": "the audit"} | dict.fromkeys(published.TYPES, "the standard's tables")
 
 
 def operations(type_: str) -> Iterable[str]:

@@ -33,7 +33,7 @@ def _reverse_includes(resource_type: str, sources: Collection[str]) -> list[str]
 
 def _search(resource_type: str, searched: Collection[str]) -> Statement:
     parameters = [{"name": one.code, "definition": one.url, "type": one.type} for one in _supported(resource_type)]
-    includes = {
+    includes = {} if resource_type == "AuditEvent" else {
         "searchInclude": ["*", *(f"{resource_type}:{one.code}" for one in _references(resource_type))],
         "searchRevInclude": _reverse_includes(resource_type, searched),
     }
@@ -82,7 +82,7 @@ def capability_statement(
     date:       when the statement last changed
     operations: resource type to operation name (`everything`) to its definition's URL
     """
-    searched = [kind for kind, interactions in types.items() if "search-type" in interactions]
+    searched = [kind for kind, interactions in types.items() if "search-type" in interactions and kind != "AuditEvent"]  # it goes along with nothing
     offered = operations or {}
     resources = [_resource(kind, types[kind], searched, offered.get(kind, {})) for kind in sorted(types)]
     return {

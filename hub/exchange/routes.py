@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from hub.access.caller import Caller, caller, require
 from hub.access.requests import body, hub_of
 from hub.access.sessions import session
-from hub.exchange import directory, explained, linkage, published, reading, sampled, terminology, validate
+from hub.exchange import audit_events, directory, explained, linkage, published, reading, sampled, terminology, validate
 from hub.exchange.capability import capability_statement, smart_configuration, terminology_capabilities
 from hub.exchange.compartment import Compartment, Resource
 from hub.exchange.definitions import resource_types, search_parameters
@@ -48,7 +48,7 @@ READS = ("read", "vread", "history-instance", "search-type")
 TYPES: dict[str, tuple[str, ...]] = dict.fromkeys((*reading.KINDS_OF_TYPE, *directory.TYPES), READS) | {"OperationDefinition": ("read",)}
 TYPES |= dict.fromkeys(published.TYPES, ("read", "search-type"))
 TYPES["Consent"] = (*READS, "create", "update")
-TYPES["Linkage"] = ("read", "search-type")
+TYPES |= dict.fromkeys(("AuditEvent", "Linkage"), ("read", "search-type"))
 OPERATIONS: dict[str, dict[str, str]] = {
     "Patient": {"everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
     "Observation": {"sampled": sampled.OPERATION},
@@ -198,6 +198,8 @@ async def _one(hub: Hub, asked: Asked, type_: str, id_: str, window: sampled.Win
             if entry is None:
                 raise _NotHere
             return entry
+        if type_ == audit_events.TYPE:
+            return await _audit_event(hub, connection, asked, id_)
         about, record = await _whose(connection, id_)
         if where := sampled.place(type_, id_):
             may_ask = _may_ask(asked, about)
@@ -209,6 +211,14 @@ async def _one(hub: Hub, asked: Asked, type_: str, id_: str, window: sampled.Win
     if one is None:
         raise _NotHere
     return one
+
+
+async def _audit_event(hub: Hub, connection: Any, asked: Asked, id_: str) -> Resource:
+    event = await audit_events.one(hub, connection, asked, id_)
+    await reading.note(hub, asked, f"read {audit_events.TYPE}", "shown" if event else "nothing")
+    if event is None:
+        raise _NotHere
+    return event
 
 
 def _may_ask(asked: Asked, about: UUID) -> bool:
@@ -387,6 +397,8 @@ async def _search(request: Request, type_: str, pairs: list[tuple[str, str]], *,
     query = _query(request, type_, pairs)
     if type_ in directory.TYPES:
         return _fhir(await _directory_page(hub, who, asked, query))
+    if type_ == audit_events.TYPE:
+        return _fhir(await _audit_page(hub, who, asked, query))
     resident = await _subject(hub, who, asked, query)
     if resident is None:
         return _fhir(await _nothing(hub, asked, query))
@@ -509,6 +521,17 @@ async def _directory_page(hub: Hub, who: Caller | None, asked: Asked, query: Que
     position = reading.open_cursor(hub, bound, query.cursor).position
     async with hub.database.connection() as connection:
         page = await directory.page(hub, connection, asked.party, partial(_covered, who), query, position)
+    cursor = reading.seal_cursor(hub, bound, position=page.position) if page.position else ""
+    return bundle(query, page, search_url(query), search_url(query, cursor) if cursor else None)
+
+
+async def _audit_page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> bytes:
+    """A page of the entries that are the reader's to see; looking there is noted as well."""
+    bound = reading.binding(asked, who.client_id if who else "self", [(query.resource_type, ""), *query.pairs])
+    position = reading.open_cursor(hub, bound, query.cursor).position
+    async with hub.database.connection() as connection:
+        page = await audit_events.page(hub, connection, asked, query, position)
+    await reading.note(hub, asked, f"search {audit_events.TYPE}", "shown" if page.matches else "nothing")
     cursor = reading.seal_cursor(hub, bound, position=page.position) if page.position else ""
     return bundle(query, page, search_url(query), search_url(query, cursor) if cursor else None)
 

@@ -17,7 +17,9 @@ import asyncio
 import base64
 import fcntl
 import os
+import re
 import secrets
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -28,13 +30,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import msgspec
+from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from joserfc.jwk import ECKey
 
 from hub.store import backend as backends
 from hub.store import puncture
 from hub.store.backend import Backend, missing
 from hub.store.puncture import Nodes
-from hub.store.seal import SUITES, Sealer, mac
+from hub.store.seal import SUITES, Sealer, mac, one_block
 from schemas.errors import SealError, Unavailable
 
 if TYPE_CHECKING:
@@ -198,6 +201,20 @@ class Keyring:
     def party_token(self, party: int, *parts: bytes) -> bytes:
         """Blind token (32 bytes) in a party's own space: file and idempotency keys never meet between parties."""
         return mac(self.suite, self._secrets().index, b"party", str(party).encode(), *parts)
+
+    def entry_id(self, chain: int, seq: int) -> str:
+        """The public id of an audit entry: one block, so that it tells neither its place nor how many there are."""
+        return self._entries().encryptor().update(struct.pack(">IQI", chain, seq, 0)).hex()
+
+    def entry_number(self, id_: str) -> tuple[int, int] | None:
+        """(chain, seq) of an audit entry's id; None when it is none of ours."""
+        if not re.fullmatch("[0-9a-f]{32}", id_, re.ASCII):
+            return None
+        chain, seq, zero = struct.unpack(">IQI", self._entries().decryptor().update(bytes.fromhex(id_)))
+        return (chain, seq) if zero == 0 and chain < 2**31 and seq < 2**63 else None
+
+    def _entries(self) -> Cipher[modes.ECB]:
+        return one_block(self.suite, mac(self.suite, self._secrets().index, b"audit entries"))
 
     def hub_sealer(self, table: str) -> Sealer:
         """Sealer for what is about no resident and still nobody's business."""

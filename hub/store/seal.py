@@ -66,6 +66,12 @@ def mac(suite: str, key: bytes, *parts: bytes) -> bytes:
     return hmac.digest(key, bound(*parts), digest_name(suite))
 
 
+def one_block(suite: str, key: bytes) -> Cipher[modes.ECB]:
+    """A cipher for single blocks of 16 bytes, no two of them alike."""
+    algorithm = algorithms.SM4(key[:16]) if suite == "guomi" else algorithms.AES(key[:16])
+    return Cipher(algorithm, modes.ECB())  # noqa: S305 - there is no second block
+
+
 def bound(*parts: bytes) -> bytes:
     """Canonical encoding of parts: each with its length in four bytes, so that no two lists of parts collide."""
     return b"".join(struct.pack(">I", len(part)) + part for part in parts)

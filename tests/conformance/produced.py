@@ -108,6 +108,7 @@ def _asked(resident: str) -> list[str]:
         f"/fhir/Patient?_id={resident}&_summary=true",
         f"/fhir/Observation?patient={resident}&code=PAPanel&_revinclude=Observation:derived-from&_revinclude=Provenance:target&_include=Observation:device",
         f"/fhir/Observation?patient={resident}&_summary=count",
+        "/fhir/AuditEvent",
         *(f"/fhir/{type_}" for type_ in types),
         *(f"/fhir/{type_}?patient={resident}" for type_ in within if type_ not in ("Linkage", "Provenance")),
     ]
@@ -122,6 +123,7 @@ def _own(hub: Running, resident: str) -> Iterator[tuple[str, bytes]]:
     with httpx.Client(base_url=hub.url, timeout=60) as browser:
         form = {"login": "wang", "password": PASSWORD, "next": "", "csrf": token_in(browser.get("/sign-in").text)}
         assert browser.post("/sign-in", data=form, headers={"Origin": hub.url}).status_code == 303
+        yield "/fhir/AuditEvent", browser.get("/fhir/AuditEvent?_count=100").raise_for_status().content
         for path in (f"/fhir/Consent?patient={resident}", f"/fhir/Consent/$explain?{receiver}", f"/fhir/Patient/{resident}/$everything?_type=Consent,Linkage"):
             yield path, browser.get(path).raise_for_status().content
 

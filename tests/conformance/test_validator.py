@@ -43,7 +43,7 @@ def findings(package: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Fi
 def _types(resources: list[tuple[str, bytes]]) -> Counter[str]:
     must = dict.fromkeys(
         ("Consent", "Linkage", "CapabilityStatement", "OperationDefinition", "Bundle", "Patient", "Provenance", "DeviceDefinition", "HealthcareService",
-         "CodeSystem", "ValueSet", "ConceptMap", "Parameters", "TerminologyCapabilities"), 0
+         "CodeSystem", "ValueSet", "ConceptMap", "Parameters", "TerminologyCapabilities", "AuditEvent"), 0
     )  # fmt: skip
     found = Counter(must)
     for _, body in resources:
