@@ -281,7 +281,7 @@ def _entities(row: Any, about: str, kind: Kind, *, told: bool) -> list[Content]:
     if kind.action == "E" and kind.subtype and about:
         # what was asked may be somebody's number: it is kept nowhere
         hidden = {"extension": [{"url": _ABSENT, "valueCode": "masked"}]}
-        found.append({"type": system, "role": _coding(_ROLES, "24", "Query"), "name": about, "_query": hidden})
+        found.append({"type": system, "role": _coding(_ROLES, "24", "Query"), "description": about, "_query": hidden})
     elif about:
         found.append({"what": {"type": about, "display": about}, "type": system, "role": _coding(_ROLES, "4", "Domain Resource")})
     return found

@@ -109,6 +109,7 @@ def _asked(resident: str) -> list[str]:
         f"/fhir/Observation?patient={resident}&code=PAPanel&_revinclude=Observation:derived-from&_revinclude=Provenance:target&_include=Observation:device",
         f"/fhir/Observation?patient={resident}&_summary=count",
         "/fhir/AuditEvent",
+        "/fhir/AuditEvent?type=rest",
         *(f"/fhir/{type_}" for type_ in types),
         *(f"/fhir/{type_}?patient={resident}" for type_ in within if type_ not in ("Linkage", "Provenance")),
     ]

@@ -112,6 +112,44 @@ def test_a_resident_sees_everyone_and_under_which_consent_and_nobody_elses(hub_u
     run(work())
 
 
+def test_what_claims_a_profile_of_balp_keeps_its_rules(hub_url: str, tmp_path: Path) -> None:
+    """The rules of input/fsh/PatientRead.fsh and PatientQuery.fsh of ITI.BasicAudit 1.1.4."""
+
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            _, hospital, resident, _ = await lived(city)
+            found = events(await city.get(hospital, "AuditEvent"))
+            event = await city.get(hospital, f"AuditEvent/{found[0]['id']}")
+            assert event.status_code == 200
+            found = events(await city.get(hospital, "AuditEvent"))
+            await signed_in(city, resident)
+            found += events(await city.http.get("/fhir/AuditEvent"))
+        claims = [(one, one["meta"]["profile"][0].removeprefix(BALP)) for one in found if "profile" in one["meta"]]
+        assert {claim for _, claim in claims} == {"PatientRead", "PatientQuery", "Read", "Query"}
+        for one, claim in claims:
+            keeps_balp(one, claim)
+
+    run(work())
+
+
+def keeps_balp(event: dict[str, Any], claim: str) -> None:
+    is_read = claim.endswith("Read")
+    assert (event["type"]["code"], event["action"], event["outcome"]) == ("rest", "R" if is_read else "E", "0")
+    assert [one["code"] for one in event["subtype"]] == ["read" if is_read else "search-type"]
+    agents = {one["type"]["coding"][0]["code"]: one for one in event["agent"]}
+    assert len(agents) == len(event["agent"])
+    assert {"110152", "110153"} <= agents.keys() <= {"110152", "110153", "IRCP"}
+    assert all("who" in one and "media" not in one for one in agents.values())
+    assert all(("network" in one) == (kind != "IRCP") for kind, one in agents.items())
+    hub = agents["110153" if is_read else "110152"]
+    assert hub["who"] == event["source"]["observer"]
+    assert [one["requestor"] for one in event["agent"]].count(True) == 1
+    entities = [(one["type"]["code"], one["role"]["code"]) for one in event["entity"]]
+    assert entities == [("1", "1")] * claim.startswith("Patient") + [("2", "4" if is_read else "24")]
+    subject = event["entity"][-1]
+    assert "what" in subject if is_read else "_query" in subject and not {"what", "lifecycle", "detail", "name"} & subject.keys()
+
+
 def test_pages_give_every_entry_once_though_new_ones_come(hub_url: str, tmp_path: Path) -> None:
     async def work() -> None:
         async with a_city(hub_url, tmp_path) as city:
