@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 import click
 import msgspec
+from joserfc.jwk import ECKey
 
 from hub.audit import proof, tree
 from hub.audit.heads import Head, Heads, opened, public_key
@@ -21,8 +22,7 @@ from hub.audit.trail import FOLDER, Entry
 from hub.audit.verify import Verdict, exported, verify, verify_file
 from hub.commands.options import Options, database, echo, run
 from hub.settings import Settings
-from hub.store import grants, postgres
-from hub.store.keyring import Keyring
+from hub.store import grants, keyring, postgres
 from hub.store.seal import digest_name
 from schemas.errors import BadRequest, NotFound
 
@@ -46,7 +46,7 @@ def audit_verify(options: Options, file: Path | None, key: Path | None, head: Pa
     held = opened(_text(head), public_key(key.read_bytes())) if head and key else None
 
     async def work(connection: Any, settings: Settings) -> Verdict:
-        signing = Keyring(settings.keyring).signing_key()
+        signing, _ = _signing(settings)
         return await verify(connection, Heads(settings.data_dir / FOLDER, signing), opened(_text(head), signing) if head else None)
 
     if file:
@@ -106,10 +106,10 @@ def audit_prove(options: Options, entry: str | None, since: Path | None) -> None
         raise click.UsageError("Name an ENTRY, or a head with --since.")
 
     async def work(connection: Any, settings: Settings) -> Any:
-        keyring, heads = Keyring(settings.keyring), _heads(settings)
+        (signing, algorithm), heads = _signing(settings), _heads(settings)
         if since:
-            return await proof.consistent(connection, heads, digest_name(keyring.suite), _text(since), keyring.signing_key())
-        return await proof.included(connection, heads, digest_name(keyring.suite), *numbers(entry or ""))
+            return await proof.consistent(connection, heads, algorithm, _text(since), signing)
+        return await proof.included(connection, heads, algorithm, *numbers(entry or ""))
 
     click.echo(msgspec.json.encode(_read(options, work)).decode())
 
@@ -163,12 +163,18 @@ def _text(file: Path) -> str:
     return file.read_text("utf-8", "replace")
 
 
+def _signing(settings: Settings) -> tuple[ECKey, str]:
+    """The hub's key pair and the name of its hash."""
+    with closing(keyring.of(settings)) as ring:
+        return ring.signing_key(), digest_name(ring.suite)
+
+
 def _heads(settings: Settings) -> Heads:
-    return Heads(settings.data_dir / FOLDER, Keyring(settings.keyring).signing_key())
+    return Heads(settings.data_dir / FOLDER, _signing(settings)[0])
 
 
 async def _public(_: Any, settings: Settings) -> str:
-    return str(Keyring(settings.keyring).signing_key().as_pem(private=False).decode().strip())
+    return str(_signing(settings)[0].as_pem(private=False).decode().strip())
 
 
 def _read(options: Options, work: Callable[[Any, Settings], Awaitable[Any]]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from contextlib import closing
 
 import asyncpg
 import click
@@ -16,8 +17,7 @@ from hub.audit.trail import FOLDER
 from hub.commands.options import Options, check_keyring, database, echo, ensure_keyring
 from hub.delivery import worker
 from hub.settings import Settings, load
-from hub.store import migrate, postgres
-from hub.store.keyring import Keyring
+from hub.store import keyring, migrate, postgres
 from hub.store.seal import digest_name
 
 
@@ -61,12 +61,13 @@ def serve(options: Options, host: str, port: int, workers: int) -> None:
 
 def _check_audit(settings: Settings, dsn: str) -> None:
     """Raises Unavailable, in one line, when what is kept of the audit outside the database does not agree with it."""
-    keyring = Keyring(settings.keyring)
+    with closing(keyring.of(settings)) as ring:
+        heads, algorithm = Heads(settings.data_dir / FOLDER, ring.signing_key()), digest_name(ring.suite)
 
     async def check() -> None:
         connection = await asyncpg.connect(dsn)
         try:
-            await tree.check(connection, Heads(settings.data_dir / FOLDER, keyring.signing_key()), digest_name(keyring.suite))
+            await tree.check(connection, heads, algorithm)
         finally:
             await connection.close()
 

@@ -2,7 +2,7 @@
 
 A resident sees every entry about themselves. A party sees its own accesses: who of it asked, when, for what; of a resident only what it was shown
 anything of, so that a refusal tells it no more than the refusal did. Consents, details and other parties are the resident's alone.
-Successful reads and queries follow IHE BALP 1.1 (`IHE.BasicAudit.PatientRead` and so on), and claim it: docs/decisions/0017.
+Successful reads and queries follow IHE BALP 1.1 (`IHE.BasicAudit.PatientRead` and so on), and claim it: docs/decisions/0018.
 """
 
 from __future__ import annotations
