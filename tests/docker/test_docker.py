@@ -16,7 +16,8 @@ from hub.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docker"
-VARIABLES = {f"KINEHUB_{field.name.upper()}" for field in msgspec.structs.fields(Settings)} - {"KINEHUB_DATA_DIR"}
+VARIABLES = {f"KINEHUB_{field.name.upper()}" for field in msgspec.structs.fields(Settings)} - {"KINEHUB_DATA_DIR", "KINEHUB_KEYRING_STORE"}
+"""Variables that are settings; where the keys live is read off KINEHUB_KEYRING."""
 _NAME = re.compile(r"KINEHUB_[A-Z_]+")
 
 
