@@ -1,8 +1,8 @@
 """Consent-change notices: a receiver that a Consent names is told, signed, that it was given, changed or withdrawn, until it confirms.
 
 Owed in the transaction that changed the Consent (`hub/store/writer.py`), sent by the delivery worker: at least once, in order per Consent.
-They hold ids and the kind of change, nothing of what was recorded or permitted. The body is signed as a detached JWS (ES256, RFC 7515
-appendix F) with the hub's key of `/oauth/jwks`, in `X-KineHub-Signature`. Withdrawal never waits for them: it holds on the next request.
+They hold ids and the kind of change, nothing of what was recorded or permitted; signed as `hub/delivery/webhooks.py` says. Withdrawal never
+waits for them: it holds on the next request.
 """
 
 from __future__ import annotations
@@ -15,16 +15,12 @@ import httpx
 import msgspec
 
 from hub.audit.trail import Entry
-from hub.quality.alerts import signature
+from hub.delivery import webhooks
 from hub.service import Hub
 from hub.store.database import Connection
 from hub.store.ids import bucket_of
 
-MOST_ATTEMPTS = 200
-"""With back-off to an hour: a little over a week."""
-LONGEST_WAIT_S = 3600.0
-
-_NEXT = """SELECT n.*, p.id AS party, p.notify_to FROM consent_notices n JOIN parties p ON p.number = n.receiver
+_NEXT = """SELECT n.*, p.id AS party, p.notify_to FROM consent_notices n JOIN parties p ON p.number = n.receiver AND p.notify_to IS NOT NULL
 WHERE n.status = 'owed' AND n.next_at <= now() AND NOT EXISTS (
   SELECT FROM consent_notices earlier WHERE earlier.bucket = n.bucket AND earlier.consent = n.consent AND earlier.receiver = n.receiver
   AND earlier.status = 'owed' AND earlier.version < n.version)
@@ -63,14 +59,12 @@ async def send_one(hub: Hub, http: httpx.AsyncClient) -> bool:
         row = await connection.fetchrow(_NEXT)
         if row is None:
             return False
-        status, reason = await _sent(hub, http, row)
         attempts = row["attempts"] + 1
-        if status == "owed" and attempts >= MOST_ATTEMPTS:
-            status = "dead"
+        status, reason = await webhooks.post(hub, http, row["notify_to"], _message(hub, row), f"{row['consent']}.{row['version']}", attempts)
         await connection.execute(
             "UPDATE consent_notices SET status = $3, attempts = $4, reason = $5, next_at = now() + make_interval(secs => $6), "
             "done = CASE WHEN $3 = 'owed' THEN NULL ELSE clock_timestamp() END WHERE bucket = $1 AND id = $2",
-            row["bucket"], row["id"], status, attempts, reason, min(LONGEST_WAIT_S, 2.0 ** min(attempts, 12)),
+            row["bucket"], row["id"], status, attempts, reason, webhooks.wait_s(attempts),
         )  # fmt: skip
         if status == "acknowledged":
             reference = f"Organization/{row['party']}"
@@ -78,19 +72,11 @@ async def send_one(hub: Hub, http: httpx.AsyncClient) -> bool:
     return True
 
 
-async def _sent(hub: Hub, http: httpx.AsyncClient, row: Any) -> tuple[str, str | None]:
-    if row["notify_to"] is None:
-        return "dead", "the receiver is not told any more"
-    body = msgspec.json.encode({
+def _message(hub: Hub, row: Any) -> dict[str, Any]:
+    return {
         "event": "consent-changed", "change": row["change"], "patient": f"Patient/{row['resident']}", "consent": f"Consent/{row['consent']}",
         "version": row["version"], "recipient": f"Organization/{row['party']}", "at": row["created"], "issuer": hub.settings.base_url,
-    })  # fmt: skip
-    headers = {"Content-Type": "application/json", "X-KineHub-Signature": signature(hub, body), "Idempotency-Key": f"{row['consent']}.{row['version']}"}
-    try:
-        async with http.stream("POST", row["notify_to"], content=body, headers=headers) as answer:  # the answer's own body is nobody's concern
-            return ("acknowledged", None) if answer.is_success else ("owed", f"HTTP {answer.status_code}")
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return "owed", type(error).__name__
+    }  # fmt: skip
 
 
 async def listing(connection: Connection[Any]) -> list[dict[str, Any]]:

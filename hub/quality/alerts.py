@@ -1,26 +1,19 @@
 """Alerts that a source got worse or fell silent: owed to webhooks in the run's transaction, signed, sent by the delivery worker until they are taken.
 
-They say which source, when, and both scores; nothing of a resident. The body is signed as a detached JWS (ES256, RFC 7515 appendix F)
-with the hub's key of `/oauth/jwks`, in `X-KineHub-Signature`.
+They say which source, when, and both scores; nothing of a resident. Signed as `hub/delivery/webhooks.py` says.
 """
 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import httpx
-import msgspec
-from joserfc import jws
 
+from hub.delivery import address, webhooks
 from hub.service import Hub
 from hub.store.database import Connection
-from schemas.errors import BadRequest, NotFound
-
-MOST_ATTEMPTS = 200
-"""With back-off to an hour: a little over a week."""
-LONGEST_WAIT_S = 3600.0
+from schemas.errors import NotFound
 
 _NEXT = """SELECT a.id, a.attempts, h.url, q.id AS run, q.scope, q.started, q.score, q.usual, p.id AS party FROM quality_alerts a
 JOIN quality_hooks h ON h.id = a.hook JOIN quality_runs q ON q.id = a.run JOIN parties p ON p.number = q.party
@@ -29,11 +22,8 @@ WHERE a.status = 'owed' AND a.next_at <= now() ORDER BY a.id LIMIT 1 FOR UPDATE 
 
 async def register(connection: Connection[Any], url: str, party: int | None) -> UUID:
     """Tell `url` when a source gets worse, one party or any. Raises BadRequest for what is no address."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-        raise BadRequest("A webhook is an http or https address without a password in it.", field="url")
     return await connection.fetchval(  # type: ignore[no-any-return]  # asyncpg is untyped
-        "INSERT INTO quality_hooks (id, party, url) VALUES ($1, $2, $3) RETURNING id", uuid4(), party, url
+        "INSERT INTO quality_hooks (id, party, url) VALUES ($1, $2, $3) RETURNING id", uuid4(), party, address.checked(url)
     )  # fmt: skip
 
 
@@ -65,33 +55,18 @@ async def send_one(hub: Hub, http: httpx.AsyncClient) -> bool:
         row = await connection.fetchrow(_NEXT)
         if row is None:
             return False
-        status, reason = await _sent(hub, http, row)
         attempts = row["attempts"] + 1
-        if status == "owed" and attempts >= MOST_ATTEMPTS:
-            status = "dead"
+        status, reason = await webhooks.post(hub, http, row["url"], _message(hub, row), f"{row['run']}", attempts)
         await connection.execute(
             "UPDATE quality_alerts SET status = $2, attempts = $3, reason = $4, next_at = now() + make_interval(secs => $5) WHERE id = $1",
-            row["id"], status, attempts, reason, min(LONGEST_WAIT_S, 2.0 ** min(attempts, 12)),
+            row["id"], status, attempts, reason, webhooks.wait_s(attempts),
         )  # fmt: skip
     return True
 
 
-async def _sent(hub: Hub, http: httpx.AsyncClient, row: Any) -> tuple[str, str | None]:
-    body = msgspec.json.encode({
+def _message(hub: Hub, row: Any) -> dict[str, Any]:
+    return {
         "event": "source-silent" if row["scope"] == "silence" else "quality-degraded",
         "source": f"Organization/{row['party']}", "scope": row["scope"], "at": row["started"], "score": row["score"],
         "usual": row["usual"], "report": f"{hub.settings.base_url}/center/quality/{row['run']}",
-    })  # fmt: skip
-    headers = {"Content-Type": "application/json", "X-KineHub-Signature": signature(hub, body), "Idempotency-Key": f"{row['run']}"}
-    try:
-        async with http.stream("POST", row["url"], content=body, headers=headers) as answer:  # the answer's own body is nobody's concern
-            return ("acknowledged", None) if answer.is_success else ("owed", f"HTTP {answer.status_code}")
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return "owed", type(error).__name__
-
-
-def signature(hub: Hub, body: bytes) -> str:
-    """`header..signature` of a JWS whose payload is the body that goes with it."""
-    key = hub.keyring.signing_key()
-    header, _, signed = jws.serialize_compact({"alg": "ES256", "kid": key.thumbprint()}, body, key).split(".")
-    return f"{header}..{signed}"
+    }  # fmt: skip

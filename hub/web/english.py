@@ -152,6 +152,7 @@ ENGLISH: dict[str, str] = {
     "同意过的": "What you agreed to",
     "%(day)s停止了": "stopped on %(day)s",
     "已经到期": "ended",
+    "换成标准版，可以逐条下载证明": "In the compact view the proof of each line can be downloaded",
     "存成文件": "Save as a file",
     "通知对方": "Notice to the receiver",
     "已经确认：%(who)s": "Confirmed: %(who)s",

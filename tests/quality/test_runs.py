@@ -147,9 +147,9 @@ def test_a_night_compares_a_source_with_its_own_past_and_degradation_is_told_onc
             await judged(city)
             async with city.hub.database.connection() as connection:
                 await connection.execute("UPDATE quality_runs SET started = started - interval '5 days'")
-                await alerts.register(connection, "http://hook.example/quality", center.number)
-                await alerts.register(connection, "http://hub.example/quality", None)
-                await alerts.register(connection, "http://other.example/quality", center.number + 1)
+                await alerts.register(connection, "https://hook.example/quality", center.number)
+                await alerts.register(connection, "https://hub.example/quality", None)
+                await alerts.register(connection, "https://other.example/quality", center.number + 1)
             shifted = [a_session(at(number, 22), 20, hr_avg=150) for number in range(2, 40)]
             await city.upload(center, {"records": shifted}, resident=resident)
             tomorrow = datetime.now(UTC) + timedelta(days=1)
@@ -254,7 +254,7 @@ def test_a_source_that_falls_silent_is_told_once_and_again_only_after_it_sent(hu
             await judged(city)
             now = datetime.now(UTC)
             async with city.hub.database.connection() as connection:
-                await alerts.register(connection, "http://hook.example/quality", None)
+                await alerts.register(connection, "https://hook.example/quality", None)
                 await connection.execute(
                     "WITH n AS (SELECT id, row_number() OVER (ORDER BY created DESC) - 1 AS k FROM receipts) "
                     "UPDATE receipts r SET created = $1::timestamptz - n.k * interval '2 days' FROM n WHERE n.id = r.id", now,
