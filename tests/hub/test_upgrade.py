@@ -152,7 +152,7 @@ def test_without_its_original_a_record_stays_as_its_adapter_read_it(hub_url: str
 def test_what_the_original_does_not_say_any_more_is_left_and_counted(hub_url: str, tmp_path: Path, cli: Cli, older: Callable[..., Path]) -> None:
     async def work() -> None:
         async with a_city(hub_url, tmp_path) as city:
-            wider = "kg,vital-signs,health-check,30,160,1,400,"
+            wider = "kg,vital-signs,health-check,1,160,1,400,"
             home = older(("adapters/kinehub_json.py", '\nversion = "', '\nversion = "0.'), ("schemas/measures.csv", wider, f"{wider[:-1]}0,"))
             heavy = {"record": {"kind": "vital", "measure": "body-weight", "start": "2026-05-02T09:00:00+08:00", "value": 3000, "unit": "kg"}}
             center, resident, (vital,) = await _stored_by(city, cli, home, [heavy])
