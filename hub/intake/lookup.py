@@ -58,9 +58,10 @@ def weight(question: Question) -> int:
 
 
 _SAME = """SELECT w.place, r.id, r.fingerprint FROM unnest($1::int[], $2::bytea[]) WITH ORDINALITY AS w(party, token, place)
-JOIN receipts r ON r.party = w.party AND r.{} = w.token"""
+JOIN receipts r ON r.{} = w.token AND r.party + 0 = w.party"""
 _RECEIPTS = f"{_SAME.format('file')} UNION ALL {_SAME.format('idempotency').replace('$2', '$3')}"
-"""Each half walks its own unique index; one look-up for `file OR idempotency` read every receipt of the party. A key's receipt comes last and decides."""
+"""Each half walks its own unique index; one look-up for `file OR idempotency` read every receipt of the party. A key's receipt comes last and decides.
+`+ 0` keeps the planner off the index by party and time, which also reads every receipt of the party: 1,700 single uploads a second became 860 by it."""
 
 
 async def _receipts(connection: Connection[Any], questions: Sequence[Question]) -> None:

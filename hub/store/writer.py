@@ -264,7 +264,7 @@ async def _claim_files(connection: Connection[Any], uploads: Sequence[Upload], *
     wanted = [(upload.receipt.party, upload.receipt.file) for upload in uploads if upload.receipt and upload.receipt.file]
     rows = (
         await connection.fetch(
-            "SELECT party, file, id FROM receipts WHERE (party, file) IN (SELECT * FROM unnest($1::int[], $2::bytea[]))",
+            "SELECT party, file, id FROM receipts WHERE (party + 0, file) IN (SELECT * FROM unnest($1::int[], $2::bytea[]))",
             [party for party, _ in wanted],
             [file for _, file in wanted],
         )

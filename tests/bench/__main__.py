@@ -73,8 +73,8 @@ def an_hour_of_fit(number: int) -> bytes:
 class Bench:
     """A hub process, its centre and hospital, and the figures so far."""
 
-    def __init__(self, url: str, folder: Path, rounds: int, records: int) -> None:
-        self.url, self.folder, self.rounds, self.records = url, folder, rounds, records
+    def __init__(self, url: str, folder: Path, rounds: int, records: int, workers: int = 1) -> None:
+        self.url, self.folder, self.rounds, self.records, self.workers = url, folder, rounds, records, workers
         self.number = 0
         self.figures: dict[str, Any] = {}
         self.residents: list[UUID] = []
@@ -177,7 +177,7 @@ class Bench:
         async with httpx.AsyncClient(headers=headers, timeout=60) as http:
             pages = [(await http.get(f"{self.url}/fhir/Observation?patient={resident}&_count=5")).json() for resident in self.residents[:60]]
         ids = [entry["resource"]["id"] for page in pages for entry in page.get("entry", [])]
-        self.figures |= audit.cost(self.folder, self.url, ids, headers, rounds)
+        self.figures |= audit.cost(self.folder, self.url, ids, headers, self.workers, rounds)
 
     async def sizes(self) -> None:
         """Bytes on disk per session and per heart-rate sample, vacuumed."""
@@ -278,7 +278,7 @@ def _measured(rounds: int, records: int, workers: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="kinehub-bench-") as name:
         folder = Path(name)
         with serving(folder, free_port(), workers=workers) as url:
-            bench = Bench(url, folder, rounds, records)
+            bench = Bench(url, folder, rounds, records, workers)
             asyncio.run(_measure(bench))
             found = memory(folder)
             bench.figures["memory of the hub's processes, MiB"] = found["hub"]

@@ -22,7 +22,7 @@ READS, LANES, ROUNDS = 1500, 64, 3
 
 
 @contextmanager
-def unaudited(folder: Path, base_url: str) -> Iterator[str]:
+def unaudited(folder: Path, base_url: str, workers: int) -> Iterator[str]:
     """A second hub on the running one's database, with the same tokens, that notes no read."""
     port = free_port()
     with postgres.connect(folder) as dsn:
@@ -30,7 +30,7 @@ def unaudited(folder: Path, base_url: str) -> Iterator[str]:
             "PYTHONPATH": os.pathsep.join(filter(None, (str(Path(__file__).with_name("unaudited")), os.environ.get("PYTHONPATH")))),
             "KINEHUB_KEYRING": str(load(folder).keyring), "KINEHUB_BASE_URL": base_url,
         }  # fmt: skip
-        line = [sys.executable, "-m", "hub", "--data-dir", str(folder), "--database-url", dsn, "--json", "serve", "--port", str(port)]
+        line = [sys.executable, "-m", "hub", "--data-dir", str(folder), "--database-url", dsn, "--json", "serve", "--port", str(port), "--workers", str(workers)]
         with subprocess.Popen(line, stdout=subprocess.PIPE, env=environment) as child:
             try:
                 assert child.stdout
@@ -40,10 +40,10 @@ def unaudited(folder: Path, base_url: str) -> Iterator[str]:
                 child.terminate()
 
 
-def cost(folder: Path, url: str, ids: list[str], headers: dict[str, str], rounds: int = ROUNDS) -> dict[str, Any]:
+def cost(folder: Path, url: str, ids: list[str], headers: dict[str, str], workers: int, rounds: int = ROUNDS) -> dict[str, Any]:
     """Single reads a second from 64 clients, enough to hide the time a commit takes with the entry and without, interleaved, and the share that it takes."""
     rates: dict[str, list[float]] = {"with": [], "without": []}
-    with unaudited(folder, url) as bare:
+    with unaudited(folder, url, workers) as bare:
         for round_ in range(rounds + 1):
             for name, base in (("with", url), ("without", bare)):
                 reads = [request(base, f"/fhir/Observation/{id_}", headers) for id_ in random.choices(ids, k=READS)]
