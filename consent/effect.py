@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from consent.match import Class, Condition
+from consent.match import Class, Condition, Data
 from consent.provision import DENY, PERMIT, Rule, applies, parse
 
 
@@ -24,7 +24,7 @@ class Effect(msgspec.Struct, frozen=True):
     """What a Consent permits, denies, and denies within its own permits. `everybody`: a permit stands under no actor.
 
     `named` are references of those it permits, or, where it permits nobody, of those it refuses. A Consent that is not about
-    sharing, or is not understood, permits nothing.
+    sharing, or is not understood, permits nothing. `pauses`: it denies everybody everything; `shuts`: whose writing it denies everybody.
     """
 
     permits: Kinds
@@ -32,6 +32,8 @@ class Effect(msgspec.Struct, frozen=True):
     without: Kinds
     everybody: bool
     named: tuple[str, ...]
+    pauses: bool = False
+    shuts: frozenset[str] = frozenset()
 
 
 class _Said(NamedTuple):
@@ -45,7 +47,8 @@ class _Said(NamedTuple):
 
 def effect(consent: Mapping[str, Any], zone: ZoneInfo) -> Effect:
     """What the Consent does while it is in force; what a withdrawn one did."""
-    said = tuple(_rules(consent, zone))
+    root = _root(consent, zone)
+    said = tuple(_walk(root, Kinds(every=True), None, None)) if root else ()
     permits, denies = ([one for one in said if one.outcome == outcome] for outcome in (PERMIT, DENY))
     acting = permits or denies
     return Effect(
@@ -54,17 +57,29 @@ def effect(consent: Mapping[str, Any], zone: ZoneInfo) -> Effect:
         without=together(one.kinds for one in denies if permits and one.inner),
         everybody=any(one.named is None for one in acting),
         named=tuple(sorted(frozenset().union(*(one.named or () for one in acting)))),
+        pauses=bool(root and _bare(root) and not root.conditions),
+        shuts=_shut(root) if root and _bare(root) else frozenset(),
     )
 
 
-def _rules(consent: Mapping[str, Any], zone: ZoneInfo) -> Iterator[_Said]:
+def _root(consent: Mapping[str, Any], zone: ZoneInfo) -> Rule | None:
     stated = {**consent, "status": "active"}
     try:
-        if applies(stated, ""):
-            rule, _ = parse(stated, 0, zone=zone, resources={}, house=True)
-            yield from _walk(rule, Kinds(every=True), None, None)
+        return parse(stated, 0, zone=zone, resources={}, house=True)[0] if applies(stated, "") else None
     except (AttributeError, TypeError, ValueError):  # the engine permits nothing then, and so does this
-        return
+        return None
+
+
+def _bare(rule: Rule) -> bool:
+    """Whether a rule denies everybody, always and for whatever they want it."""
+    limits = (rule.actors, rule.purposes, rule.actions, rule.labels, rule.span)
+    return rule.outcome == DENY and not rule.children and all(limit is None for limit in limits)
+
+
+def _shut(rule: Rule) -> frozenset[str]:
+    """Whose writing a rule is about, where it is about nothing else."""
+    only = rule.conditions[0] if len(rule.conditions) == 1 else None
+    return only.authors if isinstance(only, Data) and not (only.instances or only.around or only.targets or only.unclear) else frozenset()
 
 
 def _walk(rule: Rule, above: Kinds, named: frozenset[str] | None, parent: Rule | None) -> Iterator[_Said]:

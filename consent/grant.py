@@ -118,6 +118,21 @@ def consent_for(
         provision["dataPeriod"] = data
     if sensitive:
         provision["provision"] = [{"type": "permit", "securityLabel": [{"system": ACT_CODE, "code": code} for code in sensitive]}]
+    return _stated(resident, recorded, consent_id, provision)
+
+
+def refusal_for(*, resident: str, recorded: datetime, consent_id: str, source: str | None = None) -> dict[str, Any]:
+    """An R4 Consent that denies everybody everything until it is withdrawn; with `source`, all that this organization wrote.
+
+    It names no actor: it holds against every receiver there is or will be, the source included. The resident's own reading rests on no consent.
+    """
+    provision: dict[str, Any] = {"type": "deny"}
+    if source:
+        provision["data"] = [{"meaning": "authoredby", "reference": _reference(source, "source")}]
+    return _stated(resident, recorded, consent_id, provision)
+
+
+def _stated(resident: str, recorded: datetime, consent_id: str, provision: dict[str, Any]) -> dict[str, Any]:
     return {
         "resourceType": "Consent",
         "id": consent_id,

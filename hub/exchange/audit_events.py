@@ -71,6 +71,8 @@ _ACTIONS: dict[str, Kind] = {
     "export": Kind(_EXPORT, "R"),
     "erase": Kind(_RECORD, "D"),
     "consent-grant": Kind(_RECORD, "C"),
+    "consent-refuse": Kind(_RECORD, "C"),
+    "consent-unrefuse": Kind(_RECORD, "U"),
     "consent-withdraw": Kind(_RECORD, "U"),
     "consent-change": Kind(_RECORD, "U"),
     "sign-in": Kind(_coding(_DICOM, "110114", "User Authentication"), "E", _coding(_DICOM, "110122", "Login")),

@@ -10,8 +10,9 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from consent.decision import Policy, decide
+from consent.effect import Kinds, effect
 from consent.explain import explain
-from consent.grant import consent_for, renewed, withdrawn
+from consent.grant import consent_for, refusal_for, renewed, withdrawn
 from consent.request import Request
 from hub.audit.trail import Entry
 from hub.store.ids import bucket_of
@@ -55,6 +56,16 @@ async def grant(
     return await save_consent(hub, resident, made, actor=actor, action="consent-grant")
 
 
+async def refuse(hub: Hub, resident: UUID, *, actor: str, source: Party | None = None) -> str:
+    """Deny everybody everything, or all that came from one source, until it is withdrawn; returns the Consent's id."""
+    now, about = datetime.now(UTC), source.reference if source else None
+
+    def made(consent_id: str) -> dict[str, Any]:
+        return refusal_for(resident=f"Patient/{resident}", recorded=now, consent_id=consent_id, source=about)
+
+    return await save_consent(hub, resident, made, actor=actor, action="consent-refuse")
+
+
 async def _zone(hub: Hub, resident: UUID) -> ZoneInfo:
     """Where the resident's days begin, and so on which day a year ends."""
     async with hub.database.connection() as connection:
@@ -70,7 +81,8 @@ async def withdraw(hub: Hub, resident: UUID, consent_id: UUID, *, actor: str) ->
         raise Conflict("This consent was withdrawn already.")
     stopped = withdrawn(found, datetime.now(UTC))
     stopped["meta"] = {key: value for key, value in stopped.get("meta", {}).items() if key not in ("versionId", "lastUpdated")}
-    await save_consent(hub, resident, lambda _: stopped, actor=actor, consent_id=consent_id, action="consent-withdraw")
+    action = "consent-withdraw" if effect(found, ZoneInfo("UTC")).permits != Kinds() else "consent-unrefuse"
+    await save_consent(hub, resident, lambda _: stopped, actor=actor, consent_id=consent_id, action=action)
 
 
 async def renew(hub: Hub, resident: UUID, consent_id: UUID, *, actor: str) -> str:

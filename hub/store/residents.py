@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import msgspec
 
-from consent.effect import effect
+from consent.effect import Kinds, effect
 from hub.audit.trail import Entry
 from hub.intake.identity import bucket_of_token, name_phone, token
 from hub.store.database import Connection
@@ -158,9 +158,12 @@ async def _named(hub: Hub, resident: UUID, consent: dict[str, Any], consent_id: 
 
 
 def _change(consent: dict[str, Any], consent_id: UUID | None) -> str:
+    """What a notice calls the change. A refusal is told apart from what permits something: to take it back is no reason to delete anything."""
+    done = effect(consent, ZoneInfo("UTC"))
+    refuses = done.permits == Kinds() != done.denies
     if consent.get("status") != "active":
-        return "withdrawn"
-    return "changed" if consent_id else "granted"
+        return "refusal-withdrawn" if refuses else "withdrawn"
+    return "changed" if consent_id else "refused" if refuses else "granted"
 
 
 NOTIFY = SystemPermit("notify-receivers")

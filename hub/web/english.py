@@ -131,10 +131,45 @@ ENGLISH: dict[str, str] = {
     "谁看过": "Who looked",
     "全部查看记录": "Everyone who looked",
     "我要停止": "How to stop",
-    "一按就停，随时可以再打开。停止以后，别人马上看不到。停止不影响您去健身、去看病。": (
-        "One tap stops it, and you can open it again at any time. From then on nobody sees anything. It changes nothing about your training or your treatment."
-    ),
     "全部停止": "Stop everything",
+    "全部暂停": "Pause everything",
+    "现在什么也看不到：您按了全部暂停。": "Nothing now: you paused everything.",
+    "恢复": "Resume",
+    "再暂停": "Pause again",
+    "再关掉": "Switch off again",
+    "更多办法": "More ways",
+    "按来源关": "Switch a source off",
+    "健身中心、健康小屋、手表的记录，哪个不想给别人看就关哪个": "The fitness centre, the kiosk, the watch: switch off the one whose records nobody should see",
+    "您同意过的每一份都停止。只想停一会儿，请用首页的“全部暂停”。": (
+        "Ends everything you agreed to. To stop for a while only, use “Pause everything” on the start page."
+    ),
+    "关了以后，从那里来的记录谁也看不到，您自己还看得到。随时可以再打开。": (
+        "What came from a source that is off is seen by nobody but you. You can switch it on again at any time."
+    ),
+    "关着：别人看不到": "off: nobody sees it",
+    "开着：您同意的人能看": "on: seen by those you agreed with",
+    "关掉": "Switch off",
+    "已关": "off",
+    "回到开头": "Back to the beginning",
+    "还有": "More",
+    "从这里来的记录，别人看不到": "What came from here is seen by nobody",
+    "您按了暂停：谁也看不到": "You paused: nobody sees anything",
+    "我暂停让任何人看我的任何记录。我随时可以恢复。": "I pause showing any of my records to anyone. I can resume at any time.",
+    "从%(who)s来的记录，我不让任何人看。我随时可以恢复。": "I let nobody see what came from %(who)s. I can resume at any time.",
+    "全部暂停着：现在谁也看不到您的记录。您同意过的都留着，恢复了才算数。": (
+        "Everything is paused: nobody sees your records now. What you agreed to is kept, and counts again when you resume."
+    ),
+    "现在全部暂停着。恢复以后，您同意过的又能看到。": "Everything is paused. When you resume, what you agreed to is seen again.",
+    "一按就停，谁也看不到；再按一下就恢复，您同意过的都留着。不影响您去健身、去看病。": (
+        "One tap and nobody sees anything; one more and it is as before, for what you agreed to is kept. "
+        "It changes nothing about your training or your treatment."
+    ),
+    "已经恢复。您同意过的，又能看到了。": "Resumed. What you agreed to is seen again.",
+    "已经同意。现在全部暂停着，您恢复以后，%(who)s才能看：%(kinds)s。": (
+        "Agreed. Everything is paused now; when you resume, %(who)s may see: %(kinds)s."
+    ),
+    "不再让人看": "no longer lets anyone see",
+    "收回了不让看": "took back a refusal",
     "下载我的记录": "Download my records",
     "记录有错？请记下日期，打 12345 或到健康小屋改正。": "Something wrong? Note the date, and call 12345 or visit a kiosk to correct it.",
     "全部停止了。从现在起，别人都看不到您的记录。": "Everything is stopped. From now on nobody sees your records.",

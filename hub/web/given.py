@@ -20,7 +20,7 @@ from schemas.errors import Conflict, NotFound
 
 router = APIRouter(prefix="/resident", route_class=Page)
 
-SHOWN = 3
+SHOWN = 2
 """Grants on a page: each has two things to press, and a page asks for seven choices at most."""
 
 
@@ -107,8 +107,9 @@ async def preview(request: Request, grant: UUID) -> Response:
 
     person, resident = await resident_of(request)
     hub = hub_of(request)
-    found = await _one(hub, resident, grant)
-    if found.party is None:
+    grants = await sharing.grants_of(hub, resident)
+    found = next((one for one in grants if one.id == grant), None)
+    if found is None or found.party is None:
         raise NotFound("There is no such consent.")
     shown, _ = await view(hub, resident, found.party, found.purpose, 12)
-    return pages_of(request).render(request, "patient.html", person=person, preview=found, resident=resident, **shown)
+    return pages_of(request).render(request, "patient.html", person=person, preview=found, paused=sharing.paused(grants), resident=resident, **shown)

@@ -95,7 +95,7 @@ async def patient(request: Request, resident: str, weeks: int = 12) -> Response:
     await _note(hub, person, wanted, party, len(shown["seen"]) + 1 if visible else 0, rules)
     if not visible:
         return _nothing(request, person)
-    return pages_of(request).render(request, "patient.html", person=person, preview=None, resident=wanted, **shown)
+    return pages_of(request).render(request, "patient.html", person=person, preview=None, paused=False, resident=wanted, **shown)
 
 
 def _nothing(request: Request, person: Person) -> Response:

@@ -31,7 +31,8 @@ PURPOSES: dict[str, tuple[str, str]] = {
 """v3 PurposeOfUse in plain words."""
 
 QUIET = (
-    "upload", "register", "consent-grant", "consent-withdraw", "sign-in", "passkey-add", "grant", "withdraw", "download", "decide", "policy", "consent-notice",
+    "upload", "register", "consent-grant", "consent-refuse", "consent-unrefuse", "consent-withdraw", "sign-in", "passkey-add", "grant", "withdraw",
+    "download", "decide", "policy", "consent-notice",
 )  # fmt: skip
 """Actions by which nobody else sees anything; the full log shows them too."""
 
@@ -120,6 +121,8 @@ def _what(action: str, refused: bool, own: bool) -> str:
         "register": "登记了您的身份",
         "deliver": "收到了您同意给的记录",
         "consent-grant": "同意给别人看",
+        "consent-refuse": "不再让人看",
+        "consent-unrefuse": "收回了不让看",
         "consent-withdraw": "停止给别人看",
         "sign-in": "登录了",
         "passkey-add": "加了一把通行密钥",

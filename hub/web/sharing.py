@@ -56,6 +56,7 @@ class Grant(msgspec.Struct, frozen=True):
 
     `again`: it was stopped before its end, and the receiver is still there, so that it can be given back as it was.
     A Consent may also refuse (`refuses`), or permit nobody anything; `everybody`: it names no receiver, so that all may see.
+    It may pause everything (`pauses`), or shut a source (`source`).
     """
 
     id: UUID
@@ -70,6 +71,7 @@ class Grant(msgspec.Struct, frozen=True):
     again: bool
     effect: Effect
     told: Sequence[Told] = ()
+    source: Party | None = None
 
     @property
     def unconfirmed(self) -> str:
@@ -94,12 +96,20 @@ class Grant(msgspec.Struct, frozen=True):
         return self.permits and self.effect.everybody
 
     @property
+    def pauses(self) -> bool:
+        return self.effect.pauses
+
+    @property
     def kinds_text(self) -> str:
         return kinds_of(self.effect.denies if self.refuses else self.effect.permits)
 
     @property
     def line(self) -> str:
         """What it does, beside the name."""
+        if self.pauses:
+            return say("您按了暂停：谁也看不到")
+        if self.source:
+            return say("从这里来的记录，别人看不到")
         if self.refuses:
             return say("您拒绝了，不让看：%(kinds)s", kinds=self.kinds_text)
         if not self.permits:
@@ -129,13 +139,14 @@ def _grant(consent: dict[str, Any], by_reference: dict[str, Party], zone: ZoneIn
     done = effect(consent, zone)
     named = [by_reference.get(reference) for reference in done.named]
     party = next(filter(None, named), None)
+    source = by_reference.get(next(iter(done.shuts), "")) if len(done.shuts) == 1 else None
     until = _day((provision.get("period") or {}).get("end"))
     purpose = next((coding["code"] for coding in provision.get("purpose", []) if "code" in coding), "")
     lasts = until is None or until >= datetime.now(zone).date()
     return Grant(
         id=UUID(consent["id"]),
         party=party,
-        name=_names(named, done),
+        name=source.name if source else _names(named, done),
         purpose=purpose,
         kinds=codes_of(done.permits.bits),
         until=until,
@@ -144,10 +155,13 @@ def _grant(consent: dict[str, Any], by_reference: dict[str, Party], zone: ZoneIn
         stopped=_stopped(consent, zone),
         again=consent.get("status") == "inactive" and lasts and _may_return(done, party, purpose),
         effect=done,
+        source=source,
     )
 
 
 def _names(named: Sequence[Party | None], done: Effect) -> str:
+    if done.pauses:
+        return say("全部暂停")
     if done.everybody:
         return say("任何机构")
     names = [party.name if party else say("另一位接收方") for party in named] or [say("另一位接收方")]
@@ -198,6 +212,10 @@ def kinds_of(kinds: Kinds) -> str:
 
 def sentence_of(grant: Grant) -> str:
     """What was agreed or refused, as it was read back."""
+    if grant.pauses:
+        return say("我暂停让任何人看我的任何记录。我随时可以恢复。")
+    if grant.source:
+        return say("从%(who)s来的记录，我不让任何人看。我随时可以恢复。", who=grant.name)
     if grant.refuses:
         return say("我拒绝让%(who)s看我的%(kinds)s。我随时可以收回。", who=grant.name, kinds=grant.kinds_text)
     if not grant.permits:
@@ -251,20 +269,36 @@ class Notice(msgspec.Struct, frozen=True):
 JUST_NOW = timedelta(minutes=10)
 
 
+def paused(grants: Sequence[Grant]) -> bool:
+    """Whether nobody sees anything now, whatever else was agreed to."""
+    return any(grant.live and grant.pauses for grant in grants)
+
+
+def shut(grants: Sequence[Grant]) -> set[UUID]:
+    """Ids of the sources that nobody is shown."""
+    return {grant.source.id for grant in grants if grant.live and grant.source}
+
+
 def notice(stopped: str, granted: str, grants: Sequence[Grant], now: datetime) -> Notice | None:
     """The notice on the page that a stop or a grant leads to. `now` is on the clock of the grants."""
+    if stopped == "pause" and not paused(grants):
+        return Notice(say("已经恢复。您同意过的，又能看到了。"))
     if stopped == "all":
         just = [grant for grant in grants if grant.again and grant.permits and grant.stopped and now - grant.stopped < JUST_NOW]
         return Notice(say("全部停止了。从现在起，别人都看不到您的记录。"), just[:2])
     known = {str(grant.id): grant for grant in grants}
     if (grant := known.get(stopped)) is not None:
         if not grant.permits:
-            return Notice(say("这一份已经收回，不再算数。"), [grant] if grant.again else [])
+            return Notice(say("这一份已经收回，不再算数。"), [grant] if grant.again and not grant.pauses else [])
         left = [one.effect.permits for one in grants if one.live and one.permits and (one.everybody or one.party == grant.party)]
         return Notice(_stopped_text(grant.name, left), [grant] if grant.again else [])
     if (grant := known.get(granted)) is not None:
+        if grant.pauses:
+            return None
         if grant.refuses:
             return Notice(say("已经拒绝。%(who)s不能看：%(kinds)s。", who=grant.name, kinds=grant.kinds_text), receipt=grant.id)
+        if paused(grants):
+            return Notice(say("已经同意。现在全部暂停着，您恢复以后，%(who)s才能看：%(kinds)s。", who=grant.name, kinds=grant.kinds_text), receipt=grant.id)
         return Notice(say("已经同意。%(who)s现在可以看：%(kinds)s。", who=grant.name, kinds=grant.kinds_text), receipt=grant.id)
     return None
 

@@ -187,6 +187,7 @@ def addresses(place: Place, login: str | None) -> Iterator[str]:
         step = who[1].replace("&amp;", "&")
         grant = f"/resident/grants/{town.consent}"
         yield from ("/resident", f"/resident?granted={town.consent}", "/resident/records", "/resident/looks", "/resident/grants", grant, f"{grant}/preview")
+        yield from ("/resident/more", "/resident/sources")
         yield from ("/resident/grants/new", step, f"{step}&kind=activity&kind=identity", "/account", session[1], f"/resident/grants/{uuid4()}")
     if login == "staff":
         with place.browse("staff") as visitor:

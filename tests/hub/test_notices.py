@@ -7,6 +7,7 @@ import json
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 from joserfc import jws
@@ -14,7 +15,7 @@ from joserfc.jwk import KeySet
 
 from hub.access import accounts
 from hub.delivery import notices
-from hub.store import erasure, residents
+from hub.store import erasure, grants, residents
 from tests.builders import BASE, City, a_city, a_session
 from tests.web.town import PASSWORD, token
 
@@ -159,6 +160,18 @@ def test_a_receiver_that_a_changed_consent_no_longer_names_is_told(hub_url: str,
             await residents.save_consent(city.hub, resident, lambda _: body, actor="test", consent_id=consent, action="consent-change")
             await send(city, receiver)
             assert receiver.changes() == ["granted", "changed"]
+
+    run(work())
+
+
+def test_a_pause_is_told_as_a_refusal_and_its_end_as_no_withdrawal(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            _, resident, receiver = await a_notified_hospital(city), await city.resident(), Receiver()
+            refusal = await grants.refuse(city.hub, resident, actor="test")
+            await city.withdraw(resident, UUID(refusal))
+            await send(city, receiver)
+            assert receiver.changes() == ["refused", "refusal-withdrawn"]
 
     run(work())
 

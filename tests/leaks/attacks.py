@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from hub.store import erasure
+from hub.store import erasure, grants
 from hub.store.parties import Party
 from tests.builders import a_pressure, a_session
 from tests.leaks.town import Case, Leaks, classes, rows_of
@@ -254,8 +254,32 @@ async def part_of_a_record(leaks: Leaks) -> Case:
     return await _case(leaks, plants, hidden, absent)
 
 
+async def _refused(leaks: Leaks, source: Party | None, party: Party) -> Case:
+    """Agreed with both readers, and then refused to all by the resident: the allowed reader sees somebody else's, of the same kinds."""
+    hidden, absent, plants = await leaks.resident(), await leaks.resident(), Plants()
+    other = await leaks.resident()
+    for one in (hidden, other):
+        await leaks.plant(one, plants, party=party)
+        await leaks.agree(one, leaks.allowed)
+    await leaks.agree(hidden, leaks.denied)
+    assert await leaks.city.shown(leaks.denied.hospital, hidden)
+    ids = await leaks.shown(hidden, plants)
+    await grants.refuse(leaks.city.hub, hidden, actor=f"Patient/{hidden}", source=source)
+    return Case(hidden, absent, plants, ids, allowed=other, allowed_ids=await leaks.shown(other, plants))
+
+
+async def paused(leaks: Leaks) -> Case:
+    """A3: everything paused, with what was agreed to left as it was."""
+    return await _refused(leaks, None, leaks.center)
+
+
+async def source_shut(leaks: Leaks) -> Case:
+    """A8: gym B switched off for everybody, and everything there is came from it."""
+    return await _refused(leaks, leaks.gym, leaks.gym)
+
+
 ATTACKS: dict[str, Attack] = {
-    "A1": no_consent, "A2": expired, "A3": withdrawn, "A5": date_denied, "A6": class_denied, "A7": component_denied, "A8": source_denied,
-    "A9": other_purpose, "A9 header": purpose_by_header, "A10": guessed, "A12": anothers_link, "A13": older_version, "A13 reverse": newest_version,
-    "A14": erased, "A15": by_reference, "A20": part_of_a_record, "A20 panel": part_of_a_panel,
+    "A1": no_consent, "A2": expired, "A3": withdrawn, "A3 paused": paused, "A5": date_denied, "A6": class_denied, "A7": component_denied,
+    "A8": source_denied, "A8 shut": source_shut, "A9": other_purpose, "A9 header": purpose_by_header, "A10": guessed, "A12": anothers_link,
+    "A13": older_version, "A13 reverse": newest_version, "A14": erased, "A15": by_reference, "A20": part_of_a_record, "A20 panel": part_of_a_panel,
 }  # fmt: skip

@@ -70,6 +70,18 @@ def test_a_consent_that_names_nobody_warns_that_everyone_sees_everything(place: 
     assert f"/resident/grants/{one}/again" not in after
 
 
+def test_whatever_denies_everybody_everything_is_shown_as_a_pause_and_resumed(place: Place, visitor: Visitor) -> None:
+    granted(visitor, place)
+    for base, provision in (("OPTOUT", None), ("OPTIN", {"type": "deny"})):
+        write(visitor, a_consent(place, base, provision))
+        assert "全部暂停着" in visitor.show("/resident")
+        with place.browse("doctor") as doctor:
+            assert "没有可以显示给您的记录" in doctor.show(f"/hospital/patients/{place.town.neighbour}")
+        assert "已经恢复" in visitor.show(visitor.send_form("/resident/resume").headers["location"])
+    write(visitor, a_consent(place, "OPTOUT", to(place.town.hospital.reference)))
+    assert "全部暂停着" not in visitor.show("/resident"), "a refusal of one receiver is no pause"
+
+
 def test_stopping_a_grant_says_that_another_consent_lets_everyone_see(place: Place, visitor: Visitor) -> None:
     granted(visitor, place)
     grant = next(one["id"] for one in consents(visitor) if one["status"] == "active")

@@ -141,6 +141,50 @@ def test_what_was_stopped_is_given_back_as_it_was_with_one_tap(place: Place) -> 
         assert "按错了？" in visitor.show("/resident?stopped=all")
 
 
+def test_one_tap_pauses_everything_and_one_more_gives_it_back(place: Place) -> None:
+    with place.browse("li") as visitor, place.browse("doctor") as doctor:
+        patient = f"/hospital/patients/{place.town.neighbour}"
+        granted(visitor, place)
+        assert "羽毛球" in doctor.show(patient)
+        assert visitor.send_form("/resident/pause").headers["location"] == "/resident#main"
+        assert visitor.send_form("/resident/pause").status_code == 303
+        home = visitor.show("/resident")
+        assert "没有可以显示给您的记录" in doctor.show(patient)
+        assert "全部暂停着" in home
+        assert "羽毛球" in home
+        assert "现在全部暂停着，您恢复以后" in visitor.show(granted(visitor, place, party="clinic"))
+        preview = visitor.show(f"/resident/grants/{_live(visitor)}/preview")
+        back = visitor.show(visitor.send_form("/resident/resume").headers["location"])
+        assert "羽毛球" in doctor.show(patient)
+        looks = visitor.show("/resident/looks")
+        visitor.send_form("/resident/stop-all")
+    assert "羽毛球" not in preview
+    assert "您按了全部暂停" in preview
+    assert "已经恢复" in back
+    assert "全部暂停着" not in back
+    assert ("不再让人看" in looks, "收回了不让看" in looks) == (True, True)
+    (count,) = place.rows("SELECT count(*) AS n FROM audit WHERE resident = $1 AND action = 'consent-refuse'", place.town.neighbour)
+    assert count["n"] == 1
+
+
+def test_what_came_from_a_source_that_is_off_is_seen_by_nobody_else(place: Place) -> None:
+    town = place.town
+    with place.browse("wang") as visitor, place.browse("doctor") as doctor, place.browse("li") as neighbour:
+        patient = f"/hospital/patients/{town.resident}"
+        assert "太极" in doctor.show(patient)
+        assert "/shut" in visitor.show("/resident/sources")
+        assert visitor.send_form(f"/resident/sources/{town.center.id}/shut").status_code == 303
+        shown, mine = doctor.show(patient), visitor.show("/resident/records")
+        assert "太极" not in shown
+        assert "步行" in shown or "健走" in shown
+        assert "太极" in mine
+        assert "关着：别人看不到" in visitor.show("/resident/sources")
+        assert visitor.send_form(f"/resident/sources/{town.center.id}/open").status_code == 303
+        assert "太极" in doctor.show(patient)
+        assert "关着：别人看不到" not in visitor.show("/resident/sources")
+        assert neighbour.send_form(f"/resident/sources/{town.hospital.id}/shut").status_code == 404
+
+
 def test_what_has_ended_or_was_never_given_is_not_given_back(place: Place) -> None:
     with place.browse("li") as neighbour, place.browse("wang") as visitor:
         assert neighbour.send_form(f"/resident/grants/{place.town.consent}/again").status_code == 404
