@@ -39,6 +39,7 @@ from mappings.sources import FOLDER as LAYOUTS  # noqa: E402
 from schemas import errors, package, terminology  # noqa: E402
 from schemas.classes import CODES, NAMES, codes_of  # noqa: E402
 from schemas.flags import FLAGS  # noqa: E402
+from schemas.instruments import INSTRUMENTS  # noqa: E402
 from schemas.measures import MEASURES  # noqa: E402
 from schemas.quality import BANDS  # noqa: E402
 from schemas.r4 import structures  # noqa: E402
@@ -312,6 +313,11 @@ def terminology_operations() -> str:
     return table(("on the type", "on one", "takes", "refuses"), rows)
 
 
+def instruments() -> str:
+    rows = [(f"`{name}`", f"1 to {len(one.questions)}", one.questions[0].type, one.source) for name, one in INSTRUMENTS.items()]
+    return table(("instrument", "link ids", "answers", "source"), rows)
+
+
 def _definitions(extensions: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     found = ((url.rpartition("/")[2], one) for url, one in package.structures().items())
     return ((name, one) for name, one in found if (one["type"] == "Extension") is extensions)
@@ -393,6 +399,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
         value_sets,
         concept_maps,
         terminology_operations,
+        instruments,
         agreement,
         validator_differences,
         validated_types,

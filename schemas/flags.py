@@ -41,8 +41,8 @@ FLAGS: dict[str, tuple[str, str]] = {
     "unit-doubtful": ("数值像是别的单位", "The value looks like another unit"),
     "rule-unmet": ("来源的 FHIR 资源有规则不满足，数值照收", "A rule of R4 or of a profile that the source claims is not met; the reading was taken"),
     "instrument-unknown": (
-        "不是标准认得的问卷，或答案与题目不符；原样保存",
-        "Not a questionnaire of the standard, or its answers do not fit it; kept as given",
+        "不是标准认得的问卷，或答案与它的题号、顺序、类型不符；原样保存",
+        "Not a questionnaire of the standard, or its answers do not fit its link ids, their order or types; kept as given",
     ),
     "edition-unknown": ("没有这个版本的得分表，数值原样保存", "No score table of this edition is held; the values stay as read"),
     "self-reported": ("自己填报，不是仪器测量", "Self-reported, not measured"),

@@ -1,7 +1,7 @@
 """The instruments that the standard names: questionnaires and self-rating scales, published as FHIR Questionnaires without their text.
 
-Names stand in `codes.csv` (`instrument`), the link ids and what type an answer has in `questions.csv`. The text belongs to the
-authors and was not verified; nothing is scored. An answer set that does not fit, or of another instrument, stays as the source gave it.
+Names stand in `codes.csv` (`instrument`), the link ids, what type an answer has and where that comes from in `questions.csv`. The text
+belongs to the authors; nothing is scored. An answer set that does not fit, or of another instrument, stays as the source gave it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from schemas.codes import LISTS
 from schemas.lines import lines
 from schemas.records import Answer
 
+_INTEGERS: Final = 2**31
+"""R4's integers lie below."""
 _ANSWERS: Final[dict[str, tuple[type, ...]]] = {"boolean": (bool,), "integer": (int,), "string": (str,)}
 
 
@@ -23,21 +25,39 @@ class Question(NamedTuple):
     type: str
 
 
-def _read() -> dict[str, tuple[Question, ...]]:
-    found: dict[str, tuple[Question, ...]] = {}
+class Instrument(NamedTuple):
+    """Its questions in their order. `source`: where link ids and scores come from, with `(verify)` while they were not compared with the instrument."""
+
+    questions: tuple[Question, ...]
+    source: str
+
+    @property
+    def is_unsure(self) -> bool:
+        return "(verify)" in self.source
+
+
+def _read() -> dict[str, Instrument]:
+    found: dict[str, Instrument] = {}
     for line in lines("questions.csv"):
         first, last, type_ = line.number("first"), line.number("last"), line.one_of("type", _ANSWERS)
         if first is None or last is None or first > last:
             raise line.wrong("an instrument has a first item and a last one", "first")
-        found[line.one_of("instrument", LISTS["instrument"])] = tuple(Question(str(number), type_) for number in range(int(first), int(last) + 1))
+        if not line["source"]:
+            raise line.wrong("it says where the items come from", "source")
+        questions = tuple(Question(str(number), type_) for number in range(int(first), int(last) + 1))
+        found[line.one_of("instrument", LISTS["instrument"])] = Instrument(questions, line["source"])
     return found
 
 
-QUESTIONS: Final = _read()
-"""Instrument to its questions."""
+INSTRUMENTS: Final = _read()
 
 
 def is_held(instrument: str, answers: Sequence[Answer]) -> bool:
-    """Whether an instrument is one of the standard's and every answer fits the question it names."""
-    questions = {question.item: _ANSWERS[question.type] for question in QUESTIONS.get(instrument, ())}
-    return bool(questions) and all(one.item in questions and (one.answer is None or type(one.answer) in questions[one.item]) for one in answers)
+    """Whether an instrument is one of the standard's and every answer fits the question it names: each once at most, and in their order."""
+    known = INSTRUMENTS.get(instrument)
+    left = iter(known.questions if known else ())
+    return known is not None and all(any(question.item == one.item and _fits(one, question) for question in left) for one in answers)
+
+
+def _fits(one: Answer, question: Question) -> bool:
+    return one.answer is None or (type(one.answer) in _ANSWERS[question.type] and not (type(one.answer) is int and abs(one.answer) >= _INTEGERS))

@@ -14,7 +14,7 @@ from schemas import classes, codes, sports
 from schemas.classes import NAMES, codes_of
 from schemas.codes import LISTS, SEX, SEX_VERSION
 from schemas.flags import FLAGS
-from schemas.instruments import QUESTIONS
+from schemas.instruments import INSTRUMENTS
 from schemas.lines import lines
 from schemas.measures import LOCAL, LOINC, MDC, MEASURES, UCUM, WST363, Measure
 from schemas.records import STANDARD_VERSION
@@ -302,24 +302,25 @@ def concept_maps() -> list[Resource]:
 
 
 _NO_TEXT: Final = (
-    "题目原文归作者，这里只有题号；没有核对过正式文本（verify），不计算得分。",
-    "The text belongs to its authors; only link ids stand here, not compared with the official text (verify). Nothing is scored.",
+    "题目原文归作者，这里只有题号；不计算得分。",
+    "The text belongs to its authors; only link ids stand here. Nothing is scored.",
 )
 
 
 def _questionnaire(instrument: str) -> Resource:
-    one = LISTS["instrument"][instrument]
-    shared = {name: value for name, value in _shared("Questionnaire", instrument, (one.zh, one.en), _NO_TEXT).items() if name != "name"}
+    one, known = LISTS["instrument"][instrument], INSTRUMENTS[instrument]
+    said = (_NO_TEXT[0], f"{_NO_TEXT[1]} {known.source}")
+    shared = {name: value for name, value in _shared("Questionnaire", instrument, (one.zh, one.en), said).items() if name != "name"}
     return {
         **shared, "name": "".join(part.capitalize() for part in instrument.split("-")), "status": "draft", "subjectType": ["Patient"],
         "code": [{"system": codes.CODE_SYSTEMS + "instrument", "code": instrument, "display": one.zh}],
-        "item": [{"linkId": question.item, "type": question.type} for question in QUESTIONS[instrument]],
+        "item": [{"linkId": question.item, "type": question.type} for question in known.questions],
     }  # fmt: skip
 
 
 def questionnaires() -> list[Resource]:
     """A Questionnaire for each instrument that the standard names."""
-    return [_questionnaire(instrument) for instrument in QUESTIONS]
+    return [_questionnaire(instrument) for instrument in INSTRUMENTS]
 
 
 def resources() -> list[Resource]:

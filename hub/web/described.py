@@ -11,6 +11,7 @@ from hub.web.locales import pick, say
 from mappings.places import Place, left_out, places
 from schemas import published, terminology
 from schemas.classes import NAMES, codes_of
+from schemas.instruments import INSTRUMENTS, Instrument
 from schemas.measures import MEASURES, Measure
 from schemas.quality import Band, bands_of
 from schemas.records import Envelope
@@ -153,6 +154,22 @@ def concept_names(concept: dict[str, Any]) -> tuple[str, str]:
     """zh-CN and en."""
     english = next((one["value"] for one in concept.get("designation", ()) if one["language"] == "en"), concept["display"])
     return concept["display"], english
+
+
+def instrument(system: dict[str, Any], concept: dict[str, Any]) -> Instrument | None:
+    """The questions behind a code of the list of instruments."""
+    return INSTRUMENTS.get(concept["code"]) if system["id"] == "instrument" else None
+
+
+def is_unsure_code(system: dict[str, Any], concept: dict[str, Any]) -> bool:
+    """Whether what a code stands for was not compared with its own release."""
+    known = instrument(system, concept)
+    return "(verify)" in concept.get("definition", "") or (known is not None and known.is_unsure)
+
+
+def unsure_codes(system: dict[str, Any]) -> int:
+    """How many codes of a list are marked so."""
+    return sum(is_unsure_code(system, concept) for concept in system["concept"])
 
 
 # Search

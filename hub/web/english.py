@@ -435,6 +435,8 @@ ENGLISH: dict[str, str] = {
     "指标、单位和范围": "Measures, units and ranges",
     "%(n)d 个，其中 %(unsure)d 个的编码待核对": "%(n)d, of which the codes of %(unsure)d are still to be verified",
     "%(n)d 个编码": "%(n)d codes",
+    "%(n)d 个编码，其中 %(unsure)d 个待核对": "%(n)d codes, of which %(unsure)d are still to be verified",
+    "题号 %(first)s–%(last)s，答案类型 %(type)s": "Link ids %(first)s–%(last)s, answers of type %(type)s",
     "填表用的模板": "Templates to fill in",
     "给程序用的": "For programs",
     "整个标准，一个 JSON 文件": "The whole standard as one JSON file",

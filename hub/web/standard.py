@@ -36,7 +36,7 @@ async def index(request: Request, q: Annotated[str, Query(max_length=80)] = "") 
     return pages_of(request).render(
         request, "standard.html", q=q.strip(), found=described.grouped(found), count=len(found), kinds=STANDARD.values(), systems=described.systems(),
         measures=len(MEASURES), unsure=described.unsure(), version=STANDARD_VERSION, draft=published.is_draft(), versions=published.versions(),
-        schemas=list(schemas()), title=described.title, package=PACKAGE.is_file(),
+        schemas=list(schemas()), title=described.title, unsure_codes=described.unsure_codes, package=PACKAGE.is_file(),
     )  # fmt: skip
 
 

@@ -355,7 +355,10 @@ PAR_Q = "https://kinehub.org/fhir/Questionnaire/par-q-plus"
 @pytest.mark.parametrize(
     ("instrument", "answers", "named"),
     [
-        ("par-q-plus", [{"item": "1", "answer": False}, {"item": "7", "answer": True}, {"item": "3"}], PAR_Q),
+        ("par-q-plus", [{"item": "1", "answer": False}, {"item": "3", "question": "胸痛"}, {"item": "7", "answer": True}], PAR_Q),
+        ("par-q-plus", [{"item": "7", "answer": True}, {"item": "3"}], None),
+        ("par-q-plus", [{"item": "1", "answer": True}, {"item": "1", "answer": False}], None),
+        ("phq-9", [{"item": "1", "answer": 2**31}], None),
         ("par-q-plus", [{"item": "8", "answer": False}], None),
         ("par-q-plus", [{"item": "1", "answer": 0}], None),
         ("a-scale-of-ours", [{"item": "1", "answer": 3}], None),
@@ -373,5 +376,7 @@ def test_a_response_names_its_questionnaire_where_it_fits_and_stays_raw_where_no
             said = (await city.get(center, f"QuestionnaireResponse/{taken['record_id']}-1")).json()
             assert said.get("questionnaire") == named
             assert [item["linkId"] for item in said["item"]] == [answer["item"] for answer in answers]
+            judged = await city.http.post("/fhir/QuestionnaireResponse/$validate", json=said, headers=await city.bearer(center))
+            assert {issue["severity"] for issue in judged.json()["issue"]} <= {"information", "warning"}
 
     asyncio.run(work())

@@ -6,12 +6,14 @@ import json
 import re
 
 from jsonschema import Draft202012Validator
+from markupsafe import escape
 
 from adapters import kinehub_json
 from adapters.kinehub_schema import FILE, schema, schemas
 from hub.web.standard import PACKAGE
 from mappings.sources import KINDS_TAKEN
 from schemas import published
+from schemas.instruments import INSTRUMENTS
 from schemas.measures import MEASURES
 from schemas.quality import bands_of
 from schemas.records import STANDARD_VERSION
@@ -107,6 +109,19 @@ def test_what_could_not_be_verified_says_so(place: Place) -> None:
         bands, _, after = bands.partition("</details>")
         assert ("待核对" in before + after) == ("(verify)" in measure.source or measure.source.startswith("third-party use")), measure.key
         assert bands.count("待核对") == sum("verify" in band.source for band in bands_of(measure.key)), measure.key
+
+
+def test_each_instrument_says_what_of_it_was_not_compared_with_its_source(place: Place) -> None:
+    with place.browse() as stranger:
+        page, home = stranger.show("/standard/codes/instrument"), stranger.show("/standard")
+        sure = stranger.show("/standard/codes/sex")
+    for name, known in INSTRUMENTS.items():
+        row = page.partition(f'id="{name}"')[2].partition("</tr>")[0]
+        assert f"题号 1–{len(known.questions)}" in row
+        assert escape(known.source) in row
+        assert "待核对" in row
+    assert f"{len(INSTRUMENTS)} 个编码，其中 {sum(known.is_unsure for known in INSTRUMENTS.values())} 个待核对" in home
+    assert "待核对" not in sure
 
 
 def test_every_list_of_codes_has_a_page_with_its_canonical_url(place: Place) -> None:
