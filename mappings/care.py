@@ -221,6 +221,16 @@ def questionnaire(_: Context, instrument: str, answers: list[Answer]) -> bytes:
     return b'"%bQuestionnaire/%b"' % (BASE.encode(), instrument.encode()) if is_held(instrument, answers) else b""
 
 
+def question_text(context: Context, said: str | None, instrument: str, answers: list[Answer]) -> bytes:
+    """The source's words of a question as `item.text`. A response that names a Questionnaire may only repeat the text of that, and ours have none."""
+    return b"" if is_held(instrument, answers) else text(context, said)
+
+
+def question_original(context: Context, said: str | None, instrument: str, answers: list[Answer]) -> bytes:
+    """The same words where `item.text` may not hold them."""
+    return text(context, said) if is_held(instrument, answers) else b""
+
+
 def notes(context: Context, said: list[str]) -> bytes:
     """A list of Annotations."""
     notes = [b'{"text":%b}' % inner for one in said if (inner := text(context, one))]

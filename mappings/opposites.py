@@ -206,7 +206,8 @@ def _second_concept(said: Any, _: Any = None) -> tuple[None, str | None]:
 OPPOSITES: Final[dict[str, Callable[[Any, Any], tuple[Any, ...]]]] = {
     "text": _text, "boolean": _as_is, "decimal": _as_is, "concept": _concept, "concepts": _concepts, "coded": _coded, "sport_concept": _sport,
     "sport_of": _sport_code, "interpretation": _interpretation, "reference_range": range_of, "ranges": _ranges, "measured": _measured, "answer": _answer,
-    "words_beside": _as_is, "words_under": _first_note, "notes": _notes, "questionnaire": _questionnaire, "sources": _sources, "times": _times, "uid": _uid,
+    "words_beside": _as_is, "words_under": _first_note, "question_text": _text, "question_original": _text, "notes": _notes, "questionnaire": _questionnaire,
+    "sources": _sources, "times": _times, "uid": _uid,
     "device_identifier": _identifier, "device_version": _version, "device_type": _device_type, "cancelled_because": _second_concept,
     "tester": _tester, "location": _location, "practitioner": _named("Practitioner"), "organization": _named("Organization"),
     "author": _named("Practitioner"), "venue": _named("Location"),

@@ -11,9 +11,10 @@ from fastapi import Request
 from hub.access.caller import caller
 from hub.access.requests import body
 from hub.access.sessions import session
+from hub.exchange import responses
 from hub.exchange.written import LIMIT, written
 from schemas.errors import BadRequest
-from schemas.r4.issues import Issue
+from schemas.r4.issues import Issue, is_broken
 from schemas.r4.validator import validate
 
 OPERATION: Final = "http://hl7.org/fhir/OperationDefinition/Resource-validate"
@@ -99,10 +100,18 @@ def _content(type_: str, call: Asked, id_: str | None) -> list[Issue]:
         raise BadRequest("There is no resource to validate.", field="resource", advice="Send it as the body, or as the parameter resource.")
     if call.resource.get("resourceType") != type_:
         return [Issue("error", "invalid", "resource-type", f"The resource is no {type_}.", "resourceType")]
-    found = validate(call.resource, call.profiles)
+    found = findings(call.resource, call.profiles)
     if id_ is not None and call.mode != "create" and call.resource.get("id") != id_:
         found = [*found, Issue("error", "invalid", "id", "The id of the resource is not the one in the URL.", f"{type_}.id")]
     return found
+
+
+def findings(resource: dict[str, Any], profiles: Sequence[str] = ()) -> list[Issue]:
+    """What is wrong by R4 and profiles, and of a response that is sound by its Questionnaire."""
+    found = validate(resource, profiles)
+    if resource.get("resourceType") != "QuestionnaireResponse" or is_broken(found):
+        return found
+    return found + responses.judged(resource)
 
 
 async def admit(request: Request) -> None:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from schemas.r4.validator import validate
+from hub.exchange.validate import findings
 from tests.conformance.corpus import Case, corpus
 from tests.conformance.mutations import MUTATIONS
 
@@ -61,7 +61,7 @@ def _said_by_reference(line: str) -> list[str]:
 
 
 def _said_by_us(case: Case) -> list[str]:
-    found = validate(json.loads(case.text()))
+    found = findings(json.loads(case.text()))
     return [f"{issue.rule} {_PLACE.sub('', issue.path)}" for issue in found if issue.severity == "error"]
 
 

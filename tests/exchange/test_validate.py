@@ -106,6 +106,31 @@ def test_profiles_are_judged_when_they_are_claimed_and_when_they_are_asked_for(a
     at_desk(work)
 
 
+def a_response(*items: dict[str, Any], url: str = "https://kinehub.org/fhir/Questionnaire/par-q-plus") -> dict[str, Any]:
+    return {"resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": url, "item": list(items)}
+
+
+def test_a_response_is_judged_by_the_questionnaire_of_ours_that_it_names(at_desk: AtDesk) -> None:
+    yes, no = [{"valueBoolean": True}], [{"valueBoolean": False}]
+    cases: list[tuple[list[dict[str, Any]], list[str]]] = [
+        ([{"linkId": "1", "answer": yes}, {"linkId": "2"}, {"linkId": "7", "answer": no}], []),
+        ([{"linkId": "8"}], ["item[0].linkId"]),
+        ([{"linkId": "2"}, {"linkId": "1"}, {"linkId": "2"}], ["item[1]", "item[2]"]),
+        ([{"linkId": "1", "text": "胸痛", "answer": yes}], ["item[0].text"]),
+        ([{"linkId": "1", "answer": [*yes, *no]}], ["item[0].answer"]),
+        ([{"linkId": "1", "answer": [{"valueInteger": 1}]}], ["item[0].answer[0].value"]),
+        ([{"linkId": "1", "item": [{"linkId": "2"}]}, {"linkId": "2", "answer": [{"item": [{"linkId": "3"}]}]}], ["item[0].item", "item[1].answer[0].item"]),
+    ]
+
+    async def work(desk: Desk) -> None:
+        for items, wrong in cases:
+            assert await desk.errors("QuestionnaireResponse/$validate", a_response(*items)) == [f"QuestionnaireResponse.{path}" for path in wrong]
+        foreign = a_response({"linkId": "8"}, url="https://example.org/Questionnaire/par-q-plus")
+        assert await desk.errors("QuestionnaireResponse/$validate", foreign) == []
+
+    at_desk(work)
+
+
 def test_a_stored_resource_is_validated_only_for_who_may_read_it(at_desk: AtDesk) -> None:
     async def work(desk: Desk) -> None:
         resident = await desk.city.resident()

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from hypothesis import strategies as st
 
 from schemas.flags import FLAGS
+from schemas.instruments import INSTRUMENTS
 from schemas.measures import MEASURES
 from schemas.records import (
     Adherence,
@@ -180,9 +181,21 @@ NIGHTS = ended(
         efficiency_percent=MAYBE, score=MAYBE, hr_avg=MAYBE, hr_min=MAYBE,
     )
 )  # fmt: skip
-SCREENINGS = st.builds(
-    Screening, **COMMON, instrument=TOKENS, title=SAID, edition=SAID, answers=st.lists(ANSWERS, max_size=3), score=MAYBE, risk_level=SAID,
-    conclusion=SAID, valid_until=DATES, limits=PRECAUTIONS, assessor=SAID,
+
+
+@st.composite
+def filled_in(draw: st.DrawFn) -> Screening:
+    """An instrument of the standard, with answers that fit it."""
+    name = draw(st.sampled_from(sorted(INSTRUMENTS)))
+    types = {"boolean": st.booleans(), "integer": st.integers(-(2**31) + 1, 2**31 - 1), "string": TEXT}
+    asked = [question for question in INSTRUMENTS[name].questions if draw(st.booleans())]
+    answers = [Answer(question.item, draw(SAID), draw(st.none() | types[question.type])) for question in asked]
+    return Screening(start=draw(MOMENTS), instrument=name, answers=answers)
+
+
+SCREENINGS = filled_in() | st.builds(
+    Screening, **COMMON, instrument=TOKENS | st.sampled_from(sorted(INSTRUMENTS)), title=SAID, edition=SAID, answers=st.lists(ANSWERS, max_size=3),
+    score=MAYBE, risk_level=SAID, conclusion=SAID, valid_until=DATES, limits=PRECAUTIONS, assessor=SAID,
 )  # fmt: skip
 PRESCRIPTIONS = ended(
     st.builds(

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from hub.exchange import responses
 from mappings import functions, opposites
 from mappings.calls import EXTENSION_TYPES, FUNCTIONS
 from mappings.face import FOLDER, Example, examples, face, tables_of
@@ -20,10 +21,10 @@ from mappings.shape import BESIDE, is_call
 from mappings.tables import Table
 from schemas.errors import InvalidRecord
 from schemas.measures import MEASURES
-from schemas.records import DaySummary, Device, FitnessTest, Flag, LabResult, Lap, Moment, Quantity, Record, Session, VitalSign
+from schemas.records import Answer, DaySummary, Device, FitnessTest, Flag, LabResult, Lap, Moment, Quantity, Record, Screening, Session, VitalSign
 from schemas.sports import SPORTS, sport_code
 from tests.mappings.r4_oracle import SUBJECT
-from tests.mappings.record_strategies import NIGHTS, OF_EXERCISE, RECORDS
+from tests.mappings.record_strategies import NIGHTS, OF_EXERCISE, RECORDS, filled_in
 
 LEFT_OUT = ("samples", "hr_samples", "gps_samples", "ordinal")
 """Fields that the mappings leave out with a reason."""
@@ -158,6 +159,21 @@ def test_what_is_read_back_shows_the_same_face(record: Record) -> None:
     assume(not _ambiguous(record))
     resources = shown(in_order(kept(record)))
     assert shown(in_order(read_back(resources))) == resources
+
+
+@settings(max_examples=100, deadline=None)
+@given(filled_in())
+def test_answers_to_a_published_questionnaire_fit_it_and_come_back_with_the_words_of_the_source(record: Screening) -> None:
+    resources = shown(record)
+    (response,) = (one for one in resources if one["resourceType"] == "QuestionnaireResponse")
+    assert responses.judged(response) == []
+    found = read_back(resources)
+    assert isinstance(found, Screening)
+    assert (found.instrument, found.answers) == (record.instrument, [_answer(one) for one in record.answers])
+
+
+def _answer(one: Answer) -> Answer:
+    return Answer(one.item, _said(one.question), _said(one.answer) if isinstance(one.answer, str) else one.answer)
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda example: example.says)

@@ -14,7 +14,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.hl7.fhir.common.hapi.validation.support.CommonCodeSystemsTerminologyService;
 import org.hl7.fhir.common.hapi.validation.support.InMemoryTerminologyServerValidationSupport;
@@ -23,7 +25,9 @@ import org.hl7.fhir.common.hapi.validation.support.SnapshotGeneratingValidationS
 import org.hl7.fhir.common.hapi.validation.support.UnknownCodeSystemWarningValidationSupport;
 import org.hl7.fhir.common.hapi.validation.support.ValidationSupportChain;
 import org.hl7.fhir.common.hapi.validation.validator.FhirInstanceValidator;
+import org.hl7.fhir.instance.model.api.IBaseResource;
 import org.hl7.fhir.r4.model.OperationOutcome;
+import org.hl7.fhir.r4.model.Questionnaire;
 import org.hl7.fhir.r5.utils.validation.constants.BestPracticeWarningLevel;
 import org.hl7.fhir.utilities.npm.NpmPackage;
 
@@ -124,7 +128,7 @@ public final class Validate {
 
   /** The conformance resources of an npm-style package, or of a folder and its sub-folders. */
   private static IValidationSupport defined(Path path) throws IOException {
-    PrePopulatedValidationSupport support = new PrePopulatedValidationSupport(R4);
+    Defined support = new Defined();
     IParser parser = R4.newJsonParser();
     for (String text : Files.isDirectory(path) ? folder(path) : npm(path)) {
       if (text.contains("\"resourceType\"")) {
@@ -132,6 +136,30 @@ public final class Validate {
       }
     }
     return support;
+  }
+
+  /** HAPI keeps no Questionnaires: without them a response is judged against none. */
+  private static final class Defined extends PrePopulatedValidationSupport {
+    private final Map<String, Questionnaire> questionnaires = new HashMap<>();
+
+    Defined() {
+      super(R4);
+    }
+
+    @Override
+    public void addResource(IBaseResource resource) {
+      super.addResource(resource);
+      if (resource instanceof Questionnaire questionnaire) {
+        questionnaires.put(questionnaire.getUrl(), questionnaire);
+        questionnaires.put(questionnaire.getUrl() + "|" + questionnaire.getVersion(), questionnaire);
+      }
+    }
+
+    @Override
+    public <T extends IBaseResource> T fetchResource(Class<T> type, String url) {
+      Questionnaire found = questionnaires.get(url);
+      return type != null && type.isInstance(found) ? type.cast(found) : super.fetchResource(type, url);
+    }
   }
 
   private static List<String> folder(Path path) throws IOException {
