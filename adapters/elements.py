@@ -39,11 +39,12 @@ _wrapper = msgspec.json.Decoder(_Wrapper).decode
 
 
 def read(stream: BinaryIO, limit: int) -> bytes:
-    """All bytes of the upload, without a UTF-8 byte order mark. Raises TooLarge, and AdapterError when there are none."""
+    """All bytes of the upload, without UTF-8 byte order marks. Raises TooLarge, and AdapterError when there are none."""
     content = stream.read(limit + 1)
     if len(content) > limit:
         raise TooLarge(f"The file is larger than {limit // (1024 * 1024)} MiB.", advice="Split it and send the parts one by one.")
-    content = content.removeprefix(_BOM)
+    while content.startswith(_BOM):  # a program that adds one does not see the one that is there
+        content = content.removeprefix(_BOM)
     if not content.strip():
         raise AdapterError("The file is empty.", code="empty-file", advice="Export it again and check that it has content.")
     return content

@@ -208,10 +208,13 @@ def workbook_sheets(content: bytes, limits: Limits) -> list[Found]:
 
         book = load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
         names = [sheet.title for sheet in book.worksheets]
+        mark = templates.stated([book.properties.title])
     except Exception:
         raise _unreadable() from None
     found = [_located(book, name, limits) for name in names[:50]]
     fitting = [each for each in found if isinstance(each, Found)]
+    if not fitting and mark:
+        raise templates.without_headers(mark, HEADER_ROWS)
     if not fitting:
         raise _fits_none([each for each in found if not isinstance(each, Found)])
     return fitting
@@ -222,13 +225,23 @@ def _unreadable() -> AdapterError:
 
 
 def _located(book: Any, name: str, limits: Limits) -> Found | Placed | None:
-    placed, row = _best(_sheet_rows(book, name, limits.columns), name)
+    try:
+        placed, row = _best(_sheet_rows(book, name, limits.columns), name)
+    except AdapterError as wrong:
+        raise _in_sheet(wrong, name, len(book.worksheets)) from None
     if placed is None or placed.missing:
         return placed
     width = max(position for position, header in enumerate(next(islice(_sheet_rows(book, name, limits.columns), row - 1, None))) if header) + 1
     rows = _sheet_rows(book, name, width)
     before = list(islice(rows, row - 1))
     return Found(Sheet(name, rows), placed, next(rows), row, before)
+
+
+def _in_sheet(wrong: AdapterError, name: str, sheets: int) -> AdapterError:
+    """The same error about a template, its place with the sheet where there are several."""
+    if sheets > 1 and wrong.code.startswith("template"):
+        wrong.field = f"{name}!{wrong.field}"
+    return wrong
 
 
 def _sheet_rows(book: Any, name: str, width: int) -> Iterator[Sequence[Cell]]:
@@ -310,6 +323,8 @@ def _best(rows: Iterator[Sequence[Cell]], hint: str) -> tuple[Placed | None, int
     for number, row in enumerate(first, 1):
         if (mark := templates.stated(row)) is not None:
             return templates.place(mark, row, number), number
+        if (lost := templates.unmarked(row)) is not None:
+            raise templates.not_marked(lost, number)
     candidates = [
         (placed, number)
         for number, row in enumerate(first, 1)
@@ -341,13 +356,15 @@ def _rows(found: list[Found], limits: Limits) -> Iterator[Decoded | Rejected]:
             if cells is blank or all(is_blank(cell) for cell in cells):
                 blank = cells
                 continue
+            if mark and templates.is_header_again(mark, each.placed, cells, number):
+                continue
             if mark and templates.is_example(mark, each.placed, cells):
                 examples += 1
                 continue
             taken += 1
             if taken > limits.rows:
                 raise TooLarge(f"The table has more than {limits.rows} rows.", advice="Split it and send the parts one by one.")
-            if mark and templates.is_half_example(mark, each.placed, cells):
+            if templates.is_half_example(mark, each.placed, cells):
                 yield _half_example(each, mark, number, cells, several=len(found) > 1)
             else:
                 yield from _row(each, number, cells[: limits.columns], several=len(found) > 1)
@@ -366,10 +383,10 @@ def _row(found: Found, number: int, cells: Sequence[Cell], *, several: bool) -> 
         yield Rejected(number, fault.field, fault.code, fault.message, fault.advice, _address(fault.position, number, sheet), filled.who, row)
 
 
-def _half_example(found: Found, mark: templates.Mark, number: int, cells: Sequence[Cell], *, several: bool) -> Rejected:
+def _half_example(found: Found, mark: templates.Mark | None, number: int, cells: Sequence[Cell], *, several: bool) -> Rejected:
     """A row of one's own written over the example, or the example without its mark: it is not guessed which."""
-    where = _address(mark.position, number, found.sheet.name if several else "")
-    advice = "For a row of your own, empty this cell and give the person's own number; else delete the row."
+    where = _address(mark.position if mark else min(_naming(found.placed)), number, found.sheet.name if several else "")
+    advice = f"For a row of your own,{' empty this cell and' if mark else ''} give the person's own number; else delete the row."
     return Rejected(number, "", "example", "The row is half the template's example.", advice, where, None, original(found.headers, cells))
 
 

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -26,7 +27,7 @@ from schemas.errors import AdapterError, NotFound
 from schemas.lines import lines
 from schemas.measures import MEASURES
 from schemas.published import Document
-from schemas.records import KINDS, Who
+from schemas.records import KINDS, STANDARD_VERSION, Who
 from schemas.sports import SPORTS
 
 LANGUAGES: Final = ("zh-CN", "en")
@@ -38,6 +39,8 @@ INVENTED: Final = ("示例-0001", "EXAMPLE-0001")
 BESIDE: Final = frozenset({"错误", "怎么办", "What is wrong", "What to do"})
 """Columns that the centre's page adds to a file with faults; they are passed over when it comes back."""
 
+_LACKING: Final = 2
+"""So many headers may be missing where a template is known by its headers."""
 _MARK = re.compile(r"(?:模板|template)\s*([a-z][a-z-]*)\s*v?(\d{1,4}\.\d{1,4}\.\d{1,4})")
 _TYPED: Final = frozenset({"string", "number", "integer", "boolean", "moment"})
 """Types that one cell can hold."""
@@ -238,6 +241,41 @@ def stated(headers: Sequence[Cell]) -> Mark | None:
     return None
 
 
+def unmarked(headers: Sequence[Cell]) -> Mark | None:
+    """The template whose headers these are, but for two at most, where none of them says which it is: of several the one most alike."""
+    said = {header.strip() for header in headers if isinstance(header, str)}
+    alike = [(len(own ^ said), mark) for mark, own in _own_headers() if len(own - said) <= _LACKING]
+    return min(alike, key=itemgetter(0), default=(0, None))[1]
+
+
+@cache
+def _own_headers() -> tuple[tuple[Mark, frozenset[str]], ...]:
+    """The headers of each template in each language, the newest version first."""
+    return tuple(
+        (Mark(kind, version, 0), frozenset(column.header(language) for column in columns(kind, version)))
+        for version in dict.fromkeys((STANDARD_VERSION, *reversed(published.versions())))
+        for kind in KINDS_TAKEN if kind in published.release(version)["kinds"]
+        for language in LANGUAGES
+    )  # fmt: skip
+
+
+def not_marked(mark: Mark, row: int) -> AdapterError:
+    """What to raise about a template that lost its mark: read as another table it would lose columns, and its example would be somebody."""
+    marks = " or ".join(mark_header(mark.kind, mark.version, language) for language in LANGUAGES)
+    return AdapterError(
+        f"Row {row} has the headers of the template {mark.kind} {mark.version}, but the first of them is missing, which says so.", code="template-mark",
+        field=address(mark.position, row), row=row, advice=f"Write {marks} as the header of a first column, or copy the rows into a new template.",
+    )  # fmt: skip
+
+
+def without_headers(mark: Mark, rows: int) -> AdapterError:
+    """What to raise about a workbook that was made as a template and has its header row nowhere."""
+    return AdapterError(
+        f"No sheet of this template {mark.kind} {mark.version} has its header row in the first {rows} rows.", code="template-headers",
+        advice="Put the header row back, or copy the rows into a new template.",
+    )  # fmt: skip
+
+
 def place(mark: Mark, headers: Sequence[Cell], row: int) -> Placed:
     """The template's layout over its headers. Raises AdapterError, with the cell, for a column that is not the template's or is missing."""
     try:
@@ -247,7 +285,7 @@ def place(mark: Mark, headers: Sequence[Cell], row: int) -> Placed:
         raise AdapterError("This template is not known here.", code="template", field=address(mark.position, row), advice=f"{wrong.advice} {advice}") from None
     strange = next((position for position, header in enumerate(headers) if _strange(position, header, found, mark)), None)
     if strange is not None:
-        raise _not_a_column(mark, found, str(headers[strange]), address(strange, row))
+        raise _not_a_column(mark, found, headers, strange, row)
     if found.missing:
         lacking = ", ".join(" / ".join(column.headers) for column in found.missing)
         raise AdapterError(
@@ -261,26 +299,64 @@ def _strange(position: int, header: Cell, found: Placed, mark: Mark) -> bool:
     return position not in found.at and position != mark.position and not is_blank(header) and str(header).strip() not in BESIDE
 
 
-def _not_a_column(mark: Mark, found: Placed, header: str, where: str) -> AdapterError:
+def _not_a_column(mark: Mark, found: Placed, headers: Sequence[Cell], position: int, row: int) -> AdapterError:
     """Nothing of the header itself is repeated: it is the sender's own text."""
-    taken = {column.field for column in found.at.values()}
-    free = [name for column in found.layout.columns if column.field not in taken for name in column.headers]
-    near = difflib.get_close_matches(header.strip(), free, 1, 0.5)
-    advice = f"Was it {near[0]}? " if near else ""
+    where, header = address(position, row), str(headers[position])
+    if (first := _also(found, header)) is not None:
+        return AdapterError(
+            f"{where} is the same column of the template {mark.kind} {mark.version} as {address(first, row)}.", code="template-header", field=where,
+            advice="Empty the header of one of them.",
+        )  # fmt: skip
+    near = _meant(mark, found, headers, position)
     return AdapterError(
-        f"{where} is not a column of the template {mark.kind} {mark.version}, or stands there twice.", code="template-header", field=where,
-        advice=f"{advice}Write the template's own header; to leave a column out, empty its header.",
+        f"{where} is not a column of the template {mark.kind} {mark.version}.", code="template-header", field=where,
+        advice=f"{f'Was it {near}? ' if near else ''}Write the template's own header; to leave a column out, empty its header.",
     )  # fmt: skip
 
 
+def _also(found: Placed, header: str) -> int | None:
+    """The position that has the column already which a header names."""
+    named = sources.place(found.layout, [header]).at.get(0)
+    same = (position for position, column in found.at.items() if named and (column.part, column.field) == (named.part, named.field))
+    return next(same, None)
+
+
+def _meant(mark: Mark, found: Placed, headers: Sequence[Cell], position: int) -> str:
+    """The header that is nearly this one, or that the template has in this place; of those that stand nowhere."""
+    language, header = LANGUAGES[MARKS[1] in str(headers[mark.position]).casefold()], str(headers[position]).strip()
+    taken = {column.field for column in found.at.values()}
+    free = [name for column in found.layout.columns if column.field not in taken for name in column.headers]
+    own, ordinal = columns(mark.kind, mark.version), position - mark.position - 1
+    here = own[ordinal] if 0 <= ordinal < len(own) and own[ordinal].field not in taken else None
+    return next(iter(difflib.get_close_matches(header, free, 1, 0.5)), here.header(language) if here else "")
+
+
+def is_header_again(mark: Mark, placed: Placed, cells: Sequence[Cell], row: int) -> bool:
+    """Whether a row repeats the header row, in either language. Raises AdapterError where another table begins."""
+    again = stated(cells[mark.position : mark.position + 1])
+    if again is None:
+        return False
+    repeated = sources.place(placed.layout, cells).at
+    fields = [{position: (one.part, one.field) for position, one in at.items()} for at in (placed.at, repeated)]
+    if again[:2] == mark[:2] and fields[0] == fields[1]:
+        return True
+    where = address(mark.position, row)
+    raise AdapterError(f"Another table begins at {where}.", code="template-again", field=where, row=row, advice="Send each table in a file of its own.")
+
+
 def is_example(mark: Mark, placed: Placed, cells: Sequence[Cell]) -> bool:
-    """Whether a row is the template's own example: marked so, and about the invented person."""
-    return _marked(mark, cells) and _invented(placed, cells)
+    """Whether a row is the template's own example: marked so, and about the invented person, or about nobody where the table has no member numbers."""
+    return _marked(mark, cells) and (_invented(placed, cells) or _numbers(placed) is None)
 
 
-def is_half_example(mark: Mark, placed: Placed, cells: Sequence[Cell]) -> bool:
-    """Whether a row is marked as example and about somebody else, or not marked and about the invented person."""
-    return _marked(mark, cells) != _invented(placed, cells)
+def is_half_example(mark: Mark | None, placed: Placed, cells: Sequence[Cell]) -> bool:
+    """Whether a row is marked as example and about somebody else, or not marked and about the invented person; without a template the latter."""
+    return (mark is not None and _marked(mark, cells)) != _invented(placed, cells)
+
+
+def _numbers(placed: Placed) -> int | None:
+    """Where the member numbers stand."""
+    return next((position for position, column in placed.at.items() if column.field == "member_number"), None)
 
 
 def _marked(mark: Mark, cells: Sequence[Cell]) -> bool:
@@ -288,5 +364,5 @@ def _marked(mark: Mark, cells: Sequence[Cell]) -> bool:
 
 
 def _invented(placed: Placed, cells: Sequence[Cell]) -> bool:
-    position = next((position for position, column in placed.at.items() if column.field == "member_number"), len(cells))
-    return position < len(cells) and plain(cells[position]) in INVENTED
+    position = _numbers(placed)
+    return position is not None and position < len(cells) and plain(cells[position]) in INVENTED

@@ -59,6 +59,9 @@ FILES: dict[str, str] = {
     "no-such-member": "没有找到这样的居民，请核对号码，或先登记。",
     "only-example": "模板里只有示例那一行。请在它下面填您的记录。",
     "template": "这份模板这里不认识。请重新下载模板。",
+    "template-mark": "%(place)s 应当写明这是哪份模板，现在没有。请把第一列的列名写回来，或把内容抄进新下载的模板。",
+    "template-headers": "这份模板的列名那一行不在了，或者不在前 10 行。请把它加回来，或把内容抄进新下载的模板。",
+    "template-again": "从 %(place)s 起是另一张表。请分成几个文件再传。",
     "template-header": "%(place)s 不是模板的列名，或者重复了。请照模板改回列名；不要的列，把列名清空。",
     "template-column": "模板缺了一列：%(place)s。请把这一列加回来，或把内容抄进新的模板。",
 }

@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 import subprocess
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from adapters import table
 from adapters.base import AdapterError, Context, Decoded, Rejected
 from hub.cli import cli
 from mappings import template_files, templates
+from mappings.cells import letters
 from mappings.sources import KINDS_TAKEN
 from schemas import published
 from schemas.records import STANDARD_VERSION
@@ -80,6 +82,18 @@ def filled_csv(kind: str, language: str, version: str = STANDARD_VERSION, *, hea
     lines[0] = [(headers or {}).get(header, header) for header in lines[0]]
     csv.writer(out).writerows([*lines, row_of(kind, language, version, **more)])
     return out.getvalue().encode("utf-8-sig")
+
+
+def rows_of(kind: str, language: str, **more: Any) -> list[list[Any]]:
+    """Header row, example row and a row of one's own, as they stand in the CSV file."""
+    made = csv.reader(io.StringIO(template_files.as_csv(kind, STANDARD_VERSION, language).decode("utf-8-sig")))
+    return [*made, ["" if cell is None else cell for cell in row_of(kind, language, **more)]]
+
+
+def as_csv(rows: Sequence[Sequence[Any]], charset: str = "utf-8-sig", mark: str = ",") -> bytes:
+    out = io.StringIO()
+    csv.writer(out, delimiter=mark).writerows(rows)
+    return out.getvalue().encode(charset)
 
 
 def read(content: bytes) -> list[Decoded | Rejected]:
@@ -179,7 +193,8 @@ def test_typed_dates_and_numbers_of_a_spreadsheet_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "cell", "hint"), [("距离(米)", "路程", "Q1", ""), ("平均心率(次/分)", "平均心律(次/分)", "U1", "平均心率"), ("备注", "会员号", "L1", "")]
+    ("old", "new", "cell", "hint"),
+    [("距离(米)", "路程", "Q1", "距离(米)"), ("平均心率(次/分)", "平均心律(次/分)", "U1", "平均心率"), ("距离(米)", "距离(kg)", "Q1", "距离(米)")],
 )
 def test_a_renamed_column_is_named_with_its_cell(old: str, new: str, cell: str, hint: str) -> None:
     with pytest.raises(AdapterError, match=rf"^{cell} is not a column of the template session") as refused:
@@ -187,6 +202,99 @@ def test_a_renamed_column_is_named_with_its_cell(old: str, new: str, cell: str, 
     assert (refused.value.code, refused.value.field) == ("template-header", cell)
     assert hint in refused.value.advice
     assert new not in refused.value.message
+
+
+@LANGUAGES
+@KINDS
+def test_a_column_that_stands_twice_and_one_that_is_strange_are_told_apart(kind: str, language: str) -> None:
+    rows = rows_of(kind, language)
+    with pytest.raises(AdapterError) as refused:
+        read(as_csv([[*row, row[8]] for row in rows]))
+    last = letters(len(rows[0]))
+    assert (refused.value.code, refused.value.field) == ("template-header", f"{last}1")
+    assert refused.value.message.startswith(f"{last}1 is the same column")
+    assert "as I1." in refused.value.message
+    with pytest.raises(AdapterError, match=rf"^{last}1 is not a column of the template {kind}") as refused:
+        read(as_csv([[*rows[0], "教练评语"], *([*row, "很好"] for row in rows[1:])]))
+    assert "Was it" not in refused.value.advice
+
+
+@KINDS
+@LANGUAGES
+def test_a_template_without_its_mark_is_not_taken_for_another_table(kind: str, language: str) -> None:
+    """As another table it would lose columns, and the invented person of its example would have exercised."""
+    rows = rows_of(kind, language)
+    for spoilt in ([row[1:] for row in rows], [["", *rows[0][1:]], *rows[1:]], [["模版", *rows[0][1:]], *rows[1:]], [row[1:9] + row[10:] for row in rows]):
+        with pytest.raises(AdapterError) as refused:
+            read(as_csv(spoilt))
+        assert (refused.value.code, refused.value.field, refused.value.row) == ("template-mark", "A1", 1)
+        assert templates.mark_header(kind, STANDARD_VERSION, language) in refused.value.advice
+
+
+def test_the_invented_person_of_the_example_is_nobody_in_a_table_of_a_centre_either() -> None:
+    found = read("会员号,项目,开始时间\n示例-0001,健走,2026-05-01 08:00\nA1001,健走,2026-05-03 09:00\n".encode())
+    assert [type(one) for one in found] == [Rejected, Decoded]
+    assert isinstance(found[0], Rejected)
+    assert (found[0].code, found[0].cell) == ("example", "A2")
+
+
+@LANGUAGES
+def test_rows_and_columns_in_another_order_and_headers_that_stand_again_are_read(language: str) -> None:
+    head, example, own = rows_of("session", language)
+    translated = rows_of("session", next(other for other in templates.LANGUAGES if other != language))[0]
+    holds(as_csv([row[::-1] for row in (head, example, own)]), "session")
+    holds(as_csv([head, head, example, own]), "session", row=4)
+    holds(as_csv([head, translated, example, own]), "session", row=4)
+    assert len(read(as_csv([head, own, head, own]))) == 2
+    without = [[cell for place, cell in enumerate(row) if place != 1] for row in (head, example, own)]
+    (found,) = read(as_csv(without))
+    assert isinstance(found, Decoded)
+    with pytest.raises(AdapterError, match="Another table begins at A4") as refused:
+        read(as_csv([head, example, own, rows_of("vital", language)[0], own]))
+    assert (refused.value.code, refused.value.row) == ("template-again", 4)
+    with pytest.raises(AdapterError, match="Another table begins at A4"):
+        read(as_csv([head, example, own, [head[0], head[2], head[1], *head[3:]], own]))
+
+
+@pytest.mark.parametrize(
+    ("charset", "mark", "before"),
+    [
+        ("gb18030", ",", b""), ("gb18030", ";", b""), ("utf-8-sig", ";", b""), ("utf-8-sig", ",", b"\xef\xbb\xbf"), ("utf-16", "\t", b""),
+        ("utf-8", ",", b"sep=,\r\n"),
+    ],
+)
+def test_a_filled_template_is_read_in_what_spreadsheets_save_as_csv(charset: str, mark: str, before: bytes) -> None:
+    rows = rows_of("session", "zh-CN", distance_m="１５００", start="２０２６／５／３　９：００")
+    holds(before + as_csv(rows, charset, mark), "session", row=None)
+
+
+def test_a_workbook_names_the_sheet_of_a_wrong_header_and_says_when_its_headers_are_gone() -> None:
+    def spoilt(change: Callable[[Workbook], object]) -> AdapterError:
+        book = load_workbook(io.BytesIO(filled_book("session", "zh-CN")))
+        change(book)
+        out = io.BytesIO()
+        book.save(out)
+        with pytest.raises(AdapterError) as refused:
+            read(out.getvalue())
+        return refused.value
+
+    def second(book: Workbook) -> None:
+        again = book.copy_worksheet(book.worksheets[0])
+        again.title, again["Q1"] = "六月", "路程"
+
+    assert (found := spoilt(second)).field == "六月!Q1", found
+    for change in (lambda book: book.worksheets[0].delete_rows(1), lambda book: book.worksheets[0].insert_rows(1, 12)):
+        assert spoilt(change).code == "template-headers"
+    assert spoilt(lambda book: book.worksheets[0].delete_cols(1)).code == "template-mark"
+
+
+def test_a_serial_number_for_a_date_is_named_with_its_cell() -> None:
+    row = row_of("session", "zh-CN")
+    for serial in (46145, 46145.375):
+        row[8] = serial
+        (found,) = read(filled_book("session", "zh-CN", row=row))
+        assert isinstance(found, Rejected)
+        assert (found.cell, found.code, found.advice) == ("I3", "time", "Format the column as date and time.")
 
 
 def test_a_missing_column_is_named() -> None:
@@ -252,6 +360,13 @@ def test_filled_templates_of_two_versions_are_stored_over_http(hub_url: str, tmp
             answer = await city.upload(center, filled_csv("session", "zh-CN", headers={"距离(米)": "路程"}), format_="auto")
             problem = answer.json()
             assert (answer.status_code, problem["code"], problem["field"]) == (422, "template-header", "Q1")
+            for content, code in ((as_csv([row[1:] for row in rows_of("session", "zh-CN")]), "template-mark"), (b"\r\n", "empty-file")):
+                answer = await city.upload(center, content, format_="auto", filename="五月.csv")
+                assert (answer.status_code, answer.json()["code"]) == (422, code)
+            nobody = filled_csv("session", "zh-CN", headers={"会员号": ""}, start="2026-05-06 09:00", end="2026-05-06 09:40")
+            answer = await city.upload(center, nobody, format_="auto", filename="五月.csv")
+            (waiting,) = answer.json()["pending"]
+            assert (answer.status_code, waiting["reason"], waiting["row"]) == (207, "no-identifier", 3)
 
     asyncio.run(work())
 
