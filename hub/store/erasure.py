@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _TABLES = (
     "data_keys", "residents", "records", "record_history", "series", "originals", "outbox", "consent_notices", "quality_flags", "identifiers", "accounts",
+    "visit_codes",
 )  # fmt: skip
 _TODAY = "(now() AT TIME ZONE coalesce((SELECT zone FROM residents r WHERE r.bucket = h.bucket AND r.id = h.resident), 'Asia/Shanghai'))::date"
 _STANDS = f"(h.until IS NULL OR h.until >= {_TODAY})"
@@ -102,7 +103,7 @@ async def forget_everything(connection: Connection[Any], resident: UUID) -> dict
 
 
 async def _deleted(connection: Connection[Any], table: str, resident: UUID) -> int:
-    if table in ("identifiers", "accounts"):
+    if table in ("identifiers", "accounts", "visit_codes"):
         done = await connection.execute(f"DELETE FROM {table} WHERE resident = $1", resident)  # noqa: S608 - constant names
     else:
         column = {"data_keys": "subject", "residents": "id"}.get(table, "resident")

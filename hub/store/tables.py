@@ -131,6 +131,27 @@ identifiers = Table(
     comment="Identifier tokens to residents; here the bucket is the token's own first 12 bits.",
 )  # fmt: skip
 
+visit_codes = Table(
+    "visit_codes", metadata,
+    _bucket(),
+    Column("token", LargeBinary, primary_key=True, comment="blind token of the code"),
+    Column("resident", UUID, nullable=False),
+    Column("classes", Integer, nullable=False, comment="data-class bits that it gives"),
+    Column("hours", SmallInteger, nullable=False),
+    Column("expires", INSTANT, nullable=False),
+    Index("visit_codes_resident_idx", "resident"),
+    comment="Codes that residents made for a visit; gone once used. Here the bucket is the token's own first 12 bits.",
+)  # fmt: skip
+
+code_guesses = Table(
+    "code_guesses", metadata,
+    Column("account", UUID, primary_key=True),
+    Column("party", Integer, nullable=False, index=True),
+    Column("wrong", Integer, nullable=False),
+    Column("since", INSTANT, nullable=False),
+    comment="Wrong codes by account and party since a moment, so that nobody tries them all.",
+)  # fmt: skip
+
 
 def _record_columns() -> list[Column[object]]:
     return [

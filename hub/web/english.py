@@ -294,6 +294,35 @@ ENGLISH: dict[str, str] = {
     "同意，到 %(day)s": "I agree, until %(day)s",
     "换一个期限": "Another length of time",
     "不同意也不影响您健身、看病。": "Saying no changes nothing about your training or your treatment.",
+    # a code for a visit
+    "看病用的号码": "A code for a visit",
+    "医生就在面前？给他一个号码": "Is the doctor in front of you? Give them a code",
+    "选好给医生看什么。": "Choose what the doctor may see.",
+    "让医生看多久？": "For how long?",
+    "我同意：我把号码给哪位医生，他的医院就能为了看病，看我的%(kinds)s。我随时可以停止。": (
+        "I agree: the hospital of the doctor to whom I give the code may see, for my treatment, my: %(kinds)s. I can stop this at any time."
+    ),
+    "同意，看 %(n)d 小时": "I agree, for %(n)d hours",
+    "医生输入号码以后，您的首页马上写出是哪家医院。": "Once the doctor enters the code, your start page names the hospital at once.",
+    "把这个号码念给医生听，或给他扫": "Read this code to the doctor, or let them scan it",
+    "给医生扫的方块码，和上面的号码一样": "A square for the doctor to scan, the same code as above",
+    "%(n)d 分钟里有效，到 %(time)s。只能用一次。": "Good for %(n)d minutes, until %(time)s, and only once.",
+    "用了以后，那家医院能看 %(n)d 小时：%(kinds)s。": "Once used, that hospital may see for %(n)d hours: %(kinds)s.",
+    "不要把号码告诉别人，也不要发到网上。": "Tell it to nobody else, and do not send it over the internet.",
+    "看看用上了没有": "See whether it was used",
+    "作废这个号码": "Cancel this code",
+    "出了一个看病用的号码": "made a code for a visit",
+    "作废了看病用的号码": "cancelled the code for a visit",
+    "用了您看病时给的号码": "used the code that you gave for a visit",
+    "患者给的号码": "The patient’s code",
+    "患者给了号码": "The patient has a code",
+    "九位号码": "Nine digits",
+    "患者在“让别人看”里出号码，十分钟里能用一次。用了以后，患者马上看到是哪家医院。每次输入都有记录。": (
+        "Patients make it under “Let someone see”; it can be used once within ten minutes. The patient sees at once which hospital used it. "
+        "Every attempt is recorded."
+    ),
+    "用证件号码找": "Find by a number instead",
+    "%(day)s %(time)s": "%(day)s, %(time)s",
     # the doctor's pages
     "找患者": "Find a patient",
     "本院编号": "Our own number",

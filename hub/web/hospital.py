@@ -23,10 +23,10 @@ from hub.care import activity
 from hub.care.activity import Reading
 from hub.intake import identity
 from hub.service import Hub
-from hub.store import parties
+from hub.store import parties, visit_codes
 from hub.store.parties import Party
 from hub.store.vault import Asked
-from hub.web import history
+from hub.web import faults, history
 from hub.web.history import Seen
 from hub.web.pages import Page, pages_of, see
 from schemas.errors import BadRequest, NotFound, Refused
@@ -68,6 +68,27 @@ async def find(request: Request) -> Response:
         return see(f"/hospital/patients/{resident}")
     await _note(hub, person, resident, party, 0, ())
     return _nothing(request, person)
+
+
+@router.get("/code")
+async def code(request: Request) -> Response:
+    """Ask for the code that a patient made for this visit. One scanned stands after `#`, which no server sees; a script puts it into the form."""
+    person, party = await doctor_of(request)
+    return pages_of(request).render(request, "visit.html", person=person, party=party, error="")
+
+
+@router.post("/code")
+async def redeem(request: Request) -> Response:
+    """To the patient's page, under the Consent that the code stood for; a wrong, used or old one is answered in the same words."""
+    person, party = await doctor_of(request)
+    hub, fields = hub_of(request), await requests.fields(request)
+    try:
+        resident = await visit_codes.use(hub, fields.get("code", ""), account=person.account, party=party)
+    except (NotFound, Refused) as wrong:
+        await requests.even_out()
+        said = faults.file(wrong.code, wrong.message, wrong.advice)
+        return pages_of(request).render(request, "visit.html", wrong.status, person=person, party=party, error=said)
+    return see(f"/hospital/patients/{resident}")
 
 
 async def _identified(hub: Hub, party: Party, system: str, value: str) -> UUID | None:

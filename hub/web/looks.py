@@ -32,7 +32,7 @@ PURPOSES: dict[str, tuple[str, str]] = {
 
 QUIET = (
     "upload", "register", "consent-grant", "consent-refuse", "consent-unrefuse", "consent-withdraw", "sign-in", "passkey-add", "grant", "withdraw",
-    "download", "decide", "policy", "consent-notice",
+    "download", "decide", "policy", "consent-notice", "visit-code-make", "visit-code-cancel",
 )  # fmt: skip
 """Actions by which nobody else sees anything; the full log shows them too."""
 
@@ -123,6 +123,9 @@ def _what(action: str, refused: bool, own: bool) -> str:
         "consent-grant": "同意给别人看",
         "consent-refuse": "不再让人看",
         "consent-unrefuse": "收回了不让看",
+        "visit-code-make": "出了一个看病用的号码",
+        "visit-code-cancel": "作废了看病用的号码",
+        "visit-code": "用了您看病时给的号码",
         "consent-withdraw": "停止给别人看",
         "sign-in": "登录了",
         "passkey-add": "加了一把通行密钥",

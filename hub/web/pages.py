@@ -179,9 +179,9 @@ class _Static(StaticFiles):
 
 def mount(app: FastAPI) -> None:
     """The portals and what they are drawn with."""
-    from hub.web import account, brakes, center, curves, given, grants, hospital, quality, reference, resident, standard
+    from hub.web import account, brakes, center, curves, given, grants, hospital, quality, reference, resident, standard, visits
 
     app.mount("/static", _Static(directory=STATIC), name="static")
     app.include_router(standard.documents)
-    for module in (grants, given, brakes, resident, curves, quality, center, hospital, account, reference, standard):
+    for module in (grants, given, brakes, visits, resident, curves, quality, center, hospital, account, reference, standard):
         app.include_router(module.router, include_in_schema=False)

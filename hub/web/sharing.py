@@ -56,7 +56,7 @@ class Grant(msgspec.Struct, frozen=True):
 
     `again`: it was stopped before its end, and the receiver is still there, so that it can be given back as it was.
     A Consent may also refuse (`refuses`), or permit nobody anything; `everybody`: it names no receiver, so that all may see.
-    It may pause everything (`pauses`), or shut a source (`source`).
+    It may pause everything (`pauses`), or shut a source (`source`). `ends`: the time on its last day, where it says one.
     """
 
     id: UUID
@@ -72,6 +72,7 @@ class Grant(msgspec.Struct, frozen=True):
     effect: Effect
     told: Sequence[Told] = ()
     source: Party | None = None
+    ends: datetime | None = None
 
     @property
     def unconfirmed(self) -> str:
@@ -94,6 +95,13 @@ class Grant(msgspec.Struct, frozen=True):
     @property
     def everybody(self) -> bool:
         return self.permits and self.effect.everybody
+
+    @property
+    def last(self) -> str:
+        """Until when, with the time where it ends within a day."""
+        if self.ends:
+            return say("%(day)s %(time)s", day=dates.full(self.ends.date()), time=dates.clock(self.ends))
+        return dates.full(self.until) if self.until else "–"
 
     @property
     def pauses(self) -> bool:
@@ -140,9 +148,12 @@ def _grant(consent: dict[str, Any], by_reference: dict[str, Party], zone: ZoneIn
     named = [by_reference.get(reference) for reference in done.named]
     party = next(filter(None, named), None)
     source = by_reference.get(next(iter(done.shuts), "")) if len(done.shuts) == 1 else None
-    until = _day((provision.get("period") or {}).get("end"))
+    end = (provision.get("period") or {}).get("end")
+    ends = _instant(end, zone) if end and "T" in end else None
+    until = ends.date() if ends else _day(end)
     purpose = next((coding["code"] for coding in provision.get("purpose", []) if "code" in coding), "")
-    lasts = until is None or until >= datetime.now(zone).date()
+    now = datetime.now(zone)
+    lasts = ends > now if ends else until is None or until >= now.date()
     return Grant(
         id=UUID(consent["id"]),
         party=party,
@@ -156,6 +167,7 @@ def _grant(consent: dict[str, Any], by_reference: dict[str, Party], zone: ZoneIn
         again=consent.get("status") == "inactive" and lasts and _may_return(done, party, purpose),
         effect=done,
         source=source,
+        ends=ends,
     )
 
 
@@ -227,7 +239,7 @@ def sentence_of(grant: Grant) -> str:
         who=grant.name,
         why=purpose_text(grant.purpose),
         start=dates.full(grant.given.date()) if grant.given else "–",
-        day=dates.full(grant.until) if grant.until else "–",
+        day=grant.last,
         kinds=grant.kinds_text,
     )
 
@@ -252,7 +264,7 @@ def receipt(grant: Grant, consent: dict[str, Any], resident: UUID, issuer: str) 
             "time": consent.get("dateTime"),
             "state": "given" if grant.live else "withdrawn" if grant.stopped else "ended",
             "withdrawn_at": grant.stopped.isoformat(timespec="seconds") if grant.stopped else None,
-            "valid_until": grant.until.isoformat() if grant.until else None,
+            "valid_until": (grant.ends or grant.until).isoformat() if grant.until else None,
         },
         "consent": consent,
     }

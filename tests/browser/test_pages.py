@@ -114,6 +114,35 @@ def test_the_keyboard_alone_grants_and_stops(chromium: Any, place: Place) -> Non
         assert "已经停止" in page.inner_text("[role=status]")
 
 
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_a_code_is_made_in_three_screens_and_scanned_or_typed(chromium: Any, axe: str, place: Place, script: bool) -> None:
+    sizes = ({"java_script_enabled": script}, PHONE)
+    with visiting(chromium, place, "li", sizes[1], **sizes[0]) as resident, visiting(chromium, place, "doctor", **sizes[0]) as doctor:
+        resident.goto("/resident/code")
+        resident.check("[value=activity]")
+        resident.click("main button")
+        assert "我的运动" in resident.inner_text(".sentence")
+        resident.click("main button >> nth=0")
+        code = re.sub(r"\s", "", resident.inner_text(".code"))
+        assert resident.locator("svg.qr").bounding_box()["width"] >= 240
+        if script:
+            resident.evaluate(axe)
+            assert resident.evaluate(AXE, True) == []
+            assert resident.evaluate(SMALL) == []
+        doctor.goto("/hospital/code")
+        if script:
+            doctor.goto(f"/hospital/code#{code}")
+            assert doctor.input_value("#code") == code
+            assert "#" not in doctor.url
+        else:
+            doctor.fill("#code", code)
+        doctor.click("main button")
+        assert "羽毛球" in doctor.inner_text("main")
+        resident.click("text=看看用上了没有")
+        assert "市第二医院" in resident.inner_text("#who")
+        resident.click("#who .stop")
+
+
 def test_a_chosen_file_is_previewed_at_once_and_taken(chromium: Any, place: Place, tmp_path: Path) -> None:
     file = tmp_path / "五月.csv"
     file.write_bytes(dated(160))
@@ -187,7 +216,7 @@ def addresses(place: Place, login: str | None) -> Iterator[str]:
         step = who[1].replace("&amp;", "&")
         grant = f"/resident/grants/{town.consent}"
         yield from ("/resident", f"/resident?granted={town.consent}", "/resident/records", "/resident/looks", "/resident/grants", grant, f"{grant}/preview")
-        yield from ("/resident/more", "/resident/sources")
+        yield from ("/resident/more", "/resident/sources", "/resident/code", "/resident/code?kind=activity&kind=identity")
         yield from ("/resident/grants/new", step, f"{step}&kind=activity&kind=identity", "/account", session[1], f"/resident/grants/{uuid4()}")
     if login == "staff":
         with place.browse("staff") as visitor:
@@ -204,7 +233,9 @@ def addresses(place: Place, login: str | None) -> Iterator[str]:
             "/sign-in", "/docs", "/standard", "/standard?q=min", "/standard?q=qzx", "/standard/kinds/session", "/standard/kinds/prescription",
             "/standard/measures", "/standard/codes/sport",
         ),
-        "doctor": ("/hospital", f"/hospital/patients/{town.resident}", f"/hospital/patients/{town.resident}?weeks=52", "/hospital/patients/nobody"),
+        "doctor": (
+            "/hospital", "/hospital/code", f"/hospital/patients/{town.resident}", f"/hospital/patients/{town.resident}?weeks=52", "/hospital/patients/nobody",
+        ),
         "admin": ("/admin",),
         "city": ("/city",),
     }.get(login, ())  # fmt: skip

@@ -25,6 +25,8 @@ DOORS: dict[str, str] = {
     "POST /intake/receipts/{receipt_id}/pending/{row}": UPLOADER,
     "GET /hospital": "asks for a number",
     "POST /hospital": "portal",
+    "GET /hospital/code": "asks for a code",
+    "POST /hospital/code": "makes the Consent that a code stands for, and shows nothing itself: tests/web/test_visit_codes.py",
     "GET /hospital/patients/{resident}": "portal",
     "GET /hospital/patients/{resident}/sessions.csv": "dl",
     "GET /metrics": "agg",

@@ -9,15 +9,16 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from hub.web import account, brakes, center, curves, given, grants, hospital, resident
+from hub.web import account, brakes, center, curves, given, grants, hospital, resident, visits
 from tests.web.town import Place
 
 ID = str(uuid4())
 PAGES = {
     "wang": [
-        "/resident", "/resident/records", "/resident/looks", "/resident/grants", "/resident/grants/new", "/resident/more", "/resident/sources", "/account",
+        "/resident", "/resident/records", "/resident/looks", "/resident/grants", "/resident/grants/new", "/resident/more", "/resident/sources",
+        "/resident/code", "/account",
     ],
-    "doctor": ["/hospital", f"/hospital/patients/{ID}", "/account"],
+    "doctor": ["/hospital", "/hospital/code", f"/hospital/patients/{ID}", "/account"],
     "staff": ["/center", "/account"],
     "admin": ["/admin"],
     "city": ["/city"],
@@ -25,9 +26,9 @@ PAGES = {
 FORMS = {
     "wang": [
         "/resident/stop-all", f"/resident/grants/{ID}/stop", f"/resident/grants/{ID}/again", "/resident/grants/new", "/resident/pause", "/resident/resume",
-        f"/resident/sources/{ID}/shut", f"/resident/sources/{ID}/open",
+        f"/resident/sources/{ID}/shut", f"/resident/sources/{ID}/open", "/resident/code", "/resident/code/cancel",
     ],
-    "doctor": ["/hospital"],
+    "doctor": ["/hospital", "/hospital/code"],
     "staff": ["/center/preview", f"/center/preview/{ID}/accept", f"/center/receipts/{ID}/pending/1"],
 }
 DOWNLOADS = [
@@ -44,9 +45,9 @@ def routes(router: APIRouter) -> list[tuple[str, str]]:
 def test_every_route_of_the_portals_is_tried_below() -> None:
     tried = {("GET", path) for listed in PAGES.values() for path in listed} | {("GET", path) for path in DOWNLOADS}
     tried |= {("POST", path) for listed in FORMS.values() for path in listed}
-    known = [route for module in (account, brakes, center, curves, given, grants, hospital, resident) for route in routes(module.router)]
+    known = [route for module in (account, brakes, center, curves, given, grants, hospital, resident, visits) for route in routes(module.router)]
     shapes = {(method, re.compile(re.sub(r"{[a-z_]+}", "[^/]+", path))) for method, path in known}
-    assert len(known) == 36
+    assert len(known) == 41
     assert not [shape for method, shape in shapes if not any(method == how and shape.fullmatch(path) for how, path in tried)]
 
 

@@ -1,4 +1,4 @@
-// Comforts only: every page works without this file. Print buttons, file drop, passkeys.
+// Comforts only: every page works without this file. Print buttons, file drop, scanned codes, passkeys.
 "use strict";
 
 for (const button of document.querySelectorAll("[data-print]")) {
@@ -21,6 +21,17 @@ for (const form of document.querySelectorAll("[data-drop]")) {
       form.requestSubmit();
     }
   });
+}
+
+for (const form of document.querySelectorAll("[data-code]")) {
+  const take = () => {
+    const scanned = location.hash.slice(1);
+    if (!/^\d{9}$/.test(scanned)) return;
+    form.querySelector("#code").value = scanned;
+    history.replaceState(null, "", location.pathname);
+  };
+  take();
+  window.addEventListener("hashchange", take);
 }
 
 for (const form of document.querySelectorAll("[data-asking]")) {
