@@ -685,7 +685,7 @@ def _opened(subject: Subject, consents: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _scrubbed(served: bytes, hidden: frozenset[str]) -> bytes:
-    """A resource without list entries that point at resources held back (panel members, Provenance targets, results)."""
+    """A resource without the references to resources that are held back (panel members, Provenance targets, results, an activity's order)."""
     if b"\\" not in served and not any(reference.encode() in served for reference in hidden):
         return served
     return orjson.dumps(_without(orjson.loads(served), hidden))
@@ -693,10 +693,15 @@ def _scrubbed(served: bytes, hidden: frozenset[str]) -> bytes:
 
 def _without(value: Any, hidden: frozenset[str]) -> Any:
     if isinstance(value, dict):
-        return {key: left for key, child in value.items() if (left := _without(child, hidden)) not in ([], {})}
+        return {key: left for key, child in value.items() if not _points_at(child, hidden) and (left := _without(child, hidden)) not in ([], {})}
     if isinstance(value, list):
-        return [_without(child, hidden) for child in value if not (isinstance(child, dict) and child.get("reference") in hidden)]
+        return [left for child in value if not _points_at(child, hidden) and (left := _without(child, hidden)) != {}]
     return value
+
+
+def _points_at(value: Any, hidden: frozenset[str]) -> bool:
+    reference = value.get("reference") if isinstance(value, dict) else None
+    return isinstance(reference, str) and reference in hidden
 
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:

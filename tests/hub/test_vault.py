@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters import kinehub_json
 from hub.store import grants
 from hub.store.residents import save_consent
 from hub.store.vault import Asked, SystemPermit
@@ -99,3 +101,27 @@ def test_consents_open_for_a_system_permit_alone_which_leaves_an_entry_and_opens
             assert [(entry["action"], entry["rule"]) for entry in opened] == [("policy", "system:explain-consents"), ("policy", "system:show-consents")]
 
     asyncio.run(work())
+
+
+def test_a_plan_shown_without_its_orders_does_not_point_at_them(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            clinic, hospital = await city.party("Clinic", "hospital"), await city.party("Hospital", "hospital")
+            resident = await city.resident()
+            plan = next(row for row in json.loads(kinehub_json.sample) if row["record"]["kind"] == "prescription")
+            assert (await city.upload(clinic, {"records": [plan]}, resident=resident)).status_code == 201
+            consent = await city.grant(resident, hospital, "all")
+            assert "ServiceRequest/" in (await city.get(hospital, "CarePlan", patient=str(resident))).text
+            async with city.hub.database.connection() as connection:
+                _, (granted,) = await city.hub.vault.policy(connection, resident, SystemPermit("test"))
+            denied = granted | {"provision": granted["provision"] | {"provision": [{"type": "deny", "class": [ORDERS]}]}}
+            kept: dict[str, Any] = {key: value for key, value in denied.items() if key != "meta"}
+            await save_consent(city.hub, resident, lambda _: kept, actor="test", consent_id=consent, action="consent-change")
+            answer = await city.get(hospital, "CarePlan", patient=str(resident))
+            assert answer.json()["total"] == 1
+            assert "ServiceRequest/" not in answer.text
+
+    asyncio.run(work())
+
+
+ORDERS = {"system": "http://hl7.org/fhir/resource-types", "code": "ServiceRequest"}
