@@ -29,7 +29,7 @@ serve: install
 	$(BIN)/python -m hub.demo --serve
 
 test: install
-	$(BIN)/python -m pytest -q -x --durations=10 --ignore=tests/conformance
+	$(BIN)/python -m pytest -q -x --numprocesses=auto --maxprocesses=4 --dist=loadfile --durations=15 --ignore=tests/conformance
 
 lint: install
 	$(BIN)/ruff check .
@@ -43,7 +43,7 @@ bench: install
 leaks: install
 	$(BIN)/python -m tests.leaks.mutants
 	$(BIN)/python -m tests.leaks.timing
-	KINEHUB_CONSENT_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/consent/test_decision_laws.py
+	KINEHUB_CONSENT_EXAMPLES=10000 $(BIN)/python -m pytest -q tests/consent/test_decision_laws.py tests/hub/test_filter_law.py
 
 # make conformance [PACKAGES="guide.tgz folder"]: what claims a profile of these guides of others is judged by them too.
 conformance: install

@@ -180,6 +180,7 @@ records = Table(
     *_record_columns(),
     Index("records_natural_idx", "bucket", "natural_key", unique=True),
     Index("records_history_idx", "bucket", "resident", text("starts DESC"), text("id DESC")),
+    Index("records_consents_idx", "bucket", "resident", postgresql_where=text("kind = 21")),
     comment="The newest version of every record: one sealed row, whatever number of FHIR resources it shows.",
 )  # fmt: skip
 

@@ -99,15 +99,13 @@ class SystemPermit(msgspec.Struct, frozen=True):
     job: str
 
 
-_STANDING = """SELECT r.id, r.epoch, r.zone, k.kek, k.erasure, k.wrapped
-FROM residents r JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id"""
-_CONSENTS = "SELECT resident, id, version, body FROM records"
-_NEWEST = f"AND kind = {KIND_NUMBERS['consent']} AND NOT deleted ORDER BY recorded, id"
-
-
-def _places(residents: Collection[UUID]) -> tuple[list[int], list[UUID]]:
-    """Their buckets, for the planner and the shards, and they themselves."""
-    return sorted({bucket_of(resident) for resident in residents}), list(residents)
+_STANDING = f"""SELECT clock_timestamp() AS now, r.id AS resident, r.epoch, r.zone, k.kek, k.erasure, k.wrapped, d.id, d.version, d.body
+FROM unnest($1::smallint[], $2::uuid[], $3::bigint[]) AS w(bucket, id, epoch) JOIN residents r ON r.bucket = w.bucket AND r.id = w.id
+JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id
+LEFT JOIN records d ON d.bucket = r.bucket AND d.resident = r.id AND d.kind = {KIND_NUMBERS["consent"]} AND NOT d.deleted AND r.epoch <> w.epoch
+ORDER BY d.recorded, d.id"""  # noqa: S608 - constant columns
+"""Residents with their keys, and the Consents of those whose epoch is not the one that is known."""
+_UNKNOWN = -1
 
 
 class Disclosed(msgspec.Struct, frozen=True):
@@ -230,8 +228,7 @@ class Vault:
         found = self._permits.get(asked)
         if found is not None and not fresh:
             return found
-        now = await connection.fetchval("SELECT clock_timestamp()")
-        standing = await self._standing(connection, asked.resident)
+        now, standing = await self._standing(connection, asked.resident)
         decision = self._decide(standing, asked, now, await self._source_of(connection, asked.party))
         permit = Permit(
             resident=str(asked.resident), recipient=asked.acts_for or asked.actor, purpose=asked.purpose or "", decision=decision,
@@ -247,21 +244,21 @@ class Vault:
         """
         if not isinstance(permit, SystemPermit):
             raise PermitRequired("A resident's consents were asked for without a system permit.")
-        standing = await self._standing(connection, resident)
-        return standing.policy, _opened(standing.subject, await self._consent_rows(connection, resident))
+        rows = await self._standing_rows(connection, {resident: None})
+        if not rows:
+            raise NotFound("There is no such resident.")
+        standing = self._stands(self._standings.get(resident), rows)
+        return standing.policy, _opened(standing.subject, rows)
 
     async def policies(self, connection: Connection[Any], residents: Collection[UUID], permit: SystemPermit) -> dict[UUID, Policy]:
-        """The compiled policies of many residents in two queries; one who does not exist is left out. The caller notes each opening."""
+        """The compiled policies of many residents in one query; one who does not exist is left out. The caller notes each opening."""
         if not isinstance(permit, SystemPermit):
             raise PermitRequired("Residents' consents were asked for without a system permit.")
-        rows = await connection.fetch(f"{_STANDING} WHERE r.bucket = ANY($1) AND r.id = ANY($2)", *_places(residents))
-        standing = {row["id"]: found.policy for row in rows if (found := self._stands(row["id"], row))}
-        changed = {row["id"]: row for row in rows if row["id"] not in standing}
-        await self.unlocked(changed.values(), "id")
-        consents: dict[UUID, list[Row]] = {resident: [] for resident in changed}
-        for consent in await connection.fetch(f"{_CONSENTS} WHERE bucket = ANY($1) AND resident = ANY($2) {_NEWEST}", *_places(changed)):
-            consents[consent["resident"]].append(consent)
-        return standing | {resident: self._compiled(resident, row, consents[resident]).policy for resident, row in changed.items()}
+        found: dict[UUID, list[Row]] = {}
+        known = {resident: self._standings.get(resident) for resident in residents}
+        for row in await self._standing_rows(connection, known):
+            found.setdefault(row["resident"], []).append(row)
+        return {resident: self._stands(known[resident], rows).policy for resident, rows in found.items()}
 
     def _decide(self, standing: _Standing, asked: Asked, now: datetime, source: str | None) -> Decision:
         if asked.self_access:
@@ -270,27 +267,32 @@ class Vault:
         decision = decide(standing.policy, request)
         return either(decision, own_upload(source)) if source else decision
 
-    async def _standing(self, connection: Connection[Any], resident: UUID) -> _Standing:
-        row = await connection.fetchrow(f"{_STANDING} WHERE r.bucket = $1 AND r.id = $2", bucket_of(resident), resident)
-        if row is None:
-            raise NotFound("There is no such resident.")
-        if (known := self._stands(resident, row)) is not None:
-            return known
-        await self.unlocked([row], "id")
-        return self._compiled(resident, row, await self._consent_rows(connection, resident))
-
-    def _stands(self, resident: UUID, row: Row) -> _Standing | None:
+    async def _standing(self, connection: Connection[Any], resident: UUID) -> tuple[datetime, _Standing]:
+        """The database's clock and how the resident stands, in one query. Raises NotFound."""
         known = self._standings.get(resident)
-        return known if known is not None and known.epoch == row["epoch"] else None
+        rows = await self._standing_rows(connection, {resident: known})
+        if not rows:
+            raise NotFound("There is no such resident.")
+        return rows[0]["now"], self._stands(known, rows)
 
-    def _compiled(self, resident: UUID, row: Row, consents: Sequence[Row]) -> _Standing:
-        subject, zone = self.subject(resident, row), row["zone"] or "Asia/Shanghai"
-        standing = _Standing(row["epoch"], subject, compile_policy(_opened(subject, consents), resident=f"Patient/{resident}", zone=zone), zone)
-        _remember(self._standings, resident, standing)
+    async def _standing_rows(self, connection: Connection[Any], known: dict[UUID, _Standing | None]) -> list[Row]:
+        epochs = [standing.epoch if standing else _UNKNOWN for standing in known.values()]
+        rows = await connection.fetch(_STANDING, [bucket_of(resident) for resident in known], list(known), epochs)
+        await self.unlocked(rows)
+        return list(rows)
+
+    def _stands(self, known: _Standing | None, rows: Sequence[Row]) -> _Standing:
+        """What was known before `rows` were asked for, or what they say: they hold no Consents when it still holds."""
+        return known if known is not None and known.epoch == rows[0]["epoch"] else self._compiled(rows)
+
+    def _compiled(self, rows: Sequence[Row]) -> _Standing:
+        """The standing of one resident, whose rows these are."""
+        row = rows[0]
+        subject, zone = self.subject(row["resident"], row), row["zone"] or "Asia/Shanghai"
+        policy = compile_policy(_opened(subject, rows), resident=f"Patient/{row['resident']}", zone=zone)
+        standing = _Standing(row["epoch"], subject, policy, zone)
+        _remember(self._standings, row["resident"], standing)
         return standing
-
-    async def _consent_rows(self, connection: Connection[Any], resident: UUID) -> list[Row]:
-        return list(await connection.fetch(f"{_CONSENTS} WHERE bucket = $1 AND resident = $2 {_NEWEST}", bucket_of(resident), resident))
 
     async def _source_of(self, connection: Connection[Any], party: int | None) -> str | None:
         if party is None:
@@ -311,7 +313,7 @@ class Vault:
 
     async def open_details(self, connection: Connection[Any], resident: UUID, sealed: Sequence[bytes | None]) -> list[Any]:
         """The particulars of audit entries, for the resident's own list of who looked."""
-        sealer = (await self._standing(connection, resident)).subject.sealer("audit")
+        sealer = (await self._standing(connection, resident))[1].subject.sealer("audit")
         return [orjson.loads(sealer.open(value, resident.bytes)) if value else None for value in sealed]
 
     # what a job of the hub's own opens
@@ -679,8 +681,9 @@ def _open(subject: Subject, row: Row) -> Body:
     return Body(unpack(subject.sealer("records").open(row["body"], *_body_place(subject.id, row["id"], row["version"]))))
 
 
-def _opened(subject: Subject, consents: Sequence[Row]) -> list[dict[str, Any]]:
-    bodies = ((row["id"], _open(subject, row)) for row in consents)
+def _opened(subject: Subject, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The Consents in rows of `_STANDING`."""
+    bodies = ((row["id"], _open(subject, row)) for row in rows if row["id"] is not None)
     return [orjson.loads(body.resource(str(identity), slot)) for identity, body in bodies for slot in body.header.slots]
 
 

@@ -30,7 +30,8 @@ def unaudited(folder: Path, base_url: str, workers: int) -> Iterator[str]:
             "PYTHONPATH": os.pathsep.join(filter(None, (str(Path(__file__).with_name("unaudited")), os.environ.get("PYTHONPATH")))),
             "KINEHUB_KEYRING": str(load(folder).keyring), "KINEHUB_BASE_URL": base_url,
         }  # fmt: skip
-        line = [sys.executable, "-m", "hub", "--data-dir", str(folder), "--database-url", dsn, "--json", "serve", "--port", str(port), "--workers", str(workers)]
+        served = ["serve", "--port", str(port), "--workers", str(workers)]
+        line = [sys.executable, "-m", "hub", "--data-dir", str(folder), "--database-url", dsn, "--json", *served]
         with subprocess.Popen(line, stdout=subprocess.PIPE, env=environment) as child:
             try:
                 assert child.stdout
