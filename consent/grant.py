@@ -10,6 +10,7 @@ from consent.provision import SHARING_SCOPES
 from consent.terms import ACT_CODE, ACT_REASON, CONSENT_ACTION, INSTRUCTIONS, PURPOSES
 from schemas.classes import SYSTEM, DataClass, codes_of
 from schemas.errors import BadRequest
+from schemas.labels import SENSITIVITIES
 
 CONSENT_SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
@@ -75,6 +76,10 @@ def _reference(value: str, field: str) -> dict[str, str]:
     return {"reference": value}
 
 
+def _system(code: str) -> str:
+    return SENSITIVITIES[code].system if code in SENSITIVITIES else ACT_CODE
+
+
 def _checked(purpose: str, classes: DataClass, sensitive: Sequence[str]) -> None:
     if purpose not in PURPOSES:
         raise BadRequest("unknown purpose of use", field="purpose", advice="use a v3 PurposeOfUse code, for example TREAT")
@@ -117,7 +122,7 @@ def consent_for(
     if data := _period(data_from, data_until, "data"):
         provision["dataPeriod"] = data
     if sensitive:
-        provision["provision"] = [{"type": "permit", "securityLabel": [{"system": ACT_CODE, "code": code} for code in sensitive]}]
+        provision["provision"] = [{"type": "permit", "securityLabel": [{"system": _system(code), "code": code} for code in sensitive]}]
     return _stated(resident, recorded, consent_id, provision)
 
 

@@ -36,7 +36,7 @@ from hub.store.parties import DEFAULT_PURPOSES, KINDS  # noqa: E402
 from hub.store.seal import SUITES  # noqa: E402
 from mappings.sampled import CHANNELS  # noqa: E402
 from mappings.sources import FOLDER as LAYOUTS  # noqa: E402
-from schemas import errors, package, terminology  # noqa: E402
+from schemas import errors, labels, package, terminology  # noqa: E402
 from schemas.classes import CODES, NAMES, codes_of  # noqa: E402
 from schemas.flags import FLAGS  # noqa: E402
 from schemas.instruments import INSTRUMENTS  # noqa: E402
@@ -372,6 +372,21 @@ def validated_types() -> str:
     return code(sorted(structures.core_types()))
 
 
+def sensitivities() -> str:
+    rows = [(f"`{one.code}`", one.zh, one.en, one.confidentiality, f"`{one.system}`", one.source) for one in labels.SENSITIVITIES.values()]
+    return table(("code", "名称", "name", "confidentiality", "system", "source"), rows)
+
+
+def label_rules() -> str:
+    """The table, a row each; words in both languages as they are looked for."""
+    rows = []
+    for rule in labels.TABLE:
+        looked_for = f"`{rule.value.replace(';', ' ')}`" if rule.value else ""
+        words = rule.zh.replace(";", "、"), rule.en.replace(";", ", ").replace("*", "\\*")
+        rows.append((f"`{rule.sensitivity}`", rule.by, looked_for, *words, rule.source))
+    return f"Version {labels.VERSION} of the tables.\n\n" + table(("label", "by", "codes", "中文", "English", "source"), rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     function.__name__.replace("_", "-"): function
     for function in (
@@ -405,6 +420,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
         validated_types,
         profiles,
         extensions,
+        sensitivities,
+        label_rules,
     )
 }
 """Block name to what writes it."""

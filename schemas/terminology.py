@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from schemas import classes, codes, sports
+from schemas import classes, codes, labels, sports
 from schemas.classes import NAMES, codes_of
 from schemas.codes import LISTS, SEX, SEX_VERSION
 from schemas.flags import FLAGS
@@ -127,6 +127,14 @@ def _flags() -> _List:
     return _List("quality-flag", QUALITY_FLAG, ("质量标记", "Quality flags"), said, [_concept(code, *sentences) for code, sentences in FLAGS.items()])
 
 
+def _sensitivities() -> _List:
+    return _List(
+        "sensitivity", labels.LOCAL, ("敏感类别", "Sensitivities"),
+        ("本地的敏感类别，写在 meta.security；其他的用 HL7 v3 ActCode。", "Our own sensitivity labels in meta.security; the others are of HL7 v3 ActCode."),
+        [_concept(one.code, one.zh, one.en, one.source) for one in labels.SENSITIVITIES.values() if one.system == labels.LOCAL],
+    )  # fmt: skip
+
+
 _SHORT: Final[dict[str, tuple[tuple[str, str], tuple[str, str]]]] = {
     "record": (("记录类型", "Records"), ("记录和面板的本地编码，没有标准编码时用。", "Local codes of records and panels for which there is no standard code.")),
     "modality": (("获得方式", "Modality"), ("数值是怎样得到的。", "How a value was obtained.")),
@@ -160,7 +168,7 @@ def _short(name: str) -> _List:
 
 
 def _lists() -> list[_List]:
-    return [_measures(), _sports(), _data_classes(), _flags(), *(_short(name) for name in LISTS)]
+    return [_measures(), _sports(), _data_classes(), _sensitivities(), _flags(), *(_short(name) for name in LISTS)]
 
 
 def _code_system(one: _List) -> Resource:

@@ -35,3 +35,20 @@ def records_upgrade(options: Options, /, *, dry_run: bool) -> None:
 
     found = run(options, work)
     echo(options, found, ", ".join(f"{count} {name}" for name, count in found.items()))
+
+
+@records.command("relabel")
+@click.pass_obj
+def records_relabel(options: Options, /) -> None:
+    """Label every stored version by the rules as they are now (sensitivity, confidentiality); beside a running hub, too.
+
+    Needed after a release with new label rules. Nothing is shown meanwhile that the new rules hide.
+    """
+    from hub.store.relabel import relabel
+
+    async def work(hub: service.Hub) -> Any:
+        with click.progressbar(length=0, label="versions", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+            return await relabel(hub, step=bar.update)
+
+    found = run(options, work)
+    echo(options, found, ", ".join(f"{count} {name}" for name, count in found.items()))

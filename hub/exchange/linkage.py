@@ -82,6 +82,6 @@ def _is_permitted(permit: Permit, told: Told, parties: Mapping[int, str], conten
         return True
     facts = Facts(
         classes=panel.classes, resource_type="Linkage", reference=f"Linkage/{content['id']}", starts=one.starts, ends=one.ends,
-        source=parties.get(one.party), sensitivity=frozenset(one.header.sensitivity), confidentiality=one.header.confidentiality,
+        source=parties.get(one.party), sensitivity=one.label.names, confidentiality=one.label.confidentiality,
     )  # fmt: skip
     return permit.decision.check(facts, content).decision == "permit"

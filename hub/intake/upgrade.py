@@ -112,7 +112,7 @@ async def _renewed(run: _Run, row: Row) -> Draft | None:
             decoded, row["resident"], party, source, row["zone"], original=Original(source_hash(provenance), None, row["original"]),
             named=await run.hub.directory.named(party.number, [decoded.record]),
         )  # fmt: skip
-        made.sensitivity, made.record_id, made.renews = tuple(header.sensitivity), row["id"], Renewed(row["natural_key"], row["version"])
+        made.record_id, made.renews = row["id"], Renewed(row["natural_key"], row["version"])
         made.resources(str(row["id"]), "2000-01-01T00:00:00Z")
     except (InvalidRecord, msgspec.ValidationError):
         run.counts["refused"] += 1

@@ -28,7 +28,7 @@ class Slot(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Header(msgspec.Struct, array_like=True):
-    """What the store knows of a record beside its content. `warnings` are the flags shown on receipts."""
+    """What the store knows of a record beside its content. Its label is of the rules whose version stands beside the body."""
 
     kind: str
     standard: str
@@ -89,11 +89,19 @@ class Body:
         """A resource's bytes as mapped, without version."""
         return self._plain[self._at + slot.offset : self._at + slot.offset + slot.length]
 
-    def resource(self, record_id: str, slot: Slot) -> bytes:
-        """A resource's bytes as served, `meta.versionId` and `meta.lastUpdated` spliced in."""
+    def resource(self, record_id: str, slot: Slot, security: bytes = b"") -> bytes:
+        """A resource's bytes as served: `meta.versionId` and `meta.lastUpdated` spliced in, and `security` after its data class."""
         start = self._at + slot.offset
-        cut = start + _HEAD + len(slot.type) + len(join(record_id, slot.slot))
-        return b"".join((self._plain[start:cut], self._stamp(slot), self._plain[cut : start + slot.length]))
+        cut, end = start + _HEAD + len(slot.type) + len(join(record_id, slot.slot)), start + slot.length
+        if not security or not slot.classes:
+            return b"".join((self._plain[start:cut], self._stamp(slot), self._plain[cut:end]))
+        place = self._plain.index(b"]", self._plain.index(_SECURITY, cut, end))
+        return b"".join((self._plain[start:cut], self._stamp(slot), self._plain[cut:place], security, self._plain[place:end]))
+
+    def labelled(self, sensitivity: list[str], confidentiality: str) -> bytes:
+        """The same body's plaintext under another label."""
+        packed = _encode_header(msgspec.structs.replace(self.header, sensitivity=sensitivity, confidentiality=confidentiality))
+        return b"".join((struct.pack(">I", len(packed)), packed, self._plain[self._at :]))
 
     def _stamp(self, slot: Slot) -> bytes:
         key = slot.version, slot.updated
@@ -104,3 +112,4 @@ class Body:
 
 
 _HEAD = len('{"resourceType":"","id":"","meta":{')
+_SECURITY = b'"security":['

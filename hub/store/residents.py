@@ -15,6 +15,7 @@ import msgspec
 from consent.effect import Kinds, effect
 from hub.audit.trail import Entry
 from hub.intake.identity import bucket_of_token, name_phone, token
+from hub.store import relabel
 from hub.store.database import Connection
 from hub.store.ids import bucket_of, new_record_id, new_resident_id
 from hub.store.parties import everyone
@@ -107,10 +108,13 @@ async def save_person(hub: Hub, identity: UUID, resident: Resident, *, actor: st
     def resources(record_id: str, updated: str) -> Sequence[Resource]:
         return [patient(resident, str(identity))]
 
-    await _save(hub, identity, Draft(
+    draft = Draft(
         resident=identity, kind="resident", natural=("resident",), record=msgspec.json.encode(resident), resources=resources, starts=now, ends=now,
-        party=party, adapter="registration", adapter_version="1", record_id=identity,
-    ), actor, "register")  # fmt: skip
+        party=party, adapter="registration", adapter_version="1", record_id=identity, raises_epoch=True,
+    )  # fmt: skip
+    await _save(hub, identity, draft, actor, "register")
+    if draft.outcome is not None and draft.outcome.status == "updated":
+        await relabel.doubt(hub, identity)
 
 
 async def save_consent(

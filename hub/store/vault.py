@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -32,13 +33,11 @@ from mappings import sampled
 from mappings.face import ORIGINAL
 from schemas.codes import CODE_SYSTEMS
 from schemas.errors import Conflict, NotFound, PermitRequired
+from schemas.labels import NONE, RULES, Label, of_age
 from schemas.quality import flags_of, numbers
-from schemas.records import DaySummary, Envelope, Series, decode
-from schemas.resident import Resident
+from schemas.records import KINDS, DaySummary, Envelope, Series, decode
+from schemas.resident import Resident, id_number_birth_date
 from schemas.standard import STANDARD
-
-LABEL_RULES = 1
-"""Version of the rules that put labels on records; part of every cached decision's key."""
 
 KIND_NUMBERS = {code: kind.number for code, kind in STANDARD.items()} | {"resident": 20, "consent": 21}
 KIND_NAMES = {number: kind for kind, number in KIND_NUMBERS.items()}
@@ -52,12 +51,13 @@ _CACHE = 4096
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """Whose data key seals a value, with the sealers made so far."""
+    """Whose data key seals a value, with the sealers made so far. `adult_at`: when they turn fourteen, where it was looked up and is known."""
 
     id: UUID
     suite: str
     data_key: bytes
     sealers: dict[str, Sealer]
+    adult_at: datetime | None = None
 
     def sealer(self, table: str) -> Sealer:
         found = self.sealers.get(table)
@@ -99,13 +99,18 @@ class SystemPermit(msgspec.Struct, frozen=True):
     job: str
 
 
-_STANDING = f"""SELECT clock_timestamp() AS now, r.id AS resident, r.epoch, r.zone, k.kek, k.erasure, k.wrapped, d.id, d.version, d.body
+_STANDING = f"""SELECT clock_timestamp() AS now, r.id AS resident, r.epoch, r.zone, k.kek, k.erasure, k.wrapped, d.id, d.version, d.body,
+p.version AS person_version, p.body AS person
 FROM unnest($1::smallint[], $2::uuid[], $3::bigint[]) AS w(bucket, id, epoch) JOIN residents r ON r.bucket = w.bucket AND r.id = w.id
 JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id
 LEFT JOIN records d ON d.bucket = r.bucket AND d.resident = r.id AND d.kind = {KIND_NUMBERS["consent"]} AND NOT d.deleted AND r.epoch <> w.epoch
+LEFT JOIN records p ON p.bucket = r.bucket AND p.id = r.id AND r.epoch <> w.epoch
 ORDER BY d.recorded, d.id"""  # noqa: S608 - constant columns
-"""Residents with their keys, and the Consents of those whose epoch is not the one that is known."""
+"""Residents with their keys; of those whose epoch is not the one that is known, their Consents and their own entry as well."""
 _UNKNOWN = -1
+_PEOPLE = """SELECT k.subject, k.kek, k.erasure, k.wrapped, r.zone, p.version AS person_version, p.body AS person FROM data_keys k
+LEFT JOIN residents r ON r.bucket = k.bucket AND r.id = k.subject LEFT JOIN records p ON p.bucket = k.bucket AND p.id = k.subject
+WHERE (k.bucket, k.subject) IN (SELECT * FROM unnest($1::smallint[], $2::uuid[]))"""
 
 
 class Disclosed(msgspec.Struct, frozen=True):
@@ -125,6 +130,7 @@ class Disclosed(msgspec.Struct, frozen=True):
     rules: tuple[str, ...]
     record: bytes | None
     quality: tuple[str, ...] = ()
+    label: Label = NONE
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -170,6 +176,8 @@ class Vault:
         self._standings: dict[UUID, _Standing] = {}
         self._permits: dict[Asked, Permit] = {}
         self._party_references: dict[int, str] = {}
+        self._adult_at: dict[tuple[UUID, int, str | None], datetime | None] = {}
+        self.rules = RULES
 
     # keys
 
@@ -202,13 +210,21 @@ class Vault:
                 await self.subjects(connection, list(residents))
 
     async def subjects(self, connection: Connection[Any], identities: Sequence[UUID]) -> dict[UUID, Subject]:
-        """Several subjects in one round trip; those without a key (erased, unknown) are left out."""
-        rows = await connection.fetch(
-            "SELECT subject, kek, erasure, wrapped FROM data_keys WHERE (bucket, subject) IN (SELECT * FROM unnest($1::smallint[], $2::uuid[]))",
-            [bucket_of(identity) for identity in identities], list(identities),
-        )  # fmt: skip
+        """Several subjects in one round trip, with when they turn fourteen; those without a key (erased, unknown) are left out."""
+        rows = await connection.fetch(_PEOPLE, [bucket_of(identity) for identity in identities], list(identities))
         await self.unlocked(rows, "subject")
-        return {row["subject"]: self.subject(row["subject"], row) for row in rows}
+        return {row["subject"]: self._aged(self.subject(row["subject"], row), row) for row in rows}
+
+    def _aged(self, subject: Subject, row: Row) -> Subject:
+        """With the moment at which they turn fourteen, out of their own entry (person_version, person) and zone."""
+        if row["person"] is None:
+            return subject
+        key = subject.id, row["person_version"], row["zone"]
+        if key not in self._adult_at:
+            person = _person(subject, row)
+            born = (person.birth_date or id_number_birth_date(person.id_number)) if person else None
+            _remember(self._adult_at, key, of_age(born, row["zone"]))
+        return msgspec.structs.replace(subject, adult_at=self._adult_at[key])
 
     def refuse_outdated(self, wraps: Iterable[tuple[str, str]]) -> None:
         """Raises Conflict when wraps about to be committed were overtaken by a rotation or an erasure."""
@@ -288,7 +304,7 @@ class Vault:
     def _compiled(self, rows: Sequence[Row]) -> _Standing:
         """The standing of one resident, whose rows these are."""
         row = rows[0]
-        subject, zone = self.subject(row["resident"], row), row["zone"] or "Asia/Shanghai"
+        subject, zone = self._aged(self.subject(row["resident"], row), row), row["zone"] or "Asia/Shanghai"
         policy = compile_policy(_opened(subject, rows), resident=f"Patient/{row['resident']}", zone=zone)
         standing = _Standing(row["epoch"], subject, policy, zone)
         _remember(self._standings, row["resident"], standing)
@@ -383,6 +399,8 @@ class Vault:
             if not rows or permit.holds(rows[0]["now"], rows[0]["epoch"]):
                 await self.unlocked(row for row in rows if row["resident"] is not None)
                 await self.references(connection, {row["party"] for row in rows if row["party"] is not None})
+                if any(row["label_rules"] is not None and row["label_rules"] < self.rules.version for row in rows):
+                    await self._standing(connection, asked.resident)  # the age by which they are labelled anew
                 return permit, rows
             self.forget(asked.resident)
             permit = await self.permit(connection, asked, fresh=True)
@@ -405,7 +423,7 @@ class Vault:
         rows: list[Row] = await connection.fetch(
             _CANDIDATES, bucket_of(asked.resident), asked.resident, [KIND_NUMBERS[kind] for kind in kinds], decision.classes,
             permit.basis == "self", _later(decision.since, since), _earlier(decision.until, until), sources, decision.restricted,
-            after[0] if after else None, after[1] if after else None, limit,
+            after[0] if after else None, after[1] if after else None, limit, self.rules.version,
         )  # fmt: skip
         return rows
 
@@ -449,14 +467,14 @@ class Vault:
         subject, stored = self.subject(row["resident"], row), set(row["channels"] or ())
         slots = [slot for slot, channel in sampled.CHANNELS.items() if stored.issuperset(CHANNELS[name] for name in channel.series)]
         body = _open(subject, row)
-        group = body.slot(sampled.GROUP)
-        if not slots or group is None:
+        group, label = body.slot(sampled.GROUP), self._label(row, body)
+        if not slots or group is None or (label is None and permit.basis != "self"):
             return []
         about = orjson.loads(body.stored(group))
         found = []
         for slot in slots:
-            channel, face = sampled.CHANNELS[slot], sampled.shell(slot, str(one.id), about)
-            verdict = self._verdict(permit, self._facts(row, one.header, int(channel.data_class), "Observation", f"Observation/{face['id']}"), face)
+            channel, face = sampled.CHANNELS[slot], _with_labels(sampled.shell(slot, str(one.id), about), one.label)
+            verdict = self._verdict(permit, self._facts(row, one.label, int(channel.data_class), "Observation", f"Observation/{face['id']}"), face)
             if verdict.decision == "permit":
                 found.append(Sampled(slot, _pointing_at(face, one), [_series(subject, row, name) for name in channel.series], verdict.rule[:1]))
         return found
@@ -465,13 +483,15 @@ class Vault:
         return Verdict("permit") if permit.basis == "self" else permit.decision.check(facts, resource)
 
     def _passed(self, permit: Permit, row: Row, body: Body, type_: str | None) -> Disclosed:
-        header, record_id = body.header, str(row["id"])
+        header, record_id, label = body.header, str(row["id"]), self._label(row, body)
+        passed: list[tuple[Slot, bytes | None]] = []
+        rules: tuple[str, ...] = ()
         if permit.basis == "self":
-            passed: list[tuple[Slot, bytes | None]] = [(slot, None) for slot in header.slots]
-            rules: tuple[str, ...] = ()
-        else:
-            passed, rules = self._judged(permit.decision, row, body, record_id)
-        kept = [(slot, redacted or body.resource(record_id, slot)) for slot, redacted in passed if type_ is None or slot.type == type_]
+            passed = [(slot, None) for slot in header.slots]
+        elif label is not None:
+            passed, rules = self._judged(permit.decision, row, body, record_id, label)
+        security = _security(label) if label is not None else b""
+        kept = [(slot, redacted or body.resource(record_id, slot, security)) for slot, redacted in passed if type_ is None or slot.type == type_]
         whole = len(passed) == len(header.slots) and not any(redacted for _, redacted in passed)
         if len(passed) < len(header.slots):
             shown = {slot.slot for slot, _ in passed}
@@ -483,20 +503,21 @@ class Vault:
         if quality:
             kept = _tagged(header, kept, quality)
         return Disclosed(
-            row["id"], row["version"], header.kind, row["starts"], row["ends"], row["party"], header, kept, rules, body.record if whole else None, quality
+            row["id"], row["version"], header.kind, row["starts"], row["ends"], row["party"], header, kept, rules, body.record if whole else None, quality,
+            label or NONE,
         )  # fmt: skip
 
-    def _judged(self, decision: Decision, row: Row, body: Body, record_id: str) -> tuple[list[tuple[Slot, bytes | None]], tuple[str, ...]]:
+    def _judged(self, decision: Decision, row: Row, body: Body, record_id: str, label: Label) -> tuple[list[tuple[Slot, bytes | None]], tuple[str, ...]]:
         """The slots that pass, each with its redacted bytes when a part of it was removed, and the rules that let them."""
         header = body.header
-        facts = self._facts(row, header, 0, "", "")
+        facts = self._facts(row, label, 0, "", "")
         passed: list[tuple[Slot, bytes | None]] = []
         rules: dict[str, None] = {}
         by_classes: dict[int, Verdict] = {}
         for slot in header.slots:
             verdict = by_classes.get(slot.classes)
             if verdict is None:
-                verdict = _judgement(decision, facts, slot, body, record_id)
+                verdict = _judgement(decision, facts, slot, body, record_id, label)
                 if decision.exact:
                     by_classes[slot.classes] = verdict
             if verdict.decision == "deny":
@@ -506,38 +527,76 @@ class Vault:
             passed.append((slot, orjson.dumps(verdict.resource) if verdict.decision == "redact" else None))
         return passed, tuple(rules)
 
-    def _facts(self, row: Row, header: Header, classes: int, type_: str, reference: str) -> Facts:
+    def _facts(self, row: Row, label: Label, classes: int, type_: str, reference: str) -> Facts:
         return Facts(
             classes=classes, starts=row["starts"], ends=row["ends"], source=self._party_references.get(row["party"]),
-            sensitivity=frozenset(header.sensitivity), confidentiality=header.confidentiality, resource_type=type_,
-            reference=reference,
+            sensitivity=label.names, confidentiality=label.confidentiality, resource_type=type_, reference=reference,
         )  # fmt: skip
+
+    def _label(self, row: Row, body: Body) -> Label | None:
+        """A record's label by the rules in force: as it is stored, or anew where older rules put it on; None where nothing ever did, or can."""
+        if row["label_rules"] >= self.rules.version:
+            return Label(tuple(body.header.sensitivity), body.header.confidentiality)
+        standing = self._standings.get(row["resident"])
+        return self._labelled(row, body, standing.subject) if standing is not None and row["label_rules"] > 0 else None
+
+    def _labelled(self, row: Row, body: Body, subject: Subject) -> Label | None:
+        if body.header.kind not in KINDS:
+            return NONE
+        try:
+            return self.rules.label(decode(body.record), row["starts"], subject.adult_at)
+        except msgspec.ValidationError:  # of a version of the standard that this one does not read
+            return None
+
+    def relabelled(self, row: Row, permit: SystemPermit) -> tuple[Label, bytes | None] | None:
+        """A stored version's label by the rules in force, with its body sealed again where that is another one; None where it cannot be read.
+
+        `row` is one of `hub/store/relabel.py`. The caller notes the run in the audit.
+        """
+        if not isinstance(permit, SystemPermit):
+            raise PermitRequired("A record was asked for without a system permit.")
+        subject = self._aged(self.subject(row["resident"], row), row)
+        body = _open(subject, row)
+        label = self._labelled(row, body, subject)
+        if label is None or label == (tuple(body.header.sensitivity), body.header.confidentiality):
+            return None if label is None else (label, None)
+        return label, subject.seal_body(body.labelled(list(label.sensitivity), label.confidentiality), row["id"], row["version"])
 
 
 _NO_CLASS = Verdict("deny", (), "what has no class is for the resident alone")
 
 
-def _judgement(decision: Decision, facts: Facts, slot: Slot, body: Body, record_id: str) -> Verdict:
+def _judgement(decision: Decision, facts: Facts, slot: Slot, body: Body, record_id: str, label: Label) -> Verdict:
     """The verdict on one resource; an exact decision says the same of every resource of the record with these classes."""
     if not slot.classes:
         return _NO_CLASS
     if decision.exact:
         return decision.check(msgspec.structs.replace(facts, classes=slot.classes))
     own = msgspec.structs.replace(facts, classes=slot.classes, resource_type=slot.type, reference=f"{slot.type}/{join(record_id, slot.slot)}")
-    return decision.check(own, orjson.loads(body.resource(record_id, slot)))
+    return decision.check(own, orjson.loads(body.resource(record_id, slot, _security(label))))
+
+
+@lru_cache(maxsize=1024)
+def _security(label: Label) -> bytes:
+    """A record's label as it follows the data class in `meta.security`."""
+    return b"".join(b"," + orjson.dumps(coding) for coding in label.security)
+
+
+def _with_labels(face: dict[str, Any], label: Label) -> dict[str, Any]:
+    return face | {"meta": face["meta"] | {"security": [*face["meta"]["security"], *label.security]}}
 
 
 _KEY = "k.kek, k.erasure, k.wrapped, r.epoch, clock_timestamp() AS now"
 _QUALITY = (
     "(SELECT q.body FROM quality_flags q WHERE q.bucket = r.bucket AND q.record = d.id AND q.version = d.version ORDER BY q.run DESC LIMIT 1) AS quality"
 )
-_ROW = f"d.id, d.version, d.kind, d.labels, d.starts, d.ends, d.party, d.recorded, d.deleted, d.body, r.id AS resident, {_QUALITY}"
+_ROW = f"d.id, d.version, d.kind, d.labels, d.restricted, d.label_rules, d.starts, d.ends, d.party, d.recorded, d.deleted, d.body, r.id AS resident, {_QUALITY}"
 
 _CANDIDATES = f"""SELECT {_KEY}, {_ROW} FROM residents r JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id
 LEFT JOIN LATERAL (
   SELECT * FROM records d WHERE d.bucket = $1 AND d.resident = $2 AND NOT d.deleted AND d.kind = ANY($3::smallint[])
   AND ($5 OR d.labels & $4::int <> 0) AND ($6::timestamptz IS NULL OR d.ends >= $6) AND ($7::timestamptz IS NULL OR d.starts <= $7)
-  AND ($8::int[] IS NULL OR d.party = ANY($8)) AND ($9 OR $5 OR NOT d.restricted)
+  AND ($8::int[] IS NULL OR d.party = ANY($8)) AND ($9 OR $5 OR NOT d.restricted OR d.label_rules < $13)
   AND ($10::timestamptz IS NULL OR (d.starts, d.id) < ($10, $11::uuid))
   ORDER BY d.starts DESC, d.id DESC LIMIT $12) d ON true
 WHERE r.bucket = $1 AND r.id = $2 ORDER BY d.starts DESC, d.id DESC"""  # noqa: S608 - constant columns
@@ -545,13 +604,13 @@ WHERE r.bucket = $1 AND r.id = $2 ORDER BY d.starts DESC, d.id DESC"""  # noqa: 
 _ONE = f"""SELECT {_KEY}, {_ROW} FROM records d JOIN residents r ON r.bucket = d.bucket AND r.id = d.resident
 JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id WHERE d.bucket = $1 AND d.id = $2 AND d.resident = $3"""  # noqa: S608 - constant columns
 
-_ANY_VERSION = "bucket, id, version, kind, labels, starts, ends, party, recorded, deleted, body, resident"
+_ANY_VERSION = "bucket, id, version, kind, labels, restricted, label_rules, starts, ends, party, recorded, deleted, body, resident"
 
 _VERSIONS = f"""SELECT {_KEY}, {_ROW} FROM (SELECT * FROM record_columns($1, $2)) d JOIN residents r ON r.bucket = $1 AND r.id = d.resident
 JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id WHERE d.resident = $3 ORDER BY d.version DESC""".replace(  # noqa: S608 - constant columns
     "SELECT * FROM record_columns($1, $2)",
     " UNION ALL ".join(
-        f"SELECT id, version, kind, labels, starts, ends, party, recorded, deleted, body, resident FROM {table} WHERE bucket = $1 AND id = $2"  # noqa: S608
+        f"SELECT {_ANY_VERSION} FROM {table} WHERE bucket = $1 AND id = $2"  # noqa: S608
         for table in ("records", "record_history")
     ),
 )

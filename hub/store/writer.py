@@ -22,10 +22,11 @@ from hub.store.body import Header, assemble
 from hub.store.chunks import chunks
 from hub.store.database import Connection, Database
 from hub.store.ids import bucket_of, join, new_record_id
-from hub.store.vault import CHANNELS, KIND_NUMBERS, LABEL_RULES, Subject, Vault, superseded
+from hub.store.vault import CHANNELS, KIND_NUMBERS, Subject, Vault, superseded
 from mappings.face import Resource
 from schemas.classes import DataClass
 from schemas.errors import Conflict, NotFound
+from schemas.labels import Label, Rules
 from schemas.records import STANDARD_VERSION, Envelope, Series
 from schemas.standard import APPEND_ONLY
 
@@ -53,7 +54,7 @@ class Renewed(msgspec.Struct, frozen=True):
 
 
 class Draft(msgspec.Struct):
-    """A record on its way in. `resources` makes its FHIR face once the record id is known."""
+    """A record on its way in. `resources` makes its FHIR face once the record id is known; `shown` is what it is labelled by."""
 
     resident: UUID
     kind: str
@@ -67,7 +68,6 @@ class Draft(msgspec.Struct):
     adapter_version: str
     series: list[Series] = []
     original: Original | None = None
-    sensitivity: tuple[str, ...] = ()
     renews: Renewed | None = None
     row: int | None = None
     record_id: UUID | None = None
@@ -130,6 +130,7 @@ def weight(upload: Upload) -> int:
 
 
 class _Batch(msgspec.Struct):
+    rules: Rules
     records: list[tuple[object, ...]] = []
     series: list[tuple[object, ...]] = []
     originals: list[tuple[object, ...]] = []
@@ -237,11 +238,11 @@ async def _written(database: Database, vault: Vault, trail: Trail, uploads: Sequ
                 await _insert(connection, "data_keys", [key for upload in live for key in upload.keys])
                 vault.refuse_outdated((str(key[2]), str(key[3])) for upload in live for key in upload.keys)
                 for wave in earlier:
-                    await _store(connection, await _prepared(connection, subjects, wave, now))
-                await _in_parts(connection, trail, live, await _prepared(connection, subjects, last, now))
+                    await _store(connection, await _prepared(connection, subjects, wave, vault.rules, now))
+                await _in_parts(connection, trail, live, await _prepared(connection, subjects, last, vault.rules, now))
                 await _list_settled(connection, live)
             return
-        batch = await _prepared(connection, subjects, last, now)
+        batch = await _prepared(connection, subjects, last, vault.rules, now)
         if len(batch.records) < COPY_FROM and not batch.superseded and not batch.epochs:
             await _at_once(connection, trail, live, batch)
         else:
@@ -371,9 +372,9 @@ def _waves(subjects: dict[UUID, Subject], drafts: Iterable[Draft]) -> list[list[
     return waves
 
 
-async def _prepared(connection: Connection[Any], subjects: dict[UUID, Subject], wave: list[tuple[Draft, bytes]], now: datetime) -> _Batch:
+async def _prepared(connection: Connection[Any], subjects: dict[UUID, Subject], wave: list[tuple[Draft, bytes]], rules: Rules, now: datetime) -> _Batch:
     """A wave's rows, against what is stored under the same natural keys."""
-    batch = _Batch([], [], [], [], set(), [])
+    batch = _Batch(rules, [], [], [], [], set(), [])
     if not wave:
         return batch
     rows = await connection.fetch(_EXISTING, [bucket_of(draft.resident) for draft, _ in wave], [token for _, token in wave])
@@ -401,11 +402,12 @@ def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, ba
     version = old["version"] + 1 if old is not None else 1
     updated = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     resources = draft.resources(str(identity), updated)
-    labels = 0
+    label = _labelled(batch.rules, draft, subject)
+    data_classes = 0
     for resource in resources:
-        labels |= resource.classes
+        data_classes |= resource.classes
     for _, _, _, classes in packed:
-        labels |= classes
+        data_classes |= classes
     header = Header(
         draft.kind,
         STANDARD_VERSION,
@@ -413,15 +415,15 @@ def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, ba
         draft.adapter_version,
         [],
         0,
-        list(draft.sensitivity),
-        "R" if draft.sensitivity else "N",
+        list(label.sensitivity),
+        label.confidentiality,
         draft.row,
     )
     plain = assemble(header, draft.record, resources, version=version, updated=updated, previous=previous)
     original = _kept(subject, draft, batch, now)
     batch.records.append((
-        bucket, identity, version, draft.resident, KIND_NUMBERS[draft.kind], labels, bool(draft.sensitivity), LABEL_RULES, draft.starts, draft.ends,
-        draft.party, natural, content, original, False, now, subject.seal_body(plain, identity, version),
+        bucket, identity, version, draft.resident, KIND_NUMBERS[draft.kind], data_classes, bool(label.sensitivity), batch.rules.version, draft.starts,
+        draft.ends, draft.party, natural, content, original, False, now, subject.seal_body(plain, identity, version),
     ))  # fmt: skip
     for channel, number, body, classes in packed:
         sealed = subject.seal("series", body, identity.bytes, bytes((channel,)), str((version, number)).encode())
@@ -432,6 +434,11 @@ def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, ba
         batch.epochs.add(draft.resident)
     batch.notices += [(bucket, draft.resident, receiver, identity, version, draft.change) for receiver in draft.told]
     draft.outcome = Outcome("updated" if old is not None else "new", identity, version, [f"{r.type}/{join(str(identity), r.slot)}" for r in resources])
+
+
+def _labelled(rules: Rules, draft: Draft, subject: Subject) -> Label:
+    """What the hub's own rules say of a draft; nothing that a source says of it counts."""
+    return rules.label(draft.shown, draft.starts, subject.adult_at)
 
 
 def _kept(subject: Subject, draft: Draft, batch: _Batch, now: datetime) -> UUID | None:

@@ -120,7 +120,7 @@ def test_a_grant_of_one_class_shows_its_kinds_and_no_other(in_city: InCity, clas
         of_screening = screened - {one for one in screened if one.startswith("Provenance/")} if class_ in ("lifestyle", "prescription") else set()
         assert set(shown) == whole | of_screening
         for one in shown.values():
-            assert {label["code"] for label in one["meta"]["security"]} == {class_}
+            assert {label["code"] for label in one["meta"]["security"]} == {class_, "N"}
 
     in_city(work)
 

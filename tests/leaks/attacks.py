@@ -7,10 +7,14 @@ Attacks on doors that this hub does not have (break-glass, delegates, aggregates
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import date, timedelta
 from typing import Any
 
 from hub.store import erasure, grants
 from hub.store.parties import Party
+from hub.store.relabel import relabel
+from schemas.labels import ACT_CODE, RULES, compiled
+from schemas.labels import LOCAL as SENSITIVITY
 from tests.builders import a_pressure, a_session
 from tests.leaks.town import Case, Leaks, classes, rows_of
 from tests.planted import Plants
@@ -73,6 +77,74 @@ async def withdrawn(leaks: Leaks) -> Case:
     assert await leaks.city.shown(leaks.denied.hospital, hidden)
     await leaks.withdraw(hidden, consents)
     return await _case(leaks, plants, hidden, absent, link=link)
+
+
+SENSITIVE = {"type": "permit", "securityLabel": [
+    *({"system": ACT_CODE, "code": code} for code in ("PSY", "HIV")), {"system": SENSITIVITY, "code": "MINOR14"},
+]}  # fmt: skip
+"""What the allowed reader is granted by name, beside all classes."""
+TURNS_14 = date(2026, 4, 20)
+
+
+def _sensitive(plants: Plants) -> list[Json]:
+    """Mental health by code, word, questionnaire and medicine, HIV by test, and every kind from before the age of 14."""
+    icd, early, at = "http://hl7.org/fhir/sid/icd-10", f"{TURNS_14 - timedelta(days=8)}", "2026-05-06T09:00:00+08:00"
+    rows = [
+        {"kind": "condition", "start": at, "name": plants.words(), "coding": f"{icd}|F32.9", "note": plants.words()},
+        {"kind": "condition", "start": at, "name": f"抑郁 {plants.words()}"},
+        {"kind": "medication", "start": at, "name": f"舍曲林 {plants.words()}"},
+        {"kind": "screening", "start": at, "instrument": "SAS", "title": plants.words(), "answers": [{"item": "1", "answer": plants.words()}], "score": 57},
+        {"kind": "lab-result", "start": at, "items": [{"name": "HIV 抗体", "text": plants.words()}], "note": plants.words()},
+        {"kind": "visit", "start": at, "department": "精神科", "reason": plants.words()},
+    ]
+    return [*({"record": row} for row in rows), *(_at(row, early) for row in rows_of(plants, ORDINARY))]
+
+
+async def _labelled(leaks: Leaks) -> tuple[Any, Any, Plants]:
+    """A pair of whom one has sensitive records; the denied reader may see all classes, the allowed one the sensitivities by name as well."""
+    hidden, absent = await leaks.pair(birth_date=TURNS_14.replace(year=2012))
+    plants = Plants()
+    await leaks.send(leaks.center, _sensitive(plants), hidden)
+    for one in (hidden, absent):
+        await leaks.agree(one, leaks.denied)
+    await leaks.agree(hidden, leaks.allowed, SENSITIVE)
+    return hidden, absent, plants
+
+
+async def label_denied(leaks: Leaks) -> Case:
+    """A4: all classes were agreed to, no sensitivity by name."""
+    hidden, absent, plants = await _labelled(leaks)
+    return await _case(leaks, plants, hidden, absent, values=("57", "gt56"))
+
+
+async def label_later(leaks: Leaks) -> Case:
+    """A4: the label comes after everything was asked for and cached."""
+    hidden, absent, plants = await _seen_before_the_rules(leaks)
+    page = await leaks.city.get(leaks.denied.hospital, "Observation", patient=str(hidden), _count=2)
+    link = next(one["url"] for one in page.json()["link"] if one["relation"] == "next").partition("/fhir/")[2]
+    await relabel(leaks.city.hub)
+    return await _case(leaks, plants, hidden, absent, link=link)
+
+
+async def label_owed(leaks: Leaks) -> Case:
+    """A4: the rules have changed, and the stored labels have not yet."""
+    hidden, absent, plants = await _seen_before_the_rules(leaks)
+    return await _case(leaks, plants, hidden, absent)
+
+
+async def _seen_before_the_rules(leaks: Leaks) -> tuple[Any, Any, Plants]:
+    """As `_labelled`, stored and read by a hub that has no rules yet, and then has."""
+    vault = leaks.city.hub.vault
+    vault.rules = compiled(1, ())
+    try:
+        hidden, absent, plants = await _labelled(leaks)
+        for one in await leaks.shown(hidden, plants):
+            assert (await leaks.city.get(leaks.denied.hospital, one)).status_code == 200
+        assert (await leaks.denied.browser.get(f"/hospital/patients/{hidden}")).status_code == 200
+        assert await leaks.city.shown(leaks.denied.hospital, hidden)
+    finally:
+        vault.rules = RULES
+    return hidden, absent, plants
 
 
 async def date_denied(leaks: Leaks) -> Case:
@@ -279,7 +351,8 @@ async def source_shut(leaks: Leaks) -> Case:
 
 
 ATTACKS: dict[str, Attack] = {
-    "A1": no_consent, "A2": expired, "A3": withdrawn, "A3 paused": paused, "A5": date_denied, "A6": class_denied, "A7": component_denied,
-    "A8": source_denied, "A8 shut": source_shut, "A9": other_purpose, "A9 header": purpose_by_header, "A10": guessed, "A12": anothers_link,
-    "A13": older_version, "A13 reverse": newest_version, "A14": erased, "A15": by_reference, "A20": part_of_a_record, "A20 panel": part_of_a_panel,
+    "A1": no_consent, "A2": expired, "A3": withdrawn, "A3 paused": paused, "A4": label_denied, "A4 later": label_later, "A4 owed": label_owed,
+    "A5": date_denied, "A6": class_denied, "A7": component_denied, "A8": source_denied, "A8 shut": source_shut,
+    "A9": other_purpose, "A9 header": purpose_by_header, "A10": guessed, "A12": anothers_link, "A13": older_version, "A13 reverse": newest_version,
+    "A14": erased, "A15": by_reference, "A20": part_of_a_record, "A20 panel": part_of_a_panel,
 }  # fmt: skip

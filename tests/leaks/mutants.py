@@ -17,8 +17,9 @@ import msgspec
 
 from consent import decision, redaction
 from hub.exchange import reading, routes
-from hub.store import vault
+from hub.store import vault, writer
 from hub.store.vault import Vault
+from schemas.labels import NONE, Label
 
 
 class Mutant(NamedTuple):
@@ -88,6 +89,8 @@ MUTANTS: dict[str, Mutant] = {
     "page link after a change": Mutant("next", _same_epoch),
     "page link of another client": Mutant("next", _put(reading, "binding", lambda asked, client, pairs: b"everybody's")),
     "resident of the permit": Mutant("every", _put(routes, "_about", lambda asked, whom: msgspec.structs.replace(asked, resident=whom, self_access=True))),
+    "labels at intake": Mutant("search", _put(writer, "_labelled", lambda *_: NONE)),
+    "labels of older rules": Mutant("every", _put(Vault, "_label", lambda self, row, body: Label(tuple(body.header.sensitivity)))),
     "prefilter and verdict": Mutant("search", _put(vault, "_judgement", lambda *_: decision.Verdict("permit"))),
 }  # fmt: skip
 

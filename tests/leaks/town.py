@@ -109,14 +109,14 @@ class Leaks(msgspec.Struct):
     order: int = 10
     receipts: dict[UUID, list[str]] = {}
 
-    async def resident(self) -> UUID:
+    async def resident(self, **more: Any) -> UUID:
         """Residents are told apart by their numbers alone."""
         self.order += 1
-        return await self.city.resident("沈知遥", self.order)
+        return await self.city.resident("沈知遥", self.order, **more)
 
-    async def pair(self) -> tuple[UUID, UUID]:
+    async def pair(self, **more: Any) -> tuple[UUID, UUID]:
         """Two residents with the same base."""
-        made = await self.resident(), await self.resident()
+        made = await self.resident(**more), await self.resident(**more)
         for one in made:
             await self.send(self.center, BASE_ROWS, one)
         return made
