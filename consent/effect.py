@@ -25,6 +25,7 @@ class Effect(msgspec.Struct, frozen=True):
 
     `named` are references of those it permits, or, where it permits nobody, of those it refuses. A Consent that is not about
     sharing, or is not understood, permits nothing. `pauses`: it denies everybody everything; `shuts`: whose writing it denies everybody.
+    `sensitive`: the sensitivities it permits by name.
     """
 
     permits: Kinds
@@ -34,6 +35,7 @@ class Effect(msgspec.Struct, frozen=True):
     named: tuple[str, ...]
     pauses: bool = False
     shuts: frozenset[str] = frozenset()
+    sensitive: tuple[str, ...] = ()
 
 
 class _Said(NamedTuple):
@@ -43,6 +45,7 @@ class _Said(NamedTuple):
     kinds: Kinds
     named: frozenset[str] | None
     inner: bool
+    sensitive: frozenset[str]
 
 
 def effect(consent: Mapping[str, Any], zone: ZoneInfo) -> Effect:
@@ -57,6 +60,7 @@ def effect(consent: Mapping[str, Any], zone: ZoneInfo) -> Effect:
         without=together(one.kinds for one in denies if permits and one.inner),
         everybody=any(one.named is None for one in acting),
         named=tuple(sorted(frozenset().union(*(one.named or () for one in acting)))),
+        sensitive=tuple(sorted(frozenset().union(*(one.sensitive for one in permits)))),
         pauses=bool(root and _bare(root) and not root.conditions),
         shuts=_shut(root) if root and _bare(root) else frozenset(),
     )
@@ -85,7 +89,7 @@ def _shut(rule: Rule) -> frozenset[str]:
 def _walk(rule: Rule, above: Kinds, named: frozenset[str] | None, parent: Rule | None) -> Iterator[_Said]:
     kinds = _kinds(rule.conditions, above)
     who = rule.actors.references if rule.actors else named
-    yield _Said(rule.outcome, kinds, who, parent is not None and rule.actors is None)
+    yield _Said(rule.outcome, kinds, who, parent is not None and rule.actors is None, rule.labels.sensitivities if rule.labels else frozenset())
     for child in rule.children:
         yield from _walk(child, kinds, who, rule)
 

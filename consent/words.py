@@ -11,6 +11,7 @@ from consent.match import Class, Codes, Data, DataPeriod, Labels
 from consent.provision import DENY, PERMIT, Rule
 from consent.span import EVER, NEVER, Span
 from schemas.classes import NAMES, codes_of
+from schemas.labels import SENSITIVITIES
 
 PURPOSE_NAMES = {
     "TREAT": ("治疗", "treatment"), "ETREAT": ("急诊治疗", "emergency treatment"), "BTG": ("紧急破例查看", "breaking the glass"),
@@ -21,7 +22,7 @@ PURPOSE_NAMES = {
 ACTION_NAMES = {
     "collect": ("收集", "collect"), "access": ("查看", "see"), "use": ("使用", "use"), "disclose": ("提供给他人", "pass on"), "correct": ("更正", "correct"),
 }  # fmt: skip
-SENSITIVITY_NAMES = {
+SENSITIVITY_NAMES = {one.name: (one.zh, one.en) for one in SENSITIVITIES.values()} | {
     "PSY": ("精神心理", "mental health"), "HIV": ("艾滋病", "HIV"), "ETH": ("物质使用", "substance use"), "ETHUD": ("饮酒障碍", "alcohol use"),
     "SUD": ("物质使用障碍", "substance use disorder"), "OPIOIDUD": ("阿片类使用障碍", "opioid use"),
     "SDV": ("性侵害与家庭暴力", "sexual assault and domestic violence"),

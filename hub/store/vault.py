@@ -436,6 +436,11 @@ class Vault:
         """A permit and every version of a record, newest first."""
         return await self._decided(connection, asked, lambda _: connection.fetch(_VERSIONS, bucket_of(record), record, asked.resident))
 
+    async def sensitive(self, connection: Connection[Any], asked: Asked) -> tuple[Permit, list[Row]]:
+        """A permit and the records that carry a sensitivity, or may by rules newer than theirs."""
+        values = bucket_of(asked.resident), asked.resident, self.rules.version
+        return await self._decided(connection, asked, lambda _: connection.fetch(_SENSITIVE, *values))
+
     def disclose(self, permit: Permit, rows: Sequence[Row], type_: str | None = None) -> Iterator[Disclosed]:
         """Open rows as far as the permit reaches. Rows carry the wrapped key of their resident. The only way out.
 
@@ -603,6 +608,10 @@ WHERE r.bucket = $1 AND r.id = $2 ORDER BY d.starts DESC, d.id DESC"""  # noqa: 
 
 _ONE = f"""SELECT {_KEY}, {_ROW} FROM records d JOIN residents r ON r.bucket = d.bucket AND r.id = d.resident
 JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id WHERE d.bucket = $1 AND d.id = $2 AND d.resident = $3"""  # noqa: S608 - constant columns
+
+_SENSITIVE = f"""SELECT {_KEY}, {_ROW} FROM records d JOIN residents r ON r.bucket = d.bucket AND r.id = d.resident
+JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id
+WHERE d.bucket = $1 AND d.resident = $2 AND NOT d.deleted AND (d.restricted OR d.label_rules < $3)"""  # noqa: S608 - constant columns
 
 _ANY_VERSION = "bucket, id, version, kind, labels, restricted, label_rules, starts, ends, party, recorded, deleted, body, resident"
 

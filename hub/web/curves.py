@@ -61,6 +61,7 @@ async def session(request: Request, record: UUID) -> Response:
         "session.html",
         person=person,
         record=found,
+        sensitive=one.label.sensitivity,
         at=history.local(found, zone),
         timed=history.timed(found),
         source=source.name if source else "",

@@ -1,9 +1,12 @@
-"""A new grant in three screens, without a script: who, which kinds, how long; the sentence is read back before it is saved."""
+"""A new grant in three screens, without a script: who, which kinds, how long; the sentence is read back before it is saved.
+
+What is sensitive among the kinds has a screen of its own each, between the second and the third, with nothing chosen beforehand.
+"""
 
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
@@ -19,6 +22,7 @@ from hub.web.resident import resident_of
 from hub.web.sharing import Receiver
 from schemas.classes import codes_of
 from schemas.errors import BadRequest
+from schemas.labels import SENSITIVITIES
 
 router = APIRouter(prefix="/resident/grants", route_class=Page)
 
@@ -33,6 +37,7 @@ TERMS: dict[str, tuple[str, str]] = {
 
 SHOWN = 5
 """Receivers on a page; with the search there are seven things to choose from."""
+Codes = Annotated[list[str] | None, Query(max_length=20)]
 Kinds = Annotated[list[str] | None, Query(alias="kind", max_length=20)]
 
 
@@ -62,6 +67,8 @@ async def new(
     find: Annotated[str, Query(max_length=60)] = "",
     asked: Annotated[str, Query(max_length=1)] = "",
     kind: Kinds = None,
+    yes: Codes = None,
+    no: Codes = None,
 ) -> Response:
     """The screen that comes next, from what is chosen so far."""
     person, resident = await resident_of(request)
@@ -84,24 +91,50 @@ async def new(
             examples=sharing.EXAMPLES,
             missing=bool(asked),
         )
-    today = today_in(await history.zone_of(hub, resident)).date()
     codes = codes_of(int(bits))
+    asked_of = await sharing.sensitive(hub, resident, bits)
+    said = _Said(tuple(code for code in asked_of if code in (yes or ())), tuple(code for code in asked_of if code in (no or ())))
+    if (next_one := next((code for code in asked_of if code not in said.yes + said.no), None)) is not None:
+        return render(
+            request,
+            "grant_sensitive.html",
+            person=person,
+            receiver=chosen,
+            one=SENSITIVITIES[next_one],
+            yes=_link(chosen, codes, "", _Said((*said.yes, next_one), said.no)),
+            no=_link(chosen, codes, "", _Said(said.yes, (*said.no, next_one))),
+            back=_link(chosen, [], ""),
+        )
+    today = today_in(await history.zone_of(hub, resident)).date()
     return render(
         request,
         "grant_long.html",
         person=person,
         receiver=chosen,
         codes=codes,
+        sensitive=said.yes,
+        kinds=sharing.with_sensitive(sharing.listed(codes), [SENSITIVITIES[code].name for code in said.yes]),
         term=term,
         until=last_day(term, today),
         today=today,
-        terms=[(name, words, last_day(name, today), _link(chosen, codes, name)) for name, words in TERMS.items()],
+        terms=[(name, words, last_day(name, today), _link(chosen, codes, name, said)) for name, words in TERMS.items()],
         back=_link(chosen, [], ""),
     )
 
 
-def _link(receiver: Receiver, codes: list[str], term: str) -> str:
-    query = [("to", receiver.key), *(("kind", code) for code in codes), *([("term", term)] if term else [])]
+class _Said(NamedTuple):
+    """Sensitivities that were agreed to by name, and those that were refused."""
+
+    yes: tuple[str, ...] = ()
+    no: tuple[str, ...] = ()
+
+
+NOTHING_SAID = _Said()
+
+
+def _link(receiver: Receiver, codes: list[str], term: str, said: _Said = NOTHING_SAID) -> str:
+    query = [("to", receiver.key), *(("kind", code) for code in codes), *(("yes", code) for code in said.yes), *(("no", code) for code in said.no)]
+    query += [("term", term)] if term else []
     return f"/resident/grants/new?{urlencode(query)}"
 
 
@@ -116,8 +149,11 @@ async def save(request: Request) -> Response:
         raise BadRequest("Nothing was chosen to share.", field="kinds")
     today = today_in(await history.zone_of(hub, resident)).date()
     until = _stated_day(fields.get("until", ""), last_day(fields.get("term", "year"), today))
+    sensitive = [code for code in fields.get("sensitive", "").split(",") if code]
+    if not SENSITIVITIES.keys() >= set(sensitive):
+        raise BadRequest("There is no such sensitivity.", field="sensitive")
     made = await store.grant(
-        hub, resident, chosen.party, purpose=chosen.purpose, classes=bits, actor=f"Patient/{resident}", valid_from=today, valid_until=until
+        hub, resident, chosen.party, purpose=chosen.purpose, classes=bits, sensitive=sensitive, actor=f"Patient/{resident}", valid_from=today, valid_until=until
     )
     return see(f"/resident?granted={made}#main")
 

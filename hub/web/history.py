@@ -41,6 +41,7 @@ class Seen(msgspec.Struct, frozen=True):
     party: int
     starts: datetime
     whole: bool = True
+    sensitive: tuple[str, ...] = ()
 
 
 class History(msgspec.Struct, frozen=True):
@@ -73,7 +74,7 @@ async def read(hub: Hub, asked: Asked, *, kinds: Sequence[str] = KINDS, since: d
                 return History([])
             for one in hub.vault.disclose(permit, rows):
                 if (record := record_seen(permit, one)) is not None and len(found) <= most:
-                    found.append(Seen(one.id, record, names.get(one.party, ""), one.party, one.starts, seen_whole(permit, one)))
+                    found.append(Seen(one.id, record, names.get(one.party, ""), one.party, one.starts, seen_whole(permit, one), one.label.sensitivity))
                     rules |= dict.fromkeys(one.rules)
             if len(rows) < size:
                 break

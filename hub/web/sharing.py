@@ -17,10 +17,11 @@ from hub.store import grants, parties
 from hub.store.ids import bucket_of
 from hub.store.parties import Party
 from hub.store.vault import OF_RESIDENTS
-from hub.web import dates, history
+from hub.web import dates, history, words
 from hub.web.locales import LANGUAGE, pick, say
 from hub.web.looks import PURPOSES
 from schemas.classes import CODES, NAMES, DataClass, codes_of
+from schemas.labels import MINOR, SENSITIVITIES
 
 if TYPE_CHECKING:
     from hub.service import Hub
@@ -109,7 +110,7 @@ class Grant(msgspec.Struct, frozen=True):
 
     @property
     def kinds_text(self) -> str:
-        return kinds_of(self.effect.denies if self.refuses else self.effect.permits)
+        return kinds_of(self.effect.denies) if self.refuses else with_sensitive(kinds_of(self.effect.permits), self.effect.sensitive)
 
     @property
     def line(self) -> str:
@@ -220,6 +221,12 @@ def kinds_of(kinds: Kinds) -> str:
     if kinds.every:
         return say("所有记录")
     return listed(codes_of(kinds.bits)) or say("一部分记录")
+
+
+def with_sensitive(kinds: str, names: Sequence[str]) -> str:
+    """Kinds, and the sensitivities that were agreed to by name."""
+    known = [one for one in SENSITIVITIES.values() if one.name in names]
+    return say("%(kinds)s（包括敏感的：%(what)s）", kinds=kinds, what=words.sensitivities([one.code for one in known])) if known else kinds
 
 
 def sentence_of(grant: Grant) -> str:
@@ -362,6 +369,20 @@ async def stored(hub: Hub, resident: UUID) -> list[str]:
             "SELECT bit_or(labels) FROM records WHERE bucket = $1 AND resident = $2 AND NOT deleted", bucket_of(resident), resident
         )
     return codes_of(labels or 0)
+
+
+async def sensitive(hub: Hub, resident: UUID, classes: DataClass) -> list[str]:
+    """Sensitivity codes of which something of these classes is stored, for the resident; of a child, that of a child's records always."""
+    found: set[str] = set()
+    async with hub.database.connection() as connection:
+        permit, rows = await hub.vault.sensitive(connection, history.own(resident))
+        for one in hub.vault.disclose(permit, rows):
+            if any(slot.classes & classes for slot, _ in one.resources):
+                found.update(one.label.sensitivity)
+        person = (await hub.vault.subjects(connection, [resident])).get(resident)
+    if person is not None and person.adult_at is not None and datetime.now(UTC) < person.adult_at:
+        found.add(MINOR)
+    return [code for code in SENSITIVITIES if code in found]
 
 
 def bits(codes: Sequence[str]) -> DataClass:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from hub.care.activity import Reading
 from hub.web.locales import LANGUAGE, pick, say
 from schemas.flags import FLAGS, ROUTINE
+from schemas.labels import SENSITIVITIES
 from schemas.measures import MEASURES
 from schemas.quality import INTAKE
 from schemas.records import BodyComposition, CheckIn, DaySummary, Envelope, FitnessTest, Quantity, Session, VitalSign
@@ -104,6 +105,12 @@ def _told(record: Envelope, most: int = 3) -> str:
     figures = [(fields[name], getattr(record, name)) for name in FACTS[code] if isinstance(getattr(record, name), (int, float))]
     told = [f"{pick((one.zh, one.en))} {number(value)} {unit(one.unit)}".strip() for one, value in figures[:most]]
     return " ".join(filter(None, (kind(code), named, "，".join(told))))
+
+
+def sensitivities(codes: Sequence[str]) -> str:
+    """Sensitivities as people call them."""
+    known = [pick((SENSITIVITIES[code].zh, SENSITIVITIES[code].en)) if code in SENSITIVITIES else code for code in codes]
+    return (", " if LANGUAGE.get() == "en" else "、").join(known)
 
 
 def same_workout(source: str) -> str:
