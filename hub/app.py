@@ -22,7 +22,7 @@ from hub.access.requests import BEGAN
 from hub.access.signin import router as signin
 from hub.access.tokens import router as oauth
 from hub.defects import places
-from hub.exchange import explained, terminology
+from hub.exchange import explained, formats, terminology
 from hub.exchange import routes as exchange_routes
 from hub.intake import routes as intake_routes
 from hub.settings import Settings
@@ -30,7 +30,7 @@ from hub.store.keyring import Keyring
 from hub.store.migrate import NEWEST
 from hub.web.pages import Pages
 from hub.web.pages import mount as mount_pages
-from schemas.errors import KineHubError, Unauthenticated, Unavailable
+from schemas.errors import KineHubError, NotAcceptable, Unauthenticated, Unavailable
 
 log = logging.getLogger("kinehub")
 REQUESTS = Counter("kinehub_requests_total", "Requests by door, method and status", ("door", "method", "status"))
@@ -97,6 +97,8 @@ async def _keys(keyring: Keyring) -> str:
 class Named:
     """Plain ASGI, as every request passes here: a request id, `nosniff`, one count per door, method and status, and the last word on defects.
 
+    HEAD is answered as GET, with its decision and its audit, and without its body (R4 http.html#head).
+
     A defect stops here: what is raised further would be logged by the server below with its text.
     """
 
@@ -110,7 +112,7 @@ class Named:
         request_id = os.urandom(16).hex()
         BEGAN.set(time.monotonic())
         scope.setdefault("state", {})["request_id"] = request_id
-        started = False
+        started, is_head = False, scope["method"] == "HEAD"
 
         async def named(message: Message) -> None:
             nonlocal started
@@ -121,10 +123,14 @@ class Named:
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 status = message["status"]
                 REQUESTS.labels(_door(scope["path"]) if status != 404 else "other", scope["method"] if scope["method"] in METHODS else "other", status).inc()
-            await send(message)
+            await send({**message, "body": b""} if is_head and message["type"] == "http.response.body" else message)
 
         try:
-            await self.app(scope, receive, named)
+            if scope["path"].startswith("/fhir/"):
+                formats.check_asked(scope["query_string"], scope["headers"])
+            await self.app({**scope, "method": "GET"} if is_head else scope, receive, named)
+        except NotAcceptable as error:
+            await rendered(Request(scope), error.status, error.code, error.message, error.advice, error.field)(scope, receive, named)
         except Exception as error:
             log.error("request %s: %s", request_id, places(error))  # noqa: TRY400 - the text may quote a value
             if not started:
@@ -144,6 +150,7 @@ ISSUE_TYPES = {
     401: "login",
     403: "forbidden",
     404: "not-found",
+    406: "not-supported",
     409: "conflict",
     410: "deleted",
     412: "conflict",
@@ -195,6 +202,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     message = {404: "There is nothing here.", 405: "This method is not offered here."}.get(error.status_code, "The request was not accepted.")
     answer = rendered(request, error.status_code, "not-found" if error.status_code == 404 else "invalid-request", message)
     answer.headers.update(error.headers or {})
+    if "GET" in answer.headers.get("Allow", "").split(", "):
+        answer.headers["Allow"] += ", HEAD"
     return answer
 
 

@@ -10,6 +10,7 @@
     ├── Refused                      understood, and not allowed (403)
     ├── Unauthenticated              who is asking is not established (401)
     ├── BadRequest                   the request itself is wrong (400)
+    ├── NotAcceptable                the answer is asked for in a format that is not offered (406)
     ├── Conflict                     another state stands in the way (409, or 412)
     ├── SealError                    ciphertext does not open where it lies: wrong key, row, resident or version
     ├── PermitRequired               data of a resident was asked for without a permit: a defect of the caller
@@ -97,6 +98,13 @@ class BadRequest(KineHubError):
 
     code = "invalid-request"
     status = 400
+
+
+class NotAcceptable(KineHubError):
+    """The answer is asked for in a format that is not offered. Ask for one that is."""
+
+    code = "not-acceptable"
+    status = 406
 
 
 class Conflict(KineHubError):

@@ -6,6 +6,7 @@ These are the contents of class `identity`; none of it may appear in ids, refere
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import date
 from typing import Final, Literal
 
@@ -25,6 +26,8 @@ GENDERS: Final[dict[str, Gender]] = {"0": "unknown", "1": "male", "2": "female",
 
 _WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECKS: Final = "10X98765432"
+_PHONE: Final = re.compile(r"\+[1-9]\d{6,14}|(?:86)?1[3-9]\d{9}|0\d{2,3}-?[2-9]\d{6,7}(?:-\d{1,6})?", re.ASCII)
+_AREA: Final = re.compile(r"(?:1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[12])\d\d(?:\d\d(?:\d{3}){0,2})?", re.ASCII)
 _SHAPE: Final = re.compile(r"[1-9][0-9]{16}[0-9X]", re.ASCII)
 
 
@@ -57,6 +60,17 @@ def id_number(text: str | None) -> str | None:
         return None
     total = sum(int(digit) * weight for digit, weight in zip(plain, _WEIGHTS, strict=False))
     return plain if _CHECKS[total % 11] == plain[17] else None
+
+
+def phone_valid(text: str) -> bool:
+    """Whether a text is a number in the form of E.164 (`+8613812345678`), a Chinese mobile, or a landline with its area code (`021-62345678`)."""
+    plain = re.sub(r"\s", "", unicodedata.normalize("NFKC", text))
+    return bool(_PHONE.fullmatch(plain) or _PHONE.fullmatch(plain.replace("-", "")))
+
+
+def area_valid(text: str) -> bool:
+    """Whether a text has the form of a division code of a level: city (4 digits), district (6), street or township (9), community (12)."""
+    return _AREA.fullmatch(text) is not None
 
 
 def id_number_valid(text: str | None) -> bool:

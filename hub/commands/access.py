@@ -13,7 +13,7 @@ import orjson
 from hub import service
 from hub.access import accounts
 from hub.access.keys import Token, fetch_token
-from hub.commands.options import Options, echo, run
+from hub.commands.options import Options, check_area, echo, run
 from hub.store import parties
 from hub.store.ids import bucket_of
 from schemas.errors import NotFound, Unavailable
@@ -30,13 +30,15 @@ def user() -> None:
 @click.option("--role", type=click.Choice(["resident", "staff", "doctor", "city", "admin"]), required=True)
 @click.option("--party", "party_id", type=click.UUID)
 @click.option("--resident", "resident_id", type=click.UUID)
-@click.option("--area")
+@click.option("--area", help="Division code of 4, 6, 9 or 12 digits.")
 @click.option("--password-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file with the password; otherwise it is asked for.")
 @click.pass_obj
 def user_add(
     options: Options, login: str, name: str, role: str, party_id: UUID | None, resident_id: UUID | None, area: str | None, password_file: Path | None
 ) -> None:
     """A sign-in for a staff member of a party or a level, or for a resident."""
+    if area:
+        check_area(area)
     password = _password_of(password_file) if password_file else click.prompt("Password", hide_input=True, confirmation_prompt=True)
 
     async def work(hub: service.Hub) -> UUID:

@@ -17,6 +17,7 @@ from hub.settings import Settings, load
 from hub.store import keyring, legacy, migrate, postgres, tombstones
 from hub.store.seal import SUITES
 from schemas.errors import Unavailable
+from schemas.resident import area_valid
 
 
 class Options(msgspec.Struct):
@@ -72,6 +73,13 @@ def ensure_keyring(settings: Settings, dsn: str) -> None:
             f"There is no keyring at {settings.keyring}, and this database was sealed with one.", advice="Restore the keyring from its own backup."
         )
     keyring.create(settings.keyring, settings.crypto or SUITES[0], settings.keyring_store, settings.keyring_secret_file).close()
+
+
+def check_area(area: str) -> None:
+    """Raises BadParameter unless it has the form of a division code."""
+    if not area_valid(area):
+        levels = "4 digits for a city (3101), 6 for a district (310110), 9 for a street or township, 12 for a community"
+        raise click.BadParameter(f"an area is a division code: {levels}.", param_hint="--area")
 
 
 def own_keyring(options: Options) -> keyring.Keyring:

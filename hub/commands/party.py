@@ -14,7 +14,7 @@ import orjson
 from consent.terms import PURPOSES
 from hub import service
 from hub.access.keys import new_client_key, registrable
-from hub.commands.options import Options, echo, run
+from hub.commands.options import Options, check_area, echo, run
 from hub.delivery import address
 from hub.store import parties
 from schemas.errors import BadRequest
@@ -35,7 +35,7 @@ def party() -> None:
 @party.command("add")
 @click.argument("name")
 @click.option("--kind", required=True, type=click.Choice(parties.KINDS))
-@click.option("--area")
+@click.option("--area", help="Division code of 4, 6, 9 or 12 digits.")
 @click.option("--zone")
 @click.option("--may-register", is_flag=True)
 @click.option("--purpose", default="", help="Purposes of use it is registered for, comma-separated.")
@@ -66,6 +66,8 @@ def party_add(
         raise click.UsageError("--token-url is of use with --deliver-to only.")
     if zone:
         _check_zone(zone)
+    if area:
+        check_area(area)
     purposes = tuple(filter(None, purpose.split(",")))
     if not PURPOSES.issuperset(purposes):
         raise click.BadParameter("no v3 PurposeOfUse code; for example TREAT, PUBHLTH, HPAYMT, HRESCH.", param_hint="--purpose")

@@ -13,10 +13,10 @@ import msgspec
 import orjson
 
 from hub import service
-from hub.commands.options import Options, echo, own_keyring, run
+from hub.commands.options import Options, check_area, echo, own_keyring, run
 from hub.store import erasure, parties, residents
 from schemas.errors import BadRequest
-from schemas.resident import MemberNumber, Resident
+from schemas.resident import MemberNumber, Resident, phone_valid
 
 
 @click.group()
@@ -30,8 +30,8 @@ def resident() -> None:
 @click.option("--id-number")
 @click.option("--birth-date")
 @click.option("--gender", type=click.Choice(["male", "female", "unknown", "other"]))
-@click.option("--phone")
-@click.option("--area")
+@click.option("--phone", help="A mobile, a landline with its area code, or E.164.")
+@click.option("--area", help="Division code: 4, 6, 9 or 12 digits for city, district, street or township, community.")
 @click.option("--zone", default=None)
 @click.option("--member-number", multiple=True, help="PARTY_ID|NUMBER, repeatable.")
 @click.pass_obj
@@ -48,6 +48,7 @@ def resident_add(options: Options, /, source: str | None, **given: Any) -> None:
         fields = {key: value for key, value in given.items() if value is not None} | ({"member_numbers": numbers} if numbers else {})
     if not isinstance(fields, dict) or not fields.get("name"):
         raise click.UsageError("A resident needs at least a name.")
+    _check_forms(fields)
 
     async def work(hub: service.Hub) -> tuple[UUID, bool]:
         async with hub.database.connection() as connection:
@@ -62,6 +63,14 @@ def resident_add(options: Options, /, source: str | None, **given: Any) -> None:
         {"resident_id": str(identity), "patient": f"Patient/{identity}", "created": created},
         f"Patient/{identity}{'' if created else ' (known already)'}",
     )
+
+
+def _check_forms(fields: dict[str, Any]) -> None:
+    phone, area = fields.get("phone"), fields.get("area")
+    if isinstance(phone, str) and not phone_valid(phone):
+        raise click.UsageError("The phone is a mobile (13812345678), a landline with its area code (021-62345678), or E.164 (+8613812345678).")
+    if isinstance(area, str):
+        check_area(area)
 
 
 def _resident(fields: dict[str, Any], known: set[str]) -> Resident:

@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from hub.access.caller import Caller, caller, require
 from hub.access.requests import body, hub_of
 from hub.access.sessions import session
-from hub.exchange import audit_events, directory, explained, linkage, published, reading, sampled, terminology, validate
+from hub.exchange import audit_events, directory, explained, formats, linkage, published, reading, sampled, terminology, validate
 from hub.exchange.capability import capability_statement, smart_configuration, terminology_capabilities
 from hub.exchange.compartment import Compartment, Resource
 from hub.exchange.definitions import resource_types, search_parameters
@@ -348,7 +348,7 @@ def _everything_parameters(pairs: Sequence[tuple[str, str]]) -> _Everything:
                 if moment.tzinfo is None:
                     raise BadRequest(f"{name} needs an offset.", field=name)
                 setattr(wanted, name.removeprefix("_"), reading.micros(moment))
-            else:
+            elif name not in ("_format", "_pretty"):
                 raise BadRequest(f"Unknown parameter {name[:40]}.", field=name[:40])
         except ValueError:
             raise BadRequest(f"{name} cannot be understood.", field=name) from None
@@ -382,6 +382,7 @@ async def search_by_post(request: Request, type_: str) -> Response:
         fields = parse_qsl((await body(request)).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
         raise BadRequest(f"A search has at most {MOST_FIELDS} parameters.") from None
+    formats.check(fields)
     pairs = [*request.query_params.multi_items(), *fields]
     return await _search(request, type_, pairs, by_get=False)
 

@@ -134,7 +134,7 @@ def window_of(pairs: Sequence[tuple[str, str]]) -> Window:
             found["period_ms"] = _period(text)
         elif name in ("start", "end"):
             found["since" if name == "start" else "until"] = _instant(name, text)
-        elif name != "_format":
+        elif name not in ("_format", "_pretty"):
             raise BadRequest(f"Unknown parameter {name[:40]}.", field=name[:40], advice="$sampled takes period, start and end.")
     return Window(**found)
 

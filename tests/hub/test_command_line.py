@@ -24,6 +24,10 @@ from tests.process import command
         ("delivery replay 99999999999999999999999", 2, "Invalid value for 'IDS...'"),
         ("resident add", 2, "A resident needs at least a name."),
         ("resident add --name X --id-number 1", 1, "The ID number"),
+        ("resident add --name X --phone abc", 2, "The phone is a mobile (13812345678), a landline"),
+        ("resident add --from {wrong}", 2, "--area: an area is a division code: 4 digits for a city"),
+        ("user add x --role city --area zz --password-file {words}", 2, "--area: an area is a division code"),
+        ("party add X --kind kiosk --area 990000 --key-out {missing}", 2, "--area: an area is a division code"),
         ("party add X --kind kiosk --purpose TREAT,NONSENSE --key-out {missing}", 2, "no v3 PurposeOfUse code"),
         ("party add X --kind kiosk --key-out {broken}", 1, "File exists."),
         ("user add x --role admin --password-file {binary}", 2, "--password-file must hold UTF-8 text."),
@@ -36,11 +40,13 @@ from tests.process import command
 def test_wrong_use_is_one_line_that_says_what_is_wrong(tmp_path: Path, words: str, code: int, said: str) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text("{")
-    binary, listed, passphrase = tmp_path / "binary", tmp_path / "listed.json", tmp_path / "words"
+    binary, listed, passphrase, wrong = tmp_path / "binary", tmp_path / "listed.json", tmp_path / "words", tmp_path / "wrong.json"
+    wrong.write_text('{"name": "X", "phone": "19900000002", "area": "zz"}')
     binary.write_bytes(b"\xff\xfe\x00")
     listed.write_text("[1]")
     passphrase.write_text("a long enough phrase")
-    done = command(tmp_path / "hub", *words.format(broken=broken, missing=tmp_path / "missing.json", binary=binary, listed=listed, words=passphrase).split())
+    files = {"broken": broken, "missing": tmp_path / "missing.json", "binary": binary, "listed": listed, "words": passphrase, "wrong": wrong}
+    done = command(tmp_path / "hub", *words.format(**files).split())
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (code, "", 1), done.stderr
     assert said in done.stderr
 

@@ -32,7 +32,10 @@ DOORS: dict[str, str] = {
     "GET /metrics": "agg",
     "GET /city": "agg",
 }
-"""Doors of residents' data, and those beside them. What begins like one of `BESIDE` needs no line of its own."""
+"""Doors of residents' data, and those beside them. What begins like one of `BESIDE` needs no line of its own.
+
+HEAD goes through the door of GET (`hub.app.Named`), so that it needs none.
+"""
 
 BESIDE: dict[str, str] = {
     "/resident": OWN, "/center": UPLOADER, "/oauth": SIGNING, "/sign-in": SIGNING, "/sign-out": SIGNING, "/account": SIGNING,

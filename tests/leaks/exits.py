@@ -261,7 +261,7 @@ async def err(ask: Ask) -> list[Answer]:
     found = await together(ask.fhir("Observation", patient=patient, **one) for one in wrong)
     for one in ask.ids[:2]:
         found += [await ask.fhir(f"{one}/_history/x"), await ask.fhir(f"{one}/$validate", method="POST"), await ask.fhir(f"{one}?_elements=%00")]
-        found += await together(ask.fhir(one, method=method) for method in ("PUT", "PATCH", "DELETE"))
+        found += await together(ask.fhir(one, method=method) for method in ("HEAD", "PUT", "PATCH", "DELETE"))
     return found
 
 

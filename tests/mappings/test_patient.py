@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mappings.resident import organization, patient
 from schemas.classes import DataClass
-from schemas.resident import MemberNumber, Resident, id_number, id_number_birth_date, id_number_gender, id_number_valid
+from schemas.resident import MemberNumber, Resident, area_valid, id_number, id_number_birth_date, id_number_gender, id_number_valid, phone_valid
 
 RESIDENT_ID = "0190c000-0000-7000-8000-000000000001"
 VALID = "11010519491231002X"
@@ -36,6 +36,31 @@ def test_one_wrong_digit_never_passes(place: int, shift: int) -> None:
     assert not id_number_valid(wrong)
     assert id_number_birth_date(wrong) is None
     assert id_number_gender(wrong) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["13812345678", "138 1234 5678", "138-1234-5678", "１３８１２３４５６７８", "8613812345678", "+8613812345678", "+86 138 1234 5678", "+14155550123",
+     "021-62345678", "0571-8765432", "010 62345678", "02162345678-801"],
+)  # fmt: skip
+def test_mobiles_landlines_and_e164_are_phones(text: str) -> None:
+    assert phone_valid(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "abc", "1381234567", "138123456789", "12812345678", "62345678", "+0123456789", "+1234", "021-12345", "13812345678x", "1" * 400]
+)
+def test_what_is_no_phone_is_refused(text: str) -> None:
+    assert not phone_valid(text)
+
+
+@pytest.mark.parametrize(("text", "valid"), [
+    ("3101", True), ("310110", True), ("310110016", True), ("310110016001", True), ("810000", True),
+    ("", False), ("zz", False), ("31", False), ("31011", False), ("3101100", False), ("3101100160010", False), ("990000", False),
+    ("３１０１１０", False), ("310110 ", False),
+])  # fmt: skip
+def test_an_area_is_a_division_code_of_one_of_four_levels(text: str, valid: bool) -> None:
+    assert area_valid(text) is valid
 
 
 @pytest.mark.parametrize("text", [None, "", "110105491231002", "11010519490231002X", "１１0105194912310021", "X" * 18, "1" * 400])
