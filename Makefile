@@ -1,5 +1,7 @@
 # KineHub: every target installs what it needs first; `make install` does nothing when it is up to date.
 SHELL := /bin/bash
+# Many short processes are started here: each would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -624,8 +624,8 @@ def read(paths: list[Path], under: str) -> list[bytes]:
 
 
 def allowed(path: str, folder: Path, beside: Path) -> bool:
-    """Where the hub may write: its folder, what a command was told to write, and devices."""
-    return path.startswith((f"{folder}/", "/dev/", "descriptor", str(beside / "backup"))) or path == str(folder)
+    """Where the hub may write: its folder, what a command was told to write, devices, and Python's own compiled modules."""
+    return path.startswith((f"{folder}/", "/dev/", "descriptor", str(beside / "backup"))) or path == str(folder) or "/__pycache__/" in path
 
 
 @pytest.mark.parametrize("marker", ["阮涅穊", "7341.337", "199731100001", "NOTE-7-ab12cd", b"\x01raw\xff\x00bytes"])
