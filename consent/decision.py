@@ -500,6 +500,23 @@ def self_access(resident: str) -> Decision:
     return _decision((Node(Rule(PERMIT, ("self", resident)), PERMIT, True, ()),), None, None)
 
 
+def emergency(policy: Policy, request: Request, place: str, ends: datetime) -> Decision:
+    """What breaking the glass shows, whatever was agreed to: all but biometric data and what carries a sensitivity, until `ends`.
+
+    Consents that refuse breaking the glass by name (a rule that denies BTG) hold; other refusals, a pause among them, do not.
+    """
+    purposes = _purposes("BTG")
+    refusing = [rule for rule in policy.rules if _refuses(rule, "BTG")]
+    nodes = _live(refusing, _Ask(request, identify(request, policy.resources, policy.zone), purposes))
+    later = bisect_right(policy.boundaries, request.at)
+    until = min(ends, policy.boundaries[later]) if later < len(policy.boundaries) else ends
+    return _decision((Node(Rule(PERMIT, (place, ""), guarded=True), PERMIT, True, ()), *nodes), policy, until, purposes)
+
+
+def _refuses(rule: Rule, purpose: str) -> bool:
+    return (rule.outcome == DENY and purpose in (rule.purposes or ())) or any(_refuses(child, purpose) for child in rule.children)
+
+
 def either(one: Decision, other: Decision) -> Decision:
     """Both together: what any of them permits, and neither denies."""
     ends = [each.valid_until for each in (one, other) if each.valid_until]

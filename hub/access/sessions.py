@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 IDLE = timedelta(minutes=30)
 ABSOLUTE = timedelta(hours=12)
 CHALLENGE = timedelta(minutes=5)
+RECENT = timedelta(minutes=10)
+"""How long after signing in one may do what asks for it."""
 CSRF_HEADER = "x-csrf-token"
 CSRF_FIELD = "csrf"
 
@@ -49,6 +51,8 @@ class Person(msgspec.Struct, frozen=True):
     area: str | None
     csrf: str
     signed_in_at: datetime
+    emergency_until: datetime | None = None
+    """When the emergency access ends that this doctor has open: every page says so."""
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -81,6 +85,12 @@ async def require_person(request: Request, *roles: str, csrf: str | None = None)
     return current.person
 
 
+def require_recent(person: Person) -> None:
+    """For what a borrowed browser must not do. Raises Unauthenticated when the sign-in was more than ten minutes ago."""
+    if datetime.now(UTC) - person.signed_in_at > RECENT:
+        raise Unauthenticated("Sign in once more for this step.", code="sign-in-again", advice="It is asked for when the last sign-in is a while ago.")
+
+
 async def require_csrf(request: Request, current: Session, given: str | None = None) -> None:
     """Raises Refused for an unsafe method without the session's CSRF token, or from another origin."""
     if request.method in _SAFE:
@@ -98,7 +108,8 @@ async def found(database: Database, keyring: Keyring, cookie: str, now: datetime
     return _session(keyring, dict(row)) if row is not None else None
 
 
-_FIND = """SELECT s.token, s.csrf, s.account, s.created, s.seen, a.id, a.role, a.name, a.party, a.resident, a.area
+_FIND = """SELECT s.token, s.csrf, s.account, s.created, s.seen, a.id, a.role, a.name, a.party, a.resident, a.area, (SELECT max(e.expires) FROM emergencies e
+  WHERE e.account = s.account AND e.ended IS NULL AND e.expires > clock_timestamp()) AS emergency_until
 FROM sessions s LEFT JOIN accounts a ON a.id = s.account
 WHERE s.token = $1 AND s.expires > $2 AND s.seen > $3"""
 
@@ -109,7 +120,7 @@ def _session(keyring: Keyring, row: dict[str, Any]) -> Session | None:
     if row["id"] is None:  # the account was removed
         return None
     known = accounts.opened(keyring, row)
-    person = Person(known.id, known.role, known.name, known.party, known.resident, known.area, row["csrf"], row["created"])
+    person = Person(known.id, known.role, known.name, known.party, known.resident, known.area, row["csrf"], row["created"], row["emergency_until"])
     return Session(row["token"], row["csrf"], person)
 
 

@@ -27,12 +27,12 @@ _LOCAL = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]{0,2000}")
 
 
 @router.get("/sign-in")
-async def page(request: Request, next: str = "") -> Response:
-    """The sign-in page; who is signed in already goes on."""
+async def page(request: Request, next: str = "", again: bool = False) -> Response:
+    """The sign-in page; who is signed in already goes on, unless it is asked for `again`."""
     current = await sessions.session(request)
-    if current is not None and current.person is not None:
+    if current is not None and current.person is not None and not again:
         return _see(local(next) or HOMES[current.person.role])
-    return await _page(request, current, next)
+    return await _page(request, current, next, again=again)
 
 
 @router.post("/sign-in")
@@ -144,14 +144,14 @@ async def _note(request: Request, who: accounts.Account | None) -> None:
     await hub_of(request).trail.note(entry)
 
 
-async def _page(request: Request, current: Session | None, next_: str, error: str = "", status: int = 200) -> Response:
+async def _page(request: Request, current: Session | None, next_: str, error: str = "", status: int = 200, *, again: bool = False) -> Response:
     hub = hub_of(request)
     cookie = None
     if current is None:
         async with hub.database.connection() as connection:
             cookie = await sessions.begin(connection, None, now := datetime.now(UTC))
         current = await sessions.found(hub.database, hub.keyring, cookie, now)
-    response = _rendered(request, csrf=cast(Session, current).csrf, next=local(next_), error=error)
+    response = _rendered(request, csrf=cast(Session, current).csrf, next=local(next_), error=error, again=again)
     response.status_code = status
     response.headers.update(_NO_STORE)
     if cookie is not None:

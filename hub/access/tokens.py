@@ -89,8 +89,8 @@ async def _token(hub: Hub, request: Request, fields: Mapping[str, str]) -> dict[
 def _purposes(party: Party, chosen: str | None) -> tuple[str, ...]:
     """All the party's purposes, or only the chosen one: a token that names its purpose is bound to it."""
     if chosen is None:
-        return party.purposes
-    if chosen not in party.purposes:
+        return party.agreed_purposes
+    if chosen not in party.agreed_purposes:
         raise BadRequest("The client is not registered for this purpose of use.", code="invalid_request")
     return (chosen,)
 

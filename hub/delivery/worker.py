@@ -163,7 +163,7 @@ async def _attempt(hub: Hub, connection: Any, http: httpx.AsyncClient, tokens: d
 
 def purpose_of(party: Party) -> str | None:
     """The purpose a party receives deliveries for: the first it is registered for."""
-    return party.purposes[0] if party.purposes else None
+    return party.agreed_purposes[0] if party.agreed_purposes else None
 
 
 async def _bundle(hub: Hub, connection: Any, party: Party, row: Row) -> tuple[bytes | None, str | None]:

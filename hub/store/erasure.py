@@ -99,6 +99,8 @@ async def forget_everything(connection: Connection[Any], resident: UUID) -> dict
     await connection.execute("DELETE FROM holds WHERE bucket = $1 AND resident = $2", bucket, resident)
     await connection.execute("DELETE FROM sessions WHERE account IN (SELECT id FROM accounts WHERE resident = $1)", resident)
     await connection.execute("DELETE FROM passkeys WHERE account IN (SELECT id FROM accounts WHERE resident = $1)", resident)
+    # That there was an emergency access, whose and when, stays readable, as in the audit; why is gone with the key.
+    await connection.execute("UPDATE emergencies SET body = NULL, ended = coalesce(ended, clock_timestamp()) WHERE resident = $1", resident)
     return {table: await _deleted(connection, table, resident) for table in _TABLES}
 
 

@@ -48,6 +48,11 @@ class Party(msgspec.Struct, frozen=True):
     def reference(self) -> str:
         return f"Organization/{self.id}"
 
+    @property
+    def agreed_purposes(self) -> tuple[str, ...]:
+        """What residents may agree to and clients ask for: BTG is neither, a doctor opens each emergency by hand."""
+        return tuple(purpose for purpose in self.purposes if purpose != "BTG")
+
 
 _COLUMNS = "number, id, name, kind, area, zone, client_id, jwks, purposes, may_register, deliver_to, token_url, notify_to"
 

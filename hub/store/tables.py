@@ -152,6 +152,25 @@ code_guesses = Table(
     comment="Wrong codes by account and party since a moment, so that nobody tries them all.",
 )  # fmt: skip
 
+emergencies = Table(
+    "emergencies", metadata,
+    _bucket(),
+    Column("id", UUID, primary_key=True),
+    Column("resident", UUID, nullable=False),
+    Column("account", UUID, nullable=False, index=True, comment="the doctor's"),
+    Column("party", Integer, nullable=False),
+    Column("opened", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    Column("expires", INSTANT, nullable=False),
+    Column("ended", INSTANT, comment="when it was closed before it expired"),
+    Column("body", LargeBinary, comment="the reason, sealed under the resident's key; gone after an erasure"),
+    Column("reviewer", UUID, comment="account of another person of the party"),
+    Column("reviewed", INSTANT),
+    Column("outcome", Text, comment="justified, unjustified, unclear"),
+    Index("emergencies_resident_idx", "bucket", "resident"),
+    Index("emergencies_party_idx", "party", "opened"),
+    comment="Emergency accesses (break-glass): a legal basis beside consent, for one doctor and one resident, for hours.",
+)  # fmt: skip
+
 
 def _record_columns() -> list[Column[object]]:
     return [

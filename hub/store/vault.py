@@ -20,7 +20,7 @@ import msgspec
 import orjson
 from asyncpg import Record as Row
 
-from consent.decision import Decision, Policy, Verdict, compile_policy, decide, either, own_upload, self_access
+from consent.decision import Decision, Policy, Verdict, compile_policy, decide, either, emergency, own_upload, self_access
 from consent.permit import Permit
 from consent.request import Facts, Request
 from hub.store.body import Body, Header, Slot
@@ -82,7 +82,7 @@ def _body_place(subject: UUID, record: UUID, version: int) -> tuple[bytes, ...]:
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """Who asks for whose data: the part of a request that a decision depends on, time aside."""
+    """Who asks for whose data: the part of a request that a decision depends on, time aside. `emergency`: by this emergency access, not by consent."""
 
     resident: UUID
     actor: str
@@ -91,6 +91,7 @@ class Asked(msgspec.Struct, frozen=True):
     action: str = "access"
     party: int | None = None
     self_access: bool = False
+    emergency: UUID | None = None
 
 
 class SystemPermit(msgspec.Struct, frozen=True):
@@ -245,10 +246,13 @@ class Vault:
         if found is not None and not fresh:
             return found
         now, standing = await self._standing(connection, asked.resident)
-        decision = self._decide(standing, asked, now, await self._source_of(connection, asked.party))
+        if asked.emergency is not None:
+            decision = emergency(standing.policy, _request(asked, now), f"emergency/{asked.emergency}", await _emergency_ends(connection, asked))
+        else:
+            decision = self._decide(standing, asked, now, await self._source_of(connection, asked.party))
         permit = Permit(
             resident=str(asked.resident), recipient=asked.acts_for or asked.actor, purpose=asked.purpose or "", decision=decision,
-            resident_epoch=standing.epoch, issued_at=now, valid_until=decision.valid_until, basis="self" if asked.self_access else "consent",
+            resident_epoch=standing.epoch, issued_at=now, valid_until=decision.valid_until, basis=_basis(asked),
         )  # fmt: skip
         _remember(self._permits, asked, permit)
         return permit
@@ -279,8 +283,7 @@ class Vault:
     def _decide(self, standing: _Standing, asked: Asked, now: datetime, source: str | None) -> Decision:
         if asked.self_access:
             return self_access(f"Patient/{asked.resident}")
-        request = Request(actor=asked.actor, acts_for=asked.acts_for, purpose=asked.purpose, action=asked.action, at=now)
-        decision = decide(standing.policy, request)
+        decision = decide(standing.policy, _request(asked, now))
         return either(decision, own_upload(source)) if source else decision
 
     async def _standing(self, connection: Connection[Any], resident: UUID) -> tuple[datetime, _Standing]:
@@ -331,6 +334,14 @@ class Vault:
         """The particulars of audit entries, for the resident's own list of who looked."""
         sealer = (await self._standing(connection, resident))[1].subject.sealer("audit")
         return [orjson.loads(sealer.open(value, resident.bytes)) if value else None for value in sealed]
+
+    async def open_emergencies(self, connection: Connection[Any], rows: Sequence[Row], permit: SystemPermit) -> list[bytes | None]:
+        """Why each emergency access was opened; None after an erasure. The caller notes it in the audit, unless the resident reads."""
+        if not isinstance(permit, SystemPermit):
+            raise PermitRequired("The reason of an emergency access was asked for without a system permit.")
+        subjects = await self.subjects(connection, list({row["resident"] for row in rows}))
+        found = [(subjects.get(row["resident"]), row) for row in rows]
+        return [unpack(who.sealer("emergencies").open(row["body"], who.id.bytes, row["id"].bytes)) if who and row["body"] else None for who, row in found]
 
     # what a job of the hub's own opens
 
@@ -566,6 +577,25 @@ class Vault:
         if label is None or label == (tuple(body.header.sensitivity), body.header.confidentiality):
             return None if label is None else (label, None)
         return label, subject.seal_body(body.labelled(list(label.sensitivity), label.confidentiality), row["id"], row["version"])
+
+
+def _request(asked: Asked, now: datetime) -> Request:
+    return Request(actor=asked.actor, acts_for=asked.acts_for, purpose=asked.purpose, action=asked.action, at=now)
+
+
+def _basis(asked: Asked) -> str:
+    return "self" if asked.self_access else "emergency" if asked.emergency else "consent"
+
+
+async def _emergency_ends(connection: Connection[Any], asked: Asked) -> datetime:
+    """When the emergency access ends that `asked` names. Raises NotFound when it has, or is another party's or about somebody else."""
+    ends = await connection.fetchval(
+        "SELECT expires FROM emergencies WHERE bucket = $1 AND id = $2 AND resident = $3 AND party = $4 AND ended IS NULL AND expires > clock_timestamp()",
+        bucket_of(asked.resident), asked.emergency, asked.resident, asked.party,
+    )  # fmt: skip
+    if ends is None:
+        raise NotFound("There is no such emergency access, or it has ended.")
+    return cast(datetime, ends)
 
 
 _NO_CLASS = Verdict("deny", (), "what has no class is for the resident alone")

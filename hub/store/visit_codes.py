@@ -87,14 +87,14 @@ async def use(hub: Hub, typed: str, *, account: UUID, party: Party) -> UUID:
 
 async def _taken(hub: Hub, digits: str, account: UUID, party: Party) -> Any:
     async with hub.database.connection() as connection:
-        await _count(connection, account, party.number)
+        await count_guess(connection, account, party.number)
         token = _token(hub.keyring, digits)
         row = await connection.fetchrow(
             "DELETE FROM visit_codes WHERE bucket = $1 AND token = $2 AND expires > now() RETURNING resident, classes, hours", bucket_of_token(token), token
         )
         if row is None:
             raise NotFound("This code is not right, or was used, or is too old.", code="no-such-code", advice="Ask for a new one.")
-        await connection.execute("UPDATE code_guesses SET wrong = wrong - 1 WHERE account = $1", account)
+        await forgive_guess(connection, account)
     return row
 
 
@@ -103,11 +103,17 @@ party = $2, wrong = CASE WHEN g.since < now() - $3::interval THEN 1 ELSE g.wrong
 since = CASE WHEN g.since < now() - $3::interval THEN now() ELSE g.since END RETURNING wrong"""
 
 
-async def _count(connection: Connection[Any], account: UUID, party: int) -> None:
+async def count_guess(connection: Connection[Any], account: UUID, party: int) -> None:
+    """Count a code, or a number, before it is looked at. Raises Refused after too many wrong ones."""
     wrong = await connection.fetchval(_COUNT, account, party, WITHIN)
     of_party = await connection.fetchval("SELECT sum(wrong) FROM code_guesses WHERE party = $1 AND since >= now() - $2::interval", party, WITHIN)
     if wrong > WRONG_BY_ACCOUNT or of_party > WRONG_BY_PARTY:
         raise Refused("Too many wrong codes.", code="too-many-codes", advice="Wait a quarter of an hour, then ask for a new code.")
+
+
+async def forgive_guess(connection: Connection[Any], account: UUID) -> None:
+    """It was right."""
+    await connection.execute("UPDATE code_guesses SET wrong = wrong - 1 WHERE account = $1", account)
 
 
 def _token(keyring: Keyring, digits: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from hub.access import emergency
 from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
 from hub.quality import reports
@@ -40,10 +41,11 @@ async def admin(request: Request) -> Response:
         known = await parties.everyone(connection)
         owed = await connection.fetch("SELECT receiver, status, count(*) AS n FROM outbox GROUP BY receiver, status")
         judged = await reports.standing(connection)
+    opened = await emergency.counts(hub_of(request))
     counts: dict[int, dict[str, int]] = {}
     for row in owed:
         counts.setdefault(row["receiver"], {})[row["status"]] = row["n"]
-    return pages_of(request).render(request, "admin.html", person=person, parties=known, counts=counts, judged=judged)
+    return pages_of(request).render(request, "admin.html", person=person, parties=known, counts=counts, judged=judged, emergencies=opened)
 
 
 @router.get("/city")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from hub.web.locales import LANGUAGE
 
@@ -69,3 +70,8 @@ def ago(days: int) -> str:
     if days == 1:
         return "yesterday" if _english() else "昨天"
     return f"{days} days ago" if _english() else f"{days} 天前"
+
+
+def at_the_hub(moment: datetime) -> datetime:
+    """A moment on the clock of the hub's city, for people at work."""
+    return moment.astimezone(ZoneInfo("Asia/Shanghai"))

@@ -583,6 +583,50 @@ ENGLISH: dict[str, str] = {
     "汇总数字还没有开放。开放以后只有汇总，人数少的格子不显示，永远看不到个人。": (
         "Aggregate figures are not open yet. They will be aggregates only, with small cells hidden, and never a person."
     ),
+    # emergency access
+    "请再登录一次": "Please sign in once more",
+    "这一步很要紧，请您再确认一次是本人。": "This step matters: please confirm once more that it is you.",
+    "您正在紧急查看，居民已经收到通知。到 %(time)s 自动结束，每一步都有记录，同事会复核。":
+        "You are in an emergency access and the resident has been told. It ends by itself at %(time)s; every step is on record, and a colleague will "
+        "review it.",
+    "打开这位患者": "Open this patient",
+    "结束紧急查看": "End the emergency access",
+    "患者有危险，来不及征得同意": "The patient is in danger and there is no time to ask",
+    "复核同事的紧急查看": "Review colleagues’ emergency accesses",
+    "紧急情况下谁看过": "Who looked in an emergency",
+    "紧急查看：%(who)s（%(party)s）在 %(day)s %(time)s 打开了您的记录，没有等您同意。":
+        "Emergency access: %(who)s (%(party)s) opened your records on %(day)s at %(time)s without waiting for your consent.",
+    "为什么，看了什么": "Why, and what was seen",
+    "紧急查看": "Emergency access",
+    "您有危险、来不及问您的时候，医生可以写明原因打开您的记录几个小时。看了什么都记在“谁看过”里，事后由另一位同事复核。":
+        "When you are in danger and cannot be asked, a doctor may open your records for some hours and must say why. What they saw stands under “who "
+        "looked”, and a colleague reviews it afterwards.",
+    "%(from)s 到 %(until)s": "%(from)s to %(until)s",
+    "原因：%(why)s": "Reason: %(why)s",
+    "同事的复核：%(what)s": "A colleague’s review: %(what)s",
+    "同事最晚 %(day)s 复核": "A colleague reviews it by %(day)s",
+    "没有人紧急查看过您的记录。": "Nobody has opened your records in an emergency.",
+    "各机构每月紧急查看几次": "Emergency accesses of each organization by month",
+    "月份": "Month",
+    "一次也没有。": "None at all.",
+    "只在患者有危险、来不及征得同意时用。只看这一位，不能下载；居民马上收到通知，三个工作日里由同事复核。":
+        "Only when the patient is in danger and there is no time to ask. It shows this one patient, without download; the resident is told at once, "
+        "and a colleague reviews it within three working days.",
+    "原因": "Reason",
+    "发生了什么（10 到 500 个字，居民看得到）": "What happened (10 to 500 letters; the resident can read it)",
+    "多长时间": "How long",
+    "%(n)d 小时": "%(n)d hours",
+    "复核紧急查看": "Review emergency accesses",
+    "同事打开的由您复核，自己的不能自己复核。三天没有复核，打开的人就不能再打开新的。":
+        "You review those of colleagues, never your own. After three days without a review, who opened one cannot open another.",
+    "最晚 %(day)s": "By %(day)s",
+    "您自己的，由同事复核": "Your own: a colleague reviews it",
+    "没有要复核的。": "There is nothing to review.",
+    "已随本人的记录删除": "erased with the resident’s records",
+    "紧急查看：不等同意。特别私密的不显示，不能下载": "Emergency access, without consent. What is most private is not shown; no download",
+    "紧急打开了您的记录": "opened your records in an emergency",
+    "结束了紧急查看": "ended an emergency access",
+    "复核了一次紧急查看": "reviewed an emergency access",
     # data quality
     "数据质量": "Data quality",
     "数据质量报告": "Data quality report",

@@ -112,4 +112,6 @@ async def preview(request: Request, grant: UUID) -> Response:
     if found is None or found.party is None:
         raise NotFound("There is no such consent.")
     shown, _ = await view(hub, resident, found.party, found.purpose, 12)
-    return pages_of(request).render(request, "patient.html", person=person, preview=found, paused=sharing.paused(grants), resident=resident, **shown)
+    return pages_of(request).render(
+        request, "patient.html", person=person, preview=found, paused=sharing.paused(grants), emergency=False, resident=resident, **shown
+    )

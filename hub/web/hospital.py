@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from hub.access import requests
+from hub.access import emergency, requests
 from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
 from hub.audit.trail import Entry
@@ -54,8 +54,8 @@ async def doctor_of(request: Request) -> tuple[Person, Party]:
 @router.get("")
 async def search(request: Request) -> Response:
     """Ask for a patient by an identifier."""
-    person, _ = await doctor_of(request)
-    return pages_of(request).render(request, "find.html", person=person)
+    person, party = await doctor_of(request)
+    return pages_of(request).render(request, "find.html", person=person, emergencies=emergency.may_open(party))
 
 
 @router.post("")
@@ -63,7 +63,7 @@ async def find(request: Request) -> Response:
     """To the patient's page when something of them is visible, else the sentence that says nothing more. The number stays out of every URL."""
     person, party = await doctor_of(request)
     hub, fields = hub_of(request), await requests.fields(request)
-    resident = await _identified(hub, party, fields.get("system", ""), fields.get("value", ""))
+    resident = await identified(hub, party, fields.get("system", ""), fields.get("value", ""))
     if resident is not None and await _visible(hub, resident, party):
         return see(f"/hospital/patients/{resident}")
     await _note(hub, person, resident, party, 0, ())
@@ -91,7 +91,8 @@ async def redeem(request: Request) -> Response:
     return see(f"/hospital/patients/{resident}")
 
 
-async def _identified(hub: Hub, party: Party, system: str, value: str) -> UUID | None:
+async def identified(hub: Hub, party: Party, system: str, value: str) -> UUID | None:
+    """Whom a number names, as this party knows it. Raises BadRequest."""
     if system not in SYSTEMS or not value.strip() or len(value) > 60:
         raise BadRequest("Choose a kind of number and enter it.", field="value")
     who = msgspec.convert({SYSTEMS[system]: value.strip()}, Who)
@@ -116,7 +117,7 @@ async def patient(request: Request, resident: str, weeks: int = 12) -> Response:
     await _note(hub, person, wanted, party, len(shown["seen"]) + 1 if visible else 0, rules)
     if not visible:
         return _nothing(request, person)
-    return pages_of(request).render(request, "patient.html", person=person, preview=None, paused=False, resident=wanted, **shown)
+    return pages_of(request).render(request, "patient.html", person=person, preview=None, paused=False, emergency=False, resident=wanted, **shown)
 
 
 def _nothing(request: Request, person: Person) -> Response:
@@ -147,13 +148,17 @@ async def _note(hub: Hub, person: Person, resident: UUID | None, party: Party, c
         await requests.even_out()
 
 
-def asked_by(resident: UUID, party: Party, purpose: str) -> Asked:
-    return Asked(resident=resident, actor=party.reference, acts_for=party.reference, purpose=purpose, party=party.number)
+def asked_by(resident: UUID, party: Party, purpose: str, emergency_id: UUID | None = None) -> Asked:
+    return Asked(
+        resident=resident, actor=party.reference, acts_for=party.reference, purpose=purpose, party=party.number, emergency=emergency_id
+    )
 
 
-async def view(hub: Hub, resident: UUID, party: Party, purpose: str, weeks: int) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What the page of one patient shows to `party`, and the rules that let it."""
-    asked = asked_by(resident, party, purpose)
+async def view(
+    hub: Hub, resident: UUID, party: Party, purpose: str, weeks: int, *, emergency_id: UUID | None = None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What the page of one patient shows to `party`, and the rules that let it. `emergency_id`: by that emergency access, not by consent."""
+    asked = asked_by(resident, party, purpose, emergency_id)
     zone = await history.zone_of(hub, resident)
     now = activity.today_in(zone)
     who = await history.person(hub, asked)

@@ -132,6 +132,9 @@ def _what(action: str, refused: bool, own: bool) -> str:
         "download": "下载了记录",
         "export": "批量取走了您的记录",
         "erase": "永久删除",
+        "emergency-open": "紧急打开了您的记录",
+        "emergency-end": "结束了紧急查看",
+        "emergency-review": "复核了一次紧急查看",
         "policy": "打开了您的授权设置",
         "consent-notice": "确认收到您的授权变化",
     }

@@ -82,12 +82,13 @@ class Pages:
     def problem(self, request: Request, error: KineHubError) -> Response:
         """An error of ours as a page, in words of the request's language; never a value, an id or a trace."""
         if isinstance(error, Unauthenticated):
-            return to_sign_in("/" + request.url.path.split("/")[1])
+            again = error.code == "sign-in-again"
+            return to_sign_in(request.url.path if again else "/" + request.url.path.split("/")[1], again=again)
         return self.render(request, "problem.html", error.status, code=error.code, message=error.message, advice=error.advice)
 
 
-def to_sign_in(path: str) -> Response:
-    return RedirectResponse(f"/sign-in?next={quote(path, safe='/')}", 303, headers={"Cache-Control": "no-store"})
+def to_sign_in(path: str, *, again: bool = False) -> Response:
+    return RedirectResponse(f"/sign-in?{'again=1&' if again else ''}next={quote(path, safe='/')}", 303, headers={"Cache-Control": "no-store"})
 
 
 def see(path: str) -> Response:
@@ -109,7 +110,8 @@ class Page(APIRoute):
             except KineHubError as error:
                 if error.status >= 500:
                     raise
-                return pages.sign_in_redirect(request) or pages.problem(request, error) if error.status == 401 else pages.problem(request, error)
+                stranger = error.status == 401 and error.code != "sign-in-again"
+                return (pages.sign_in_redirect(request) if stranger else None) or pages.problem(request, error)
 
         return handler
 
@@ -179,9 +181,9 @@ class _Static(StaticFiles):
 
 def mount(app: FastAPI) -> None:
     """The portals and what they are drawn with."""
-    from hub.web import account, brakes, center, curves, given, grants, hospital, quality, reference, resident, standard, visits
+    from hub.web import account, brakes, center, curves, emergencies, given, grants, hospital, quality, reference, resident, standard, visits
 
     app.mount("/static", _Static(directory=STATIC), name="static")
     app.include_router(standard.documents)
-    for module in (grants, given, brakes, visits, resident, curves, quality, center, hospital, account, reference, standard):
+    for module in (grants, given, brakes, visits, resident, curves, quality, center, hospital, emergencies, account, reference, standard):
         app.include_router(module.router, include_in_schema=False)

@@ -37,6 +37,8 @@ async def resident_of(request: Request) -> tuple[Person, UUID]:
 async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] = "", granted: Annotated[str, Query(max_length=40)] = "") -> Response:
     """The four questions on one page, and what the last step did."""
     person, resident = await resident_of(request)
+    from hub.web import emergencies
+
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
     now = activity.today_in(zone)
@@ -62,6 +64,7 @@ async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] =
         uploaders=await sharing.uploaders(hub, resident),
         looks=seen_by,
         shown=GRANTS,
+        emergencies=await emergencies.recent(hub, resident, zone),
         notice=sharing.notice(stopped, granted, grants, datetime.now(zone)),
     )
 

@@ -348,7 +348,7 @@ async def receivers(hub: Hub) -> list[Receiver]:
     """Everyone who may receive, hospitals and clinics first."""
     async with hub.database.connection() as connection:
         known = await parties.everyone(connection)
-    found = [Receiver(party, purpose) for party in known for purpose in party.purposes if purpose in PURPOSES]
+    found = [Receiver(party, purpose) for party in known for purpose in party.agreed_purposes if purpose in PURPOSES]
     order = {"hospital": 0, "community-clinic": 1, "advisor": 2, "city-cloud": 3}
     return sorted(found, key=lambda receiver: (order.get(receiver.party.kind, 9), receiver.party.name))
 

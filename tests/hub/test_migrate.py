@@ -17,7 +17,9 @@ from hub.store.database import driver_url
 from hub.store.tables import metadata
 from hub.store.writer import COLUMNS
 
-RESIDENT_TABLES = {"residents", "data_keys", "records", "record_history", "series", "originals", "outbox", "quality_flags", "holds", "visit_codes"}
+RESIDENT_TABLES = {
+    "residents", "data_keys", "records", "record_history", "series", "originals", "outbox", "quality_flags", "holds", "visit_codes", "emergencies",
+}  # fmt: skip
 
 SET_LATER = {("receipts", "quality")}
 """Columns that are no upload's to fill."""

@@ -1,15 +1,18 @@
 """The attacks: each arranges a pair of residents of whom one has something that the denied reader may not see.
 
 The allowed reader has a Consent for all of it, so that a marker that appears nowhere shows a broken test and not a tight hub.
-Attacks on doors that this hub does not have (break-glass, delegates, aggregates, merging) are in `LATER`.
+Attacks on doors that this hub does not have (delegates, aggregates, merging) come with the doors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
+from hub.access import emergency
+from hub.access.sessions import Person
 from hub.store import erasure, grants
 from hub.store.parties import Party
 from hub.store.relabel import relabel
@@ -350,9 +353,43 @@ async def source_shut(leaks: Leaks) -> Case:
     return await _refused(leaks, leaks.gym, leaks.gym)
 
 
+async def _broken_glass(leaks: Leaks, plants: Plants, hidden: Any, absent: Any, by: str, **more: Any) -> Case:
+    """An emergency access of the denied hospital to the hidden resident, opened by the reader or by a colleague."""
+    async with leaks.city.hub.database.connection() as connection:
+        await connection.execute("DELETE FROM emergencies")
+        account = await connection.fetchval("SELECT id FROM accounts WHERE party = $1", leaks.denied.hospital.number)
+    person = Person(account if by == "reader" else uuid4(), "doctor", "", leaks.denied.hospital.number, None, None, "", datetime.now(UTC))
+    await emergency.open_(leaks.city.hub, person, leaks.denied.hospital, hidden, reason="life", text="unconscious on the floor", hours=4)
+    return await _case(leaks, plants, hidden, absent, **more)
+
+
+async def glass_expired(leaks: Leaks) -> Case:
+    """A23: a second use after the end, by the page that was open and by every other way."""
+    hidden, absent, plants = await _unseen(leaks)
+    case = await _broken_glass(leaks, plants, hidden, absent, "reader")
+    page = await leaks.denied.browser.get("/hospital/emergency/patient?weeks=52")
+    assert case.plants.scanner().found(page.content), "an emergency access that shows nothing proves nothing"
+    async with leaks.city.hub.database.connection() as connection:
+        await connection.execute("UPDATE emergencies SET expires = clock_timestamp()")
+    return case
+
+
+async def glass_of_a_colleague(leaks: Leaks) -> Case:
+    """A23: a colleague has one open about this resident; it is theirs alone."""
+    hidden, absent, plants = await _unseen(leaks)
+    return await _broken_glass(leaks, plants, hidden, absent, "colleague")
+
+
+async def glass_by_client(leaks: Leaks) -> Case:
+    """A23: with one open, everything else is asked for: search, bulk, tables, push, and by a client that claims the purpose."""
+    hidden, absent, plants = await _unseen(leaks)
+    return await _broken_glass(leaks, plants, hidden, absent, "reader", headers={"X-Purpose-Of-Use": "BTG"})
+
+
 ATTACKS: dict[str, Attack] = {
     "A1": no_consent, "A2": expired, "A3": withdrawn, "A3 paused": paused, "A4": label_denied, "A4 later": label_later, "A4 owed": label_owed,
     "A5": date_denied, "A6": class_denied, "A7": component_denied, "A8": source_denied, "A8 shut": source_shut,
     "A9": other_purpose, "A9 header": purpose_by_header, "A10": guessed, "A12": anothers_link, "A13": older_version, "A13 reverse": newest_version,
     "A14": erased, "A15": by_reference, "A20": part_of_a_record, "A20 panel": part_of_a_panel,
+    "A23 expired": glass_expired, "A23 colleague": glass_of_a_colleague, "A23 elsewhere": glass_by_client,
 }  # fmt: skip

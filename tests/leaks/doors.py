@@ -29,6 +29,12 @@ DOORS: dict[str, str] = {
     "POST /hospital/code": "makes the Consent that a code stands for, and shows nothing itself: tests/web/test_visit_codes.py",
     "GET /hospital/patients/{resident}": "portal",
     "GET /hospital/patients/{resident}/sessions.csv": "dl",
+    "GET /hospital/emergency": "asks for a number and a reason",
+    "POST /hospital/emergency": "emergency",
+    "GET /hospital/emergency/patient": "emergency",
+    "POST /hospital/emergency/end": "ends it",
+    "GET /hospital/reviews": "the words of a colleague about an access, of nobody's data: tests/web/test_emergencies.py",
+    "POST /hospital/reviews/{identity}": "judges an access, and shows nothing: tests/web/test_emergencies.py",
     "GET /metrics": "agg",
     "GET /city": "agg",
 }

@@ -220,6 +220,14 @@ async def dl(ask: Ask) -> list[Answer]:
     ]
 
 
+async def emergency(ask: Ask) -> list[Answer]:
+    """The page of an emergency access, and the door to one without a reason. Where the reader has one open, it shows by right."""
+    if ask.case.headers.get("X-Purpose-Of-Use") == "BTG":
+        return []
+    found = await together(ask.page("/hospital/emergency/patient", weeks=weeks) for weeks in ("4", "52"))
+    return [*found, await ask.page("/hospital/emergency"), await ask.page(f"/hospital/emergency/patient?resident={ask.resident}&patient={ask.resident}")]
+
+
 def _record(ask: Ask) -> str:
     return ask.ids[0].partition("/")[2][:36] if ask.ids else str(uuid4())
 
@@ -268,7 +276,7 @@ async def err(ask: Ask) -> list[Answer]:
 EXITS: dict[str, Exit] = {
     "read": read, "vread": vread, "hist": hist, "search": search, "count": count, "next": next_, "incl": incl, "chain": chain, "has": has,
     "every": every, "export": export, "subs": subs, "CDS": cds, "gql": gql, "doc": doc, "portal": portal, "dl": dl, "city": city, "agg": agg, "err": err,
-    "sampled": samples, "receipts": receipts, "notices": notices,
+    "emergency": emergency, "sampled": samples, "receipts": receipts, "notices": notices,
 }  # fmt: skip
 """The columns of the matrix that answer somebody; `log` and `audit` are looked through by the tests themselves."""
 SHUT = ("export", "subs", "CDS", "gql", "doc")

@@ -197,7 +197,7 @@ def classes(*codes: str) -> list[Json]:
 
 
 async def _reader(stack: AsyncExitStack, city: City, name: str) -> Reader:
-    hospital = await city.party(f"{name} hospital", "hospital", notify_to=f"https://{name}.example/consents")
+    hospital = await city.party(f"{name} hospital", "hospital", purposes=("TREAT", "BTG"), notify_to=f"https://{name}.example/consents")
     cloud = await city.party(f"{name} cloud", "city-cloud", deliver_to=f"https://{name}.example/fhir")
     async with city.hub.database.connection() as connection:
         await accounts.add(connection, city.hub.keyring, login=name, name="李医生", role="doctor", password=PASSWORD, party=hospital.number)

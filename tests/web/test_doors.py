@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from hub.web import account, brakes, center, curves, given, grants, hospital, resident, visits
+from hub.web import account, brakes, center, curves, emergencies, given, grants, hospital, resident, visits
 from tests.web.town import Place
 
 ID = "7f3c94e0-0d1a-4c1e-9d55-3b1f0a6c2e48"
@@ -16,9 +16,9 @@ ID = "7f3c94e0-0d1a-4c1e-9d55-3b1f0a6c2e48"
 PAGES = {
     "wang": [
         "/resident", "/resident/records", "/resident/looks", "/resident/grants", "/resident/grants/new", "/resident/more", "/resident/sources",
-        "/resident/code", "/account",
+        "/resident/code", "/resident/emergencies", "/account",
     ],
-    "doctor": ["/hospital", "/hospital/code", f"/hospital/patients/{ID}", "/account"],
+    "doctor": ["/hospital", "/hospital/code", "/hospital/emergency", "/hospital/reviews", f"/hospital/patients/{ID}", "/account"],
     "staff": ["/center", "/account"],
     "admin": ["/admin"],
     "city": ["/city"],
@@ -27,11 +27,13 @@ FORMS = {
     "wang": [
         "/resident/stop-all", f"/resident/grants/{ID}/stop", f"/resident/grants/{ID}/again", "/resident/grants/new", "/resident/pause", "/resident/resume",
         f"/resident/sources/{ID}/shut", f"/resident/sources/{ID}/open", "/resident/code", "/resident/code/cancel",
+        f"/resident/emergencies/{ID}/end",
     ],
-    "doctor": ["/hospital", "/hospital/code"],
+    "doctor": ["/hospital", "/hospital/code", "/hospital/emergency", "/hospital/emergency/end", f"/hospital/reviews/{ID}"],
     "staff": ["/center/preview", f"/center/preview/{ID}/accept", f"/center/receipts/{ID}/pending/1"],
 }
 DOWNLOADS = [
+    "/hospital/emergency/patient",
     "/resident/looks/head", "/resident/looks/1/1/proof",
     "/resident/download", f"/resident/records/{ID}", f"/resident/grants/{ID}", f"/resident/grants/{ID}/receipt.json", f"/resident/grants/{ID}/preview",
     f"/hospital/patients/{ID}/sessions.csv", f"/center/preview/{ID}", f"/center/preview/{ID}/marked", f"/center/receipts/{ID}",
@@ -45,9 +47,9 @@ def routes(router: APIRouter) -> list[tuple[str, str]]:
 def test_every_route_of_the_portals_is_tried_below() -> None:
     tried = {("GET", path) for listed in PAGES.values() for path in listed} | {("GET", path) for path in DOWNLOADS}
     tried |= {("POST", path) for listed in FORMS.values() for path in listed}
-    known = [route for module in (account, brakes, center, curves, given, grants, hospital, resident, visits) for route in routes(module.router)]
+    known = [route for module in (account, brakes, center, curves, emergencies, given, grants, hospital, resident, visits) for route in routes(module.router)]
     shapes = {(method, re.compile(re.sub(r"{[a-z_]+}", "[^/]+", path))) for method, path in known}
-    assert len(known) == 41
+    assert len(known) == 49
     assert not [shape for method, shape in shapes if not any(method == how and shape.fullmatch(path) for how, path in tried)]
 
 

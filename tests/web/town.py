@@ -91,7 +91,7 @@ def _test(day: date, stand: float, grip: float) -> dict[str, Any]:
 
 async def fill(city: City) -> Town:
     """Make the town over HTTP, with a grant to the hospital."""
-    hospital = await city.party("市第二医院", "hospital")
+    hospital = await city.party("市第二医院", "hospital", purposes=("TREAT", "BTG"))
     center = await city.party("殷行社区运动健康中心", "fitness-center")
     kiosk = await city.party("街道智慧健康小屋", "kiosk")
     band = await city.party("手环云", "wearable-cloud")
@@ -122,6 +122,7 @@ async def _accounts(city: City, hospital: Party, center: Party, resident: UUID, 
     await add("wang", "王秀英", "resident", resident=resident)
     await add("li", "李建国", "resident", resident=neighbour)
     await add("doctor", "李医生", "doctor", party=hospital.number)
+    await add("doctor2", "周医生", "doctor", party=hospital.number)
     await add("staff", "陈老师", "staff", party=center.number)
     await add("colleague", "王老师", "staff", party=center.number)
     await add("admin", "管理员", "admin")
@@ -201,8 +202,8 @@ class Visitor(httpx.Client):
 
     csrf = ""
 
-    def sign_in(self, login: str) -> None:
-        page = self.get("/sign-in").text
+    def sign_in(self, login: str, *, again: bool = False) -> None:
+        page = self.get("/sign-in?again=1" if again else "/sign-in").text
         answer = super().post("/sign-in", data={"csrf": token(page), "login": login, "password": PASSWORD, "next": ""})
         assert answer.status_code == 303, answer.text
         self.csrf = token(self.get("/account").text)
