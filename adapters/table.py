@@ -24,7 +24,7 @@ import msgspec
 from adapters.base import AdapterError, Context, Decoded, Limits, Rejected, TooLarge
 from adapters.elements import read
 from mappings import sources, templates
-from mappings.cells import Cell, address, is_blank, letters
+from mappings.cells import Cell, Uncomputed, address, is_blank, letters
 from mappings.sources import Placed
 
 id = "table"
@@ -51,6 +51,7 @@ _LINE: Final = 512 * 1024
 """The longest line of a CSV file, in characters."""
 _TEXT: Final = 1024 * 1024
 """The longest text between two tags, in bytes."""
+_FORMULA: Final = re.compile(rb"<(?:\w{1,9}:)?f[ />]")
 _ROW = re.compile(rb"<(/?)(?:[\w.-]+:)?row(?:\s[^<>]*?)?(/?)>")
 
 
@@ -59,6 +60,13 @@ class Sheet(NamedTuple):
 
     name: str
     rows: Iterator[Sequence[Cell]]
+
+
+class Book(NamedTuple):
+    """A workbook by its values and, where it has formulas, by these: a value that no program has computed is not there."""
+
+    values: Any
+    formulas: Any
 
 
 class Found(NamedTuple):
@@ -206,9 +214,9 @@ def workbook_sheets(content: bytes, limits: Limits) -> list[Found]:
     try:
         from openpyxl import load_workbook
 
-        book = load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
-        names = [sheet.title for sheet in book.worksheets]
-        mark = templates.stated([book.properties.title])
+        values = load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
+        book = Book(values, load_workbook(io.BytesIO(content), read_only=True, keep_links=False) if _has_formulas(content) else None)
+        names, mark = [sheet.title for sheet in values.worksheets], templates.stated([values.properties.title])
     except Exception:
         raise _unreadable() from None
     found = [_located(book, name, limits) for name in names[:50]]
@@ -224,11 +232,26 @@ def _unreadable() -> AdapterError:
     return AdapterError("The workbook cannot be read.", code="workbook", advice="Open it, save it again as .xlsx, and send that.")
 
 
-def _located(book: Any, name: str, limits: Limits) -> Found | Placed | None:
+def _has_formulas(content: bytes) -> bool:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return any(_holds_formula(archive, name) for name in archive.namelist() if name.startswith("xl/worksheets/"))
+
+
+def _holds_formula(archive: zipfile.ZipFile, name: str) -> bool:
+    tail = b""
+    with archive.open(name) as part:
+        while chunk := part.read(1 << 18):
+            if _FORMULA.search(tail + chunk):
+                return True
+            tail = chunk[-20:]
+    return False
+
+
+def _located(book: Book, name: str, limits: Limits) -> Found | Placed | None:
     try:
         placed, row = _best(_sheet_rows(book, name, limits.columns), name)
     except AdapterError as wrong:
-        raise _in_sheet(wrong, name, len(book.worksheets)) from None
+        raise _in_sheet(wrong, name, len(book.values.worksheets)) from None
     if placed is None or placed.missing:
         return placed
     width = max(position for position, header in enumerate(next(islice(_sheet_rows(book, name, limits.columns), row - 1, None))) if header) + 1
@@ -244,12 +267,22 @@ def _in_sheet(wrong: AdapterError, name: str, sheets: int) -> AdapterError:
     return wrong
 
 
-def _sheet_rows(book: Any, name: str, width: int) -> Iterator[Sequence[Cell]]:
+def _sheet_rows(book: Book, name: str, width: int) -> Iterator[Sequence[Cell]]:
     """Rows of so many cells. The size a sheet states is not believed: a lone cell at XFD1048576 must cost little."""
     try:
-        yield from book[name].iter_rows(min_row=1, max_row=_LAST_ROW, max_col=width, values_only=True)
+        if book.formulas is None:
+            yield from book.values[name].iter_rows(min_row=1, max_row=_LAST_ROW, max_col=width, values_only=True)
+        else:
+            both = (each[name].iter_rows(min_row=1, max_row=_LAST_ROW, max_col=width) for each in book)
+            yield from ([_computed(*cells) for cells in zip(*rows, strict=True)] for rows in zip(*both, strict=True))
     except Exception:
         raise _unreadable() from None
+
+
+def _computed(shown: Any, formula: Any) -> Cell:
+    """A cell's value. A formula that gives an empty text says so by its type (`str`); any other without a value was never computed."""
+    is_lost = formula.data_type == "f" and shown.value is None and shown.data_type != "str"
+    return Uncomputed("=") if is_lost else shown.value
 
 
 def _guard(content: bytes, limits: Limits) -> None:

@@ -49,6 +49,12 @@ class CellError(Exception):
         self.code, self.message, self.advice = code, message, advice
 
 
+class Uncomputed(str):
+    """What stands for a formula whose value the file does not hold: no spreadsheet program has computed it."""
+
+    __slots__ = ()
+
+
 class Bounds(NamedTuple):
     """Usual and possible values in the field's unit; None = open."""
 

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from mappings import tables
-from mappings.cells import TRANSFORMS, Bounds, Cell, CellError, Meaning, Number, Stamp, is_blank
+from mappings.cells import TRANSFORMS, Bounds, Cell, CellError, Meaning, Number, Stamp, Uncomputed, is_blank
 from mappings.tables import Table
 from schemas.errors import InvalidRecord, MappingError
 from schemas.flags import FLAGS
@@ -374,6 +374,9 @@ def _values(placed: Placed, cells: Sequence[Cell]) -> tuple[Values, list[Fault]]
     faults: list[Fault] = []
     for position, column in placed.at.items():
         cell = cells[position] if position < len(cells) else None
+        if isinstance(cell, Uncomputed):
+            faults.append(Fault(position, column.field, "formula", "The cell holds a formula that was never computed.", _COMPUTE))
+            continue
         if is_blank(cell):
             if column.required:
                 faults.append(Fault(position, column.field, "required", "The cell is empty.", "Fill it in."))
@@ -383,6 +386,9 @@ def _values(placed: Placed, cells: Sequence[Cell]) -> tuple[Values, list[Fault]]
         except CellError as wrong:
             faults.append(Fault(position, column.field, wrong.code, _said(wrong.message, cell, column), wrong.advice))
     return values, faults
+
+
+_COMPUTE: Final = "Open the file in a spreadsheet program, save it, and send that."
 
 
 def _said(message: str, cell: Cell, column: Column) -> str:

@@ -402,7 +402,7 @@ def converted(content: bytes, folder: Path, *, was: str, to: str) -> bytes:
 @pytest.mark.skipif(SOFFICE is None, reason="LibreOffice is not installed: apt-get install --no-install-recommends libreoffice-calc-nogui")
 def test_libreoffice_opens_and_saves_a_filled_template_that_is_then_read(tmp_path: Path) -> None:
     kind = "session"
-    content = filled_book(kind, "zh-CN")
+    content = filled_book(kind, "zh-CN", row=row_of(kind, "zh-CN", distance_m="=1000+500", note='=IF(1=1,"","x")'))
     saved = converted(content, tmp_path, was="xlsx", to="ods")
     again = converted(saved, tmp_path, was="ods", to="xlsx")
     holds(again, kind)
@@ -416,3 +416,12 @@ def test_libreoffice_opens_and_saves_a_filled_template_that_is_then_read(tmp_pat
 @pytest.mark.skipif(SOFFICE is None, reason="LibreOffice is not installed: apt-get install --no-install-recommends libreoffice-calc-nogui")
 def test_libreoffice_opens_the_csv_template_and_saves_a_workbook_that_is_then_read(tmp_path: Path) -> None:
     holds(converted(filled_csv("session", "zh-CN"), tmp_path, was="csv", to="xlsx"), "session")
+
+
+def test_a_formula_that_was_never_computed_is_named_and_not_taken_for_an_empty_cell() -> None:
+    """A program that is no spreadsheet writes formulas without their values."""
+    row = row_of("session", "zh-CN", distance_m="=1000+500")
+    (found,) = read(filled_book("session", "zh-CN", row=row))
+    assert isinstance(found, Rejected)
+    assert (found.code, found.cell, found.field) == ("formula", "Q3", "distance_m")
+    holds(filled_book("session", "zh-CN", row=[*row_of("session", "zh-CN"), "=1+1"]), "session")
