@@ -24,8 +24,8 @@ class Effect(msgspec.Struct, frozen=True):
     """What a Consent permits, denies, and denies within its own permits. `everybody`: a permit stands under no actor.
 
     `named` are references of those it permits, or, where it permits nobody, of those it refuses. A Consent that is not about
-    sharing, or is not understood, permits nothing. `pauses`: it denies everybody everything; `shuts`: whose writing it denies everybody.
-    `sensitive`: the sensitivities it permits by name.
+    sharing, or is not understood, permits nothing. `pauses`: it denies everybody everything; `shuts`: whose writing it denies everybody;
+    `hides`: which resources. `sensitive`: the sensitivities it permits by name.
     """
 
     permits: Kinds
@@ -36,6 +36,7 @@ class Effect(msgspec.Struct, frozen=True):
     pauses: bool = False
     shuts: frozenset[str] = frozenset()
     sensitive: tuple[str, ...] = ()
+    hides: frozenset[str] = frozenset()
 
 
 class _Said(NamedTuple):
@@ -63,6 +64,7 @@ def effect(consent: Mapping[str, Any], zone: ZoneInfo) -> Effect:
         sensitive=tuple(sorted(frozenset().union(*(one.sensitive for one in permits)))),
         pauses=bool(root and _bare(root) and not root.conditions),
         shuts=_shut(root) if root and _bare(root) else frozenset(),
+        hides=_hidden(root) if root and _bare(root) else frozenset(),
     )
 
 
@@ -84,6 +86,12 @@ def _shut(rule: Rule) -> frozenset[str]:
     """Whose writing a rule is about, where it is about nothing else."""
     only = rule.conditions[0] if len(rule.conditions) == 1 else None
     return only.authors if isinstance(only, Data) and not (only.instances or only.around or only.targets or only.unclear) else frozenset()
+
+
+def _hidden(rule: Rule) -> frozenset[str]:
+    """Which resources a rule names, where it is about nothing else."""
+    only = rule.conditions[0] if len(rule.conditions) == 1 else None
+    return only.instances if isinstance(only, Data) and not (only.authors or only.targets or only.unclear) else frozenset()
 
 
 def _walk(rule: Rule, above: Kinds, named: frozenset[str] | None, parent: Rule | None) -> Iterator[_Said]:

@@ -126,14 +126,17 @@ def consent_for(
     return _stated(resident, recorded, consent_id, provision)
 
 
-def refusal_for(*, resident: str, recorded: datetime, consent_id: str, source: str | None = None) -> dict[str, Any]:
-    """An R4 Consent that denies everybody everything until it is withdrawn; with `source`, all that this organization wrote.
+def refusal_for(
+    *, resident: str, recorded: datetime, consent_id: str, source: str | None = None, instances: Sequence[str] = ()
+) -> dict[str, Any]:
+    """An R4 Consent that denies everybody everything until it is withdrawn; with `source` or `instances`, what this organization wrote, or these resources.
 
     It names no actor: it holds against every receiver there is or will be, the source included. The resident's own reading rests on no consent.
     """
     provision: dict[str, Any] = {"type": "deny"}
-    if source:
-        provision["data"] = [{"meaning": "authoredby", "reference": _reference(source, "source")}]
+    meant = [("authoredby", source)] if source else [("instance", instance) for instance in instances]
+    if meant:
+        provision["data"] = [{"meaning": meaning, "reference": _reference(name, "data")} for meaning, name in meant]
     return _stated(resident, recorded, consent_id, provision)
 
 

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -153,6 +154,7 @@ async def _attempt(hub: Hub, connection: Any, http: httpx.AsyncClient, tokens: d
         return Answer("suppressed", "held back: no consent reaches it; owed again when the resident's consents change")
     await hub.trail.note(Entry(
         actor=party.reference, action="deliver", outcome="sent", resident=row["resident"], party=party.number, purpose=purpose_of(party), rule=rule,
+        detail=hub.vault.seal_detail(row["resident"], {"shown": dict(Counter(one["resource"]["resourceType"] for one in orjson.loads(bundle)["entry"]))}),
     ))  # fmt: skip
     try:
         async with asyncio.timeout(LONGEST_SENDING_S):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _TABLES = (
     "data_keys", "residents", "records", "record_history", "series", "originals", "outbox", "consent_notices", "quality_flags", "identifiers", "accounts",
-    "visit_codes",
+    "visit_codes", "petitions",
 )  # fmt: skip
 _TODAY = "(now() AT TIME ZONE coalesce((SELECT zone FROM residents r WHERE r.bucket = h.bucket AND r.id = h.resident), 'Asia/Shanghai'))::date"
 _STANDS = f"(h.until IS NULL OR h.until >= {_TODAY})"

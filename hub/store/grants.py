@@ -56,12 +56,12 @@ async def grant(
     return await save_consent(hub, resident, made, actor=actor, action="consent-grant")
 
 
-async def refuse(hub: Hub, resident: UUID, *, actor: str, source: Party | None = None) -> str:
-    """Deny everybody everything, or all that came from one source, until it is withdrawn; returns the Consent's id."""
+async def refuse(hub: Hub, resident: UUID, *, actor: str, source: Party | None = None, instances: Sequence[str] = ()) -> str:
+    """Deny everybody everything, or all that came from one source, or these resources, until it is withdrawn; returns the Consent's id."""
     now, about = datetime.now(UTC), source.reference if source else None
 
     def made(consent_id: str) -> dict[str, Any]:
-        return refusal_for(resident=f"Patient/{resident}", recorded=now, consent_id=consent_id, source=about)
+        return refusal_for(resident=f"Patient/{resident}", recorded=now, consent_id=consent_id, source=about, instances=instances)
 
     return await save_consent(hub, resident, made, actor=actor, action="consent-refuse")
 

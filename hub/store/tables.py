@@ -131,6 +131,28 @@ identifiers = Table(
     comment="Identifier tokens to residents; here the bucket is the token's own first 12 bits.",
 )  # fmt: skip
 
+petitions = Table(
+    "petitions", metadata,
+    _bucket(),
+    Column("id", UUID, primary_key=True),
+    Column("resident", UUID, nullable=False),
+    Column("kind", Text, nullable=False, comment="correction, deletion, dispute"),
+    Column("party", Integer, nullable=False, comment="who answers; 0: the hub's administrator"),
+    Column("record", UUID, comment="what is to be corrected or deleted"),
+    Column("version", Integer, comment="its version when it was asked"),
+    Column("chain", Integer, comment="with seq: the audit entry that is disputed"),
+    Column("seq", BigInteger),
+    Column("made", INSTANT, nullable=False, server_default=NOW),
+    Column("due", INSTANT, nullable=False),
+    Column("outcome", Text, comment="how it was answered; open while absent"),
+    Column("answered", INSTANT),
+    Column("words", LargeBinary, nullable=False, comment="what the resident says, sealed"),
+    Column("answer", LargeBinary, comment="what the party says, sealed under the resident's key"),
+    Index("petitions_resident_idx", "bucket", "resident"),
+    Index("petitions_party_idx", "party", "made"),
+    comment="What residents ask of who holds or saw their data (PIPL 46, 47, 50).",
+)  # fmt: skip
+
 visit_codes = Table(
     "visit_codes", metadata,
     _bucket(),

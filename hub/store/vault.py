@@ -343,6 +343,14 @@ class Vault:
         found = [(subjects.get(row["resident"]), row) for row in rows]
         return [unpack(who.sealer("emergencies").open(row["body"], who.id.bytes, row["id"].bytes)) if who and row["body"] else None for who, row in found]
 
+    async def petitioned(self, connection: Connection[Any], row: Row, permit: SystemPermit) -> tuple[str, str]:
+        """What a resident says in a petition, and what was answered, for the two who wrote it. The caller notes the opening in the audit."""
+        if not isinstance(permit, SystemPermit):
+            raise PermitRequired("A petition was asked for without a system permit.")
+        sealer, place = (await self._standing(connection, row["resident"]))[1].subject.sealer("petitions"), (row["resident"].bytes, row["id"].bytes)
+        said = [unpack(sealer.open(row[name], *place, name.encode())).decode() if row[name] else "" for name in ("words", "answer")]
+        return said[0], said[1]
+
     # what a job of the hub's own opens
 
     def reopened(self, row: Row, permit: SystemPermit) -> tuple[Body, list[Series]]:

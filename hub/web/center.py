@@ -79,10 +79,11 @@ async def _home(request: Request, person: Person, party: Party, error: str = "",
             "SELECT count(*) FROM receipts WHERE party = $1 AND created >= $2", party.number, datetime.combine(now.date(), time(), tzinfo=zone)
         )
         judged = await reports.latest(connection, party.number, 1)
+        waiting = await connection.fetchval("SELECT count(*) FROM petitions WHERE party = $1 AND outcome IS NULL", party.number)
     receipts = [dict(row) | {"title": adapter(row["format"]).title, "created": row["created"].astimezone(zone).replace(tzinfo=None)} for row in rows]
     return pages_of(request).render(
         request, "center.html", status, person=person, party=party, now=now, today=today, receipts=receipts, error=error,
-        quality=judged[0] if judged else None,
+        quality=judged[0] if judged else None, waiting=waiting,
     )  # fmt: skip
 
 

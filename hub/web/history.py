@@ -83,6 +83,19 @@ async def read(hub: Hub, asked: Asked, *, kinds: Sequence[str] = KINDS, since: d
     return History(found[:most], tuple(rules), (last.starts, last.id) if last else None)
 
 
+async def one(hub: Hub, asked: Asked, record: UUID) -> Seen | None:
+    """One record as far as its reader may see it; None where there is nothing of it for them."""
+    async with hub.database.connection() as connection:
+        names = {party.number: party.name for party in await parties.everyone(connection)}
+        found = await hub.vault.one(connection, asked, record)
+        if found is None or found[1]["deleted"]:
+            return None
+        for disclosed in hub.vault.disclose(found[0], [found[1]]):
+            if disclosed.kind in KINDS and (seen := record_seen(found[0], disclosed)) is not None:
+                return Seen(disclosed.id, seen, names.get(disclosed.party, ""), disclosed.party, disclosed.starts, seen_whole(found[0], disclosed))
+    return None
+
+
 async def person(hub: Hub, asked: Asked) -> Resident | None:
     """Who the resident is, where the asker may know it."""
     async with hub.database.connection() as connection:

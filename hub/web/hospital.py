@@ -6,6 +6,7 @@ in the audit before the answer leaves, the empty ones too.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -114,7 +115,7 @@ async def patient(request: Request, resident: str, weeks: int = 12) -> Response:
     wanted = _uuid(resident)
     shown, rules = await view(hub, wanted, party, PURPOSE, weeks if weeks in WINDOWS else 12) if wanted else ({}, ())
     visible = bool(shown) and bool(shown["seen"] or shown["who"])
-    await _note(hub, person, wanted, party, len(shown["seen"]) + 1 if visible else 0, rules)
+    await _note(hub, person, wanted, party, len(shown["seen"]) + 1 if visible else 0, rules, told(shown) if visible else None)
     if not visible:
         return _nothing(request, person)
     return pages_of(request).render(request, "patient.html", person=person, preview=None, paused=False, emergency=False, resident=wanted, **shown)
@@ -131,7 +132,14 @@ def _uuid(text: str) -> UUID | None:
         return None
 
 
-async def _note(hub: Hub, person: Person, resident: UUID | None, party: Party, count: int, rules: Sequence[str]) -> None:
+def told(shown: dict[str, Any]) -> dict[str, Any]:
+    """What a page showed, for the resident's list of who looked: how many records of which kinds, and whether it named them."""
+    return {"kinds": Counter(str(one.record.__struct_config__.tag) for one in shown["seen"]), "identity": shown["who"] is not None}
+
+
+async def _note(
+    hub: Hub, person: Person, resident: UUID | None, party: Party, count: int, rules: Sequence[str], detail: dict[str, Any] | None = None
+) -> None:
     """One entry for one look, the same whether there is such a resident or not."""
     await hub.trail.note(
         Entry(
@@ -141,7 +149,8 @@ async def _note(hub: Hub, person: Person, resident: UUID | None, party: Party, c
             resident=resident,
             party=party.number,
             purpose=PURPOSE,
-            rule=rules[0] if rules else None,
+            rule=", ".join(rules) or None,
+            detail=hub.vault.seal_detail(resident, detail) if resident and detail else None,
         )
     )
     if not count:
@@ -236,7 +245,7 @@ async def sessions(request: Request, resident: str) -> Response:
     hub = hub_of(request)
     wanted = _uuid(resident)
     shown, rules = await view(hub, wanted, party, PURPOSE, 52) if wanted else ({"seen": []}, ())
-    await _note(hub, person, wanted, party, len(shown["seen"]), rules)
+    await _note(hub, person, wanted, party, len(shown["seen"]), rules, told(shown | {"who": None}) if shown["seen"] else None)
     if not shown["seen"]:
         raise NotFound("There is nothing here that you may see.")
     return sessions_csv(shown["seen"], shown["zone"])

@@ -14,6 +14,7 @@ from hub.access import accounts
 from hub.audit import proof as proofs
 from hub.audit.proof import Inclusion
 from hub.store import parties
+from hub.web import words
 from hub.web.locales import pick, say
 from schemas.errors import KineHubError, NotFound
 
@@ -32,9 +33,27 @@ PURPOSES: dict[str, tuple[str, str]] = {
 
 QUIET = (
     "upload", "register", "consent-grant", "consent-refuse", "consent-unrefuse", "consent-withdraw", "sign-in", "passkey-add", "grant", "withdraw",
-    "download", "decide", "policy", "consent-notice", "visit-code-make", "visit-code-cancel",
+    "download", "decide", "policy", "consent-notice", "visit-code-make", "visit-code-cancel", "petition",
+    "petition-read", "petition-answer",
 )  # fmt: skip
 """Actions by which nobody else sees anything; the full log shows them too."""
+
+
+TABS: dict[str, tuple[str, str]] = {
+    "people": ("人看的", "people"),
+    "automated": ("自动的", "automated"),
+    "denied": ("被挡住的", "blocked"),
+    "own": ("我自己", "my own"),
+}
+"""Parts of the log: each entry is in one of them."""
+
+REFUSED = ("refused", "denied", "empty", "nothing", "suppressed")
+ROLES: dict[str, tuple[str, str]] = {
+    "doctor": ("医生", "doctor"),
+    "staff": ("工作人员", "staff"),
+    "admin": ("管理员", "administrator"),
+    "city": ("城市管理", "city"),
+}
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -48,18 +67,24 @@ class Look(msgspec.Struct, frozen=True):
     refused: bool
     entry: tuple[int, int]
     count: int = 1
+    role: str = ""
+    own: bool = False
+    rule: str = ""
 
 
-async def read(hub: Hub, resident: UUID, zone: ZoneInfo, *, everything: bool, most: int, before: datetime | None = None) -> tuple[list[Look], datetime | None]:
-    """The newest lines before `before`, and where the next page begins. `everything`: also uploads and one's own acts."""
+async def read(
+    hub: Hub, resident: UUID, zone: ZoneInfo, *, most: int, tab: str = "", before: datetime | None = None
+) -> tuple[list[Look], datetime | None]:
+    """The newest lines before `before`, and where the next page begins. Without a tab: what others saw, or tried to see."""
     wanted = most * 8
     async with hub.database.connection() as connection:
-        rows = await connection.fetch(_LOG, resident, before, [] if everything else list(QUIET), wanted, f"Patient/{resident}")
+        mine = await _own(connection, resident)
+        rows = await connection.fetch(_LOG + _PARTS[tab] + " ORDER BY at DESC LIMIT $4", resident, before, mine, wanted)
         names = {party.number: party.name for party in await parties.everyone(connection)}
         people = await _people(hub, connection, rows)
     looks: list[Look] = []
     for number, row in enumerate(rows):
-        look = _look(row, names, people, resident, zone)
+        look = _look(row, names, people, mine, zone)
         if looks and _same(looks[-1], look):
             looks[-1] = msgspec.structs.replace(looks[-1], count=looks[-1].count + 1)
         elif len(looks) == most:
@@ -69,9 +94,62 @@ async def read(hub: Hub, resident: UUID, zone: ZoneInfo, *, everything: bool, mo
     return looks, rows[-1]["at"] if len(rows) == wanted else None
 
 
-_LOG = """SELECT chain, seq, at, party, actor, action, purpose, rule, outcome FROM audit
-WHERE resident = $1 AND ($2::timestamptz IS NULL OR at < $2) AND NOT action = ANY($3::text[]) AND (actor <> $5 OR cardinality($3::text[]) = 0)
-ORDER BY at DESC LIMIT $4"""
+_COLUMNS = "SELECT chain, seq, at, party, actor, action, purpose, rule, outcome, detail FROM audit"
+_LOG = f"{_COLUMNS} WHERE resident = $1 AND ($2::timestamptz IS NULL OR at < $2) AND "
+_OTHERS = "NOT actor = ANY($3::text[])"
+_SEEN = f"NOT outcome = ANY('{{{','.join(REFUSED)}}}')"
+_PARTS = {
+    "": f"{_OTHERS} AND NOT action = ANY('{{{','.join(QUIET)}}}')",
+    "people": f"{_OTHERS} AND actor LIKE 'Account/%' AND {_SEEN}",
+    "automated": f"{_OTHERS} AND actor NOT LIKE 'Account/%' AND {_SEEN}",
+    "denied": f"{_OTHERS} AND NOT {_SEEN}",
+    "own": "actor = ANY($3::text[])",
+}
+
+
+async def _own(connection: Any, resident: UUID) -> list[str]:
+    """The names that the resident goes by in the audit."""
+    rows = await connection.fetch("SELECT id FROM accounts WHERE resident = $1", resident)
+    return [f"Patient/{resident}", *(f"Account/{row['id']}" for row in rows)]
+
+
+async def one(hub: Hub, resident: UUID, zone: ZoneInfo, entry: tuple[int, int]) -> tuple[Look, list[str]]:
+    """One entry about this resident, and what was shown in it, in words. Raises NotFound for any other."""
+    async with hub.database.connection() as connection:
+        mine = await _own(connection, resident)
+        row = await connection.fetchrow(f"{_COLUMNS} WHERE chain = $1 AND seq = $2 AND resident = $3", *entry, resident)
+        if row is None:
+            raise NotFound("There is no such entry.")
+        names = {party.number: party.name for party in await parties.everyone(connection)}
+        people = await _people(hub, connection, [row])
+        (detail,) = await hub.vault.open_details(connection, resident, [row["detail"]])
+    return _look(row, names, people, mine, zone), _shown(detail or {})
+
+
+def _shown(detail: dict[str, Any]) -> list[str]:
+    """What an entry's detail says was shown: kinds of records by their names, FHIR resources by their types."""
+    kinds = [say("%(what)s %(n)d 条", what=words.kind(code), n=n) for code, n in detail.get("kinds", {}).items()]
+    types = [say("%(what)s %(n)d 条", what=pick(TYPES.get(type_, (type_, type_))), n=n) for type_, n in detail.get("shown", {}).items()]
+    return [*([say("姓名和联系方式")] if detail.get("identity") else []), *kinds, *types]
+
+
+TYPES: dict[str, tuple[str, str]] = {
+    "Observation": ("测量结果", "measurements"),
+    "Patient": ("姓名和联系方式", "name and contacts"),
+    "Encounter": ("一次运动或到访", "sessions or visits"),
+    "Procedure": ("做过的运动", "exercise done"),
+    "DiagnosticReport": ("报告", "reports"),
+    "CarePlan": ("运动方案", "exercise plans"),
+    "Goal": ("目标", "goals"),
+    "Device": ("设备", "devices"),
+    "Provenance": ("来源说明", "origins"),
+    "Consent": ("同意书", "consents"),
+    "Linkage": ("同一次锻炼的说明", "links between records"),
+    "Condition": ("诊断", "diagnoses"),
+    "MedicationStatement": ("用药", "medication"),
+    "QuestionnaireResponse": ("问卷", "questionnaires"),
+}
+"""FHIR types in plain words; one that is not here is shown by its own name."""
 
 
 async def signed(hub: Hub, looks: Sequence[Look]) -> set[tuple[int, int]]:
@@ -102,15 +180,17 @@ async def _people(hub: Hub, connection: Any, rows: Sequence[Any]) -> dict[str, a
     return found
 
 
-def _look(row: Any, names: dict[int, str], people: dict[str, accounts.Account], resident: UUID, zone: ZoneInfo) -> Look:
+def _look(row: Any, names: dict[int, str], people: dict[str, accounts.Account], mine: Sequence[str], zone: ZoneInfo) -> Look:
     account = people.get(row["actor"])
-    own = row["actor"] == f"Patient/{resident}" or (account is not None and account.resident == resident)
+    own = row["actor"] in mine
     party = names.get(row["party"], "") if row["party"] else ""
     who = say("您自己") if own else account.name if account else party or say("运动健康通（系统）")
-    refused = not own and row["outcome"] in ("refused", "denied", "empty", "nothing", "suppressed")
+    refused = not own and row["outcome"] in REFUSED
     why = "" if own else pick(PURPOSES[row["purpose"]]) if row["purpose"] in PURPOSES else ""
     at, entry = row["at"].astimezone(zone).replace(tzinfo=None), (row["chain"], row["seq"])
-    return Look(at, who, party if account and not own else "", _what(row["action"], refused, own), why, refused, entry)
+    role = pick(ROLES[account.role]) if account and not own and account.role in ROLES else ""
+    what = _what(row["action"], refused, own)
+    return Look(at, who, party if account and not own else "", what, why, refused, entry, role=role, own=own, rule=row["rule"] or "")
 
 
 def _what(action: str, refused: bool, own: bool) -> str:
@@ -137,6 +217,9 @@ def _what(action: str, refused: bool, own: bool) -> str:
         "emergency-review": "复核了一次紧急查看",
         "policy": "打开了您的授权设置",
         "consent-notice": "确认收到您的授权变化",
+        "petition": "提了一个要求",
+        "petition-read": "看了您提的要求",
+        "petition-answer": "答复了您的要求",
     }
     return say(known.get(action, "看了自己的记录" if own else "看了您的记录"))
 

@@ -181,9 +181,29 @@ class _Static(StaticFiles):
 
 def mount(app: FastAPI) -> None:
     """The portals and what they are drawn with."""
-    from hub.web import account, brakes, center, curves, emergencies, given, grants, hospital, quality, reference, resident, standard, visits
+    from hub.web import (
+        account,
+        answers,
+        brakes,
+        center,
+        curves,
+        emergencies,
+        given,
+        grants,
+        hospital,
+        log,
+        petitions,
+        quality,
+        reference,
+        resident,
+        standard,
+        visits,
+    )
 
     app.mount("/static", _Static(directory=STATIC), name="static")
     app.include_router(standard.documents)
-    for module in (grants, given, brakes, visits, resident, curves, quality, center, hospital, emergencies, account, reference, standard):
+    mounted = (
+        grants, given, brakes, visits, petitions, answers, log, resident, curves, quality, center, hospital, emergencies, account, reference, standard,
+    )  # fmt: skip
+    for module in mounted:
         app.include_router(module.router, include_in_schema=False)

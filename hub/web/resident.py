@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-import msgspec
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
@@ -23,7 +22,7 @@ router = APIRouter(prefix="/resident", route_class=Page)
 
 HOME_WEEKS = 5
 LATEST, GRANTS = 2, 2
-RECORDS, LOOKS = 20, 30
+RECORDS = 20
 
 
 async def resident_of(request: Request) -> tuple[Person, UUID]:
@@ -45,7 +44,7 @@ async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] =
     asked = history.own(resident)
     window = await history.read(hub, asked, since=history.since_week(now.date(), HOME_WEEKS, zone))
     latest = window.seen[:LATEST] or (await history.read(hub, asked, most=LATEST)).seen
-    seen_by, _ = await looks.read(hub, resident, zone, everything=False, most=3)
+    seen_by, _ = await looks.read(hub, resident, zone, most=3)
     grants = await sharing.grants_of(hub, resident)
     return pages_of(request).render(
         request,
@@ -58,7 +57,7 @@ async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] =
         latest=[(one, history.local(one.record, zone)) for one in latest],
         again=history.again(window.seen, zone),
         grants=[grant for grant in grants if grant.live and grant.permits],
-        refused=[grant for grant in grants if grant.live and grant.refuses and not grant.pauses and not grant.source],
+        refused=[grant for grant in grants if grant.live and grant.refuses and not (grant.pauses or grant.source or grant.effect.hides)],
         paused=sharing.paused(grants),
         shut=sharing.shut(grants),
         uploaders=await sharing.uploaders(hub, resident),
@@ -95,12 +94,12 @@ def _place(text: str) -> Place | None:
         return None
     at, _, identity = text.partition("~")
     try:
-        return _moment(at), UUID(identity)
+        return moment(at), UUID(identity)
     except ValueError:
         raise BadRequest("This page of the list does not exist.", field="before") from None
 
 
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
     """A moment in UTC, out of the address. Raises BadRequest."""
     try:
         moment = datetime.fromisoformat(text)
@@ -113,46 +112,6 @@ def _moment(text: str) -> datetime:
 
 def _text(place: Place | None) -> str:
     return f"{place[0].isoformat()}~{place[1]}".replace("+00:00", "Z") if place else ""
-
-
-@router.get("/looks")
-async def log(request: Request, before: Annotated[str, Query(max_length=40)] = "") -> Response:
-    """The whole log, uploads and one's own acts too."""
-    person, resident = await resident_of(request)
-    hub = hub_of(request)
-    zone = await history.zone_of(hub, resident)
-    found, older = await looks.read(hub, resident, zone, everything=True, most=LOOKS, before=_moment(before) if before else None)
-    newest = hub.trail.heads.newest()
-    return pages_of(request).render(
-        request,
-        "looks.html",
-        person=person,
-        looks=found,
-        signed=await looks.signed(hub, found),
-        head=newest[0] if newest else None,
-        sealed=newest[0].at.astimezone(zone) if newest else None,
-        first=not before,
-        today=activity.today_in(zone).date(),
-        older=older.isoformat().replace("+00:00", "Z") if older else "",
-    )
-
-
-@router.get("/looks/head")
-async def head(request: Request) -> Response:
-    """The newest signed head of the audit, to keep: it holds nothing of anybody."""
-    await resident_of(request)
-    newest = hub_of(request).trail.heads.newest()
-    if newest is None:
-        raise NotFound("There is no signed head yet.")
-    return download(newest[1].encode() + b"\n", f"kinehub-audit-head-{newest[0].size}.jws", "application/jose")
-
-
-@router.get("/looks/{chain}/{seq}/proof")
-async def proof(request: Request, chain: Annotated[int, Path(ge=1, lt=2**31)], seq: Annotated[int, Path(ge=1, lt=2**63)]) -> Response:
-    """The proof that one entry of one's own log is under the newest signed head."""
-    _, resident = await resident_of(request)
-    found = await looks.proof(hub_of(request), resident, chain, seq)
-    return download(msgspec.json.encode(found), f"kinehub-audit-{chain}-{seq}.json", "application/json")
 
 
 @router.get("/download")

@@ -119,6 +119,8 @@ class Grant(msgspec.Struct, frozen=True):
             return say("您按了暂停：谁也看不到")
         if self.source:
             return say("从这里来的记录，别人看不到")
+        if self.effect.hides:
+            return say("这条记录，别人看不到")
         if self.refuses:
             return say("您拒绝了，不让看：%(kinds)s", kinds=self.kinds_text)
         if not self.permits:
@@ -175,6 +177,8 @@ def _grant(consent: dict[str, Any], by_reference: dict[str, Party], zone: ZoneIn
 def _names(named: Sequence[Party | None], done: Effect) -> str:
     if done.pauses:
         return say("全部暂停")
+    if done.hides:
+        return say("一条记录")
     if done.everybody:
         return say("任何机构")
     names = [party.name if party else say("另一位接收方") for party in named] or [say("另一位接收方")]
@@ -235,6 +239,8 @@ def sentence_of(grant: Grant) -> str:
         return say("我暂停让任何人看我的任何记录。我随时可以恢复。")
     if grant.source:
         return say("从%(who)s来的记录，我不让任何人看。我随时可以恢复。", who=grant.name)
+    if grant.effect.hides:
+        return say("这条记录，我不让任何人看。我随时可以恢复。")
     if grant.refuses:
         return say("我拒绝让%(who)s看我的%(kinds)s。我随时可以收回。", who=grant.name, kinds=grant.kinds_text)
     if not grant.permits:

@@ -216,6 +216,16 @@ def addresses(place: Place, login: str | None) -> Iterator[str]:
         step = who[1].replace("&amp;", "&")
         grant = f"/resident/grants/{town.consent}"
         yield from ("/resident", f"/resident?granted={town.consent}", "/resident/records", "/resident/looks", "/resident/grants", grant, f"{grant}/preview")
+        with place.browse("wang") as visitor:
+            record = re.search(r'href="(/resident/petitions/new[^"]+)"', visitor.show("/resident/records"))
+            looks = [re.search(r'href="(/resident/looks/\d+/\d+)"', visitor.show(f"/resident/looks?tab={tab}")) for tab in ("automated", "own")]
+            known = re.search(r'href="(/resident/petitions/[0-9a-f-]+)"', visitor.show("/resident/petitions"))
+            assert record
+            if not known:
+                fields = {"record": record[1].partition("=")[2], "kind": "correction", "words": "不对"}
+                known = re.match("([^#]+)", visitor.send_form("/resident/petitions/new", **fields).headers["location"])
+        assert known
+        yield from (known[1], record[1], "/resident/petitions", "/resident/looks?tab=own", *(look[1] for look in looks if look))
         yield from ("/resident/more", "/resident/sources", "/resident/code", "/resident/code?kind=activity&kind=identity")
         yield from ("/resident/grants/new", step, f"{step}&kind=activity&kind=identity", "/account", session[1], f"/resident/grants/{uuid4()}")
     if login == "staff":
@@ -226,7 +236,9 @@ def addresses(place: Place, login: str | None) -> Iterator[str]:
             place.judge()
             reports = re.findall(r'href="(/center/quality/[^"]+)"', visitor.show("/center/quality"))
         assert receipt
-        yield from ("/center/quality", *reports[:2])
+        with place.browse("staff") as visitor:
+            petition = re.search(r'href="(/center/petitions/[^"]+)"', visitor.show("/center/petitions"))
+        yield from ("/center/quality", *reports[:2], "/center/petitions", *([petition[1]] if petition else []))
         yield from ("/center", preview, receipt[1], f"{receipt[1]}?again=2&error=member")
     yield from {
         None: (
@@ -234,9 +246,10 @@ def addresses(place: Place, login: str | None) -> Iterator[str]:
             "/standard/measures", "/standard/codes/sport",
         ),
         "doctor": (
-            "/hospital", "/hospital/code", f"/hospital/patients/{town.resident}", f"/hospital/patients/{town.resident}?weeks=52", "/hospital/patients/nobody",
+            "/hospital", "/hospital/code", "/hospital/petitions", f"/hospital/patients/{town.resident}", f"/hospital/patients/{town.resident}?weeks=52",
+            "/hospital/patients/nobody",
         ),
-        "admin": ("/admin",),
+        "admin": ("/admin", "/admin/petitions"),
         "city": ("/city",),
     }.get(login, ())  # fmt: skip
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from hub.access import emergency
 from hub.access.sessions import Person
-from hub.store import erasure, grants
+from hub.store import erasure, grants, petitions
 from hub.store.parties import Party
 from hub.store.relabel import relabel
 from schemas.labels import ACT_CODE, RULES, compiled
@@ -329,17 +329,29 @@ async def part_of_a_record(leaks: Leaks) -> Case:
     return await _case(leaks, plants, hidden, absent)
 
 
-async def _refused(leaks: Leaks, source: Party | None, party: Party) -> Case:
-    """Agreed with both readers, and then refused to all by the resident: the allowed reader sees somebody else's, of the same kinds."""
+async def deletion_asked(leaks: Leaks) -> Case:
+    """A6, A20: the resident asked to have every record deleted, which hides each of them from everybody, whatever the source answers."""
+    case = await _refused(leaks, None, leaks.center, kinds=ORDINARY)
+    for record in _records(case.ids):
+        await petitions.about_record(leaks.city.hub, case.hidden, UUID(record), "deletion", "gone, please")
+    return case
+
+
+async def _refused(leaks: Leaks, source: Party | None, party: Party, *, kinds: tuple[str, ...] = ()) -> Case:
+    """Agreed with both readers, and then refused to all by the resident: the allowed reader sees somebody else's, of the same kinds.
+
+    kinds: plant only these, and leave the refusing to the caller
+    """
     hidden, absent, plants = await leaks.resident(), await leaks.resident(), Plants()
     other = await leaks.resident()
     for one in (hidden, other):
-        await leaks.plant(one, plants, party=party)
+        await leaks.plant(one, plants, *([kinds] if kinds else []), party=party)
         await leaks.agree(one, leaks.allowed)
     await leaks.agree(hidden, leaks.denied)
     assert await leaks.city.shown(leaks.denied.hospital, hidden)
     ids = await leaks.shown(hidden, plants)
-    await grants.refuse(leaks.city.hub, hidden, actor=f"Patient/{hidden}", source=source)
+    if not kinds:
+        await grants.refuse(leaks.city.hub, hidden, actor=f"Patient/{hidden}", source=source)
     return Case(hidden, absent, plants, ids, allowed=other, allowed_ids=await leaks.shown(other, plants))
 
 
@@ -388,7 +400,7 @@ async def glass_by_client(leaks: Leaks) -> Case:
 
 ATTACKS: dict[str, Attack] = {
     "A1": no_consent, "A2": expired, "A3": withdrawn, "A3 paused": paused, "A4": label_denied, "A4 later": label_later, "A4 owed": label_owed,
-    "A5": date_denied, "A6": class_denied, "A7": component_denied, "A8": source_denied, "A8 shut": source_shut,
+    "A5": date_denied, "A6": class_denied, "A6 deletion asked": deletion_asked, "A7": component_denied, "A8": source_denied, "A8 shut": source_shut,
     "A9": other_purpose, "A9 header": purpose_by_header, "A10": guessed, "A12": anothers_link, "A13": older_version, "A13 reverse": newest_version,
     "A14": erased, "A15": by_reference, "A20": part_of_a_record, "A20 panel": part_of_a_panel,
     "A23 expired": glass_expired, "A23 colleague": glass_of_a_colleague, "A23 elsewhere": glass_by_client,

@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from hub.web import account, brakes, center, curves, emergencies, given, grants, hospital, resident, visits
+from hub.web import account, answers, brakes, center, curves, emergencies, given, grants, hospital, log, petitions, resident, visits
 from tests.web.town import Place
 
 ID = "7f3c94e0-0d1a-4c1e-9d55-3b1f0a6c2e48"
@@ -16,25 +16,29 @@ ID = "7f3c94e0-0d1a-4c1e-9d55-3b1f0a6c2e48"
 PAGES = {
     "wang": [
         "/resident", "/resident/records", "/resident/looks", "/resident/grants", "/resident/grants/new", "/resident/more", "/resident/sources",
-        "/resident/code", "/resident/emergencies", "/account",
+        "/resident/code", "/resident/petitions", "/resident/emergencies", "/account",
     ],
-    "doctor": ["/hospital", "/hospital/code", "/hospital/emergency", "/hospital/reviews", f"/hospital/patients/{ID}", "/account"],
-    "staff": ["/center", "/account"],
-    "admin": ["/admin"],
+    "doctor": ["/hospital", "/hospital/code", "/hospital/emergency", "/hospital/reviews", f"/hospital/patients/{ID}", "/hospital/petitions", "/account"],
+    "staff": ["/center", "/center/petitions", "/account"],
+    "admin": ["/admin", "/admin/petitions"],
     "city": ["/city"],
 }
 FORMS = {
     "wang": [
         "/resident/stop-all", f"/resident/grants/{ID}/stop", f"/resident/grants/{ID}/again", "/resident/grants/new", "/resident/pause", "/resident/resume",
-        f"/resident/sources/{ID}/shut", f"/resident/sources/{ID}/open", "/resident/code", "/resident/code/cancel",
-        f"/resident/emergencies/{ID}/end",
+        f"/resident/sources/{ID}/shut", f"/resident/sources/{ID}/open", "/resident/code", "/resident/code/cancel", "/resident/petitions/new",
+        "/resident/looks/1/1", f"/resident/emergencies/{ID}/end",
     ],
-    "doctor": ["/hospital", "/hospital/code", "/hospital/emergency", "/hospital/emergency/end", f"/hospital/reviews/{ID}"],
-    "staff": ["/center/preview", f"/center/preview/{ID}/accept", f"/center/receipts/{ID}/pending/1"],
+    "doctor": [
+        "/hospital", "/hospital/code", f"/hospital/petitions/{ID}", "/hospital/emergency", "/hospital/emergency/end", f"/hospital/reviews/{ID}",
+    ],
+    "admin": [f"/admin/petitions/{ID}"],
+    "staff": [f"/center/petitions/{ID}", "/center/preview", f"/center/preview/{ID}/accept", f"/center/receipts/{ID}/pending/1"],
 }
 DOWNLOADS = [
     "/hospital/emergency/patient",
-    "/resident/looks/head", "/resident/looks/1/1/proof",
+    "/resident/looks/head", "/resident/looks/1/1", "/resident/looks/1/1/proof", "/resident/petitions/new", f"/resident/petitions/{ID}",
+    f"/hospital/petitions/{ID}", f"/center/petitions/{ID}", f"/admin/petitions/{ID}",
     "/resident/download", f"/resident/records/{ID}", f"/resident/grants/{ID}", f"/resident/grants/{ID}/receipt.json", f"/resident/grants/{ID}/preview",
     f"/hospital/patients/{ID}/sessions.csv", f"/center/preview/{ID}", f"/center/preview/{ID}/marked", f"/center/receipts/{ID}",
 ]  # fmt: skip
@@ -47,9 +51,10 @@ def routes(router: APIRouter) -> list[tuple[str, str]]:
 def test_every_route_of_the_portals_is_tried_below() -> None:
     tried = {("GET", path) for listed in PAGES.values() for path in listed} | {("GET", path) for path in DOWNLOADS}
     tried |= {("POST", path) for listed in FORMS.values() for path in listed}
-    known = [route for module in (account, brakes, center, curves, emergencies, given, grants, hospital, resident, visits) for route in routes(module.router)]
+    modules = (account, answers, brakes, center, curves, emergencies, given, grants, hospital, log, petitions, resident, visits)
+    known = [route for module in modules for route in routes(module.router)]
     shapes = {(method, re.compile(re.sub(r"{[a-z_]+}", "[^/]+", path))) for method, path in known}
-    assert len(known) == 49
+    assert len(known) == 64
     assert not [shape for method, shape in shapes if not any(method == how and shape.fullmatch(path) for how, path in tried)]
 
 

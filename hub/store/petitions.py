@@ -1,0 +1,209 @@
+"""Petitions: what a resident asks of who holds or saw their data, with a deadline: correct this, delete this, explain this look (PIPL 46, 47, 50).
+
+The source of a record answers for it, the party of a look for the look, the hub's administrator for all. A record of which deletion is asked is shown
+to nobody else from then on, whatever is answered (docs/decisions/0022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID, uuid4
+
+import msgspec
+
+from hub.audit.trail import Entry
+from hub.store import grants
+from hub.store.database import Connection
+from hub.store.ids import bucket_of, join
+from hub.store.vault import OF_RESIDENTS, Asked, SystemPermit
+from schemas.errors import BadRequest, Conflict, NotFound, Refused
+
+if TYPE_CHECKING:
+    from hub.service import Hub
+
+Kind = Literal["correction", "deletion", "dispute"]
+OUTCOMES: dict[str, tuple[str, ...]] = {
+    "correction": ("corrected", "not-wrong", "not-ours"),
+    "deletion": ("deleted", "law-requires", "not-ours"),
+    "dispute": ("explained", "misuse"),
+}
+"""What a petition of each kind may be answered with; all but the first are reasons where it is refused."""
+DUE = timedelta(days=15)
+MOST_OPEN, LONGEST = 20, 700
+READ = SystemPermit("petitions")
+HUB = 0
+
+
+class Petition(msgspec.Struct, frozen=True):
+    """One petition without its words. `entry`: chain and place of the look it disputes; `outcome` None: still open."""
+
+    id: UUID
+    resident: UUID
+    kind: Kind
+    party: int
+    record: UUID | None
+    version: int | None
+    entry: tuple[int, int] | None
+    made: datetime
+    due: datetime
+    outcome: str | None
+    answered: datetime | None
+
+
+def _petition(row: Any) -> Petition:
+    fields = {name: row[name] for name in ("id", "resident", "kind", "party", "record", "version", "made", "due", "outcome", "answered")}
+    return Petition(**fields, entry=(row["chain"], row["seq"]) if row["chain"] is not None else None)
+
+
+async def about_record(hub: Hub, resident: UUID, record: UUID, kind: Kind, words: str) -> Petition:
+    """Ask the source of a record to correct or delete it. One of which deletion is asked is hidden from everybody else at once.
+
+    Raises BadRequest, Conflict while the same is asked already, NotFound for a record that is not one of theirs.
+    """
+    async with hub.database.connection() as connection:
+        row = await connection.fetchrow(
+            f"SELECT version, party FROM records WHERE bucket = $1 AND id = $2 AND resident = $3 AND NOT deleted AND {OF_RESIDENTS}",  # noqa: S608 - constant
+            bucket_of(record), record, resident,
+        )  # fmt: skip
+        if row is None or kind == "dispute":
+            raise NotFound("There is no such record.")
+    made = await _ask(hub, resident, kind, row["party"], words, record=record, version=row["version"])
+    if kind == "deletion":
+        await _hide(hub, resident, record)
+    return made
+
+
+async def _hide(hub: Hub, resident: UUID, record: UUID) -> None:
+    """A Consent that refuses every resource of the record to everybody."""
+    own = Asked(resident=resident, actor=f"Patient/{resident}", self_access=True)
+    async with hub.database.connection() as connection:
+        found = await hub.vault.one(connection, own, record)
+        if found is None:
+            raise NotFound("There is no such record.")
+        (one,) = hub.vault.disclose(found[0], [found[1]])
+    names = [f"{slot.type}/{join(str(record), slot.slot)}" for slot, _ in one.resources]
+    await grants.refuse(hub, resident, actor=f"Patient/{resident}", instances=names)
+
+
+async def about_look(hub: Hub, resident: UUID, entry: tuple[int, int], words: str) -> Petition:
+    """Ask the party of a look to explain it. Raises BadRequest, Conflict, NotFound for an entry that is not about them."""
+    async with hub.database.connection() as connection:
+        row = await connection.fetchrow("SELECT party FROM audit WHERE chain = $1 AND seq = $2 AND resident = $3", *entry, resident)
+    if row is None:
+        raise NotFound("There is no such entry.")
+    return await _ask(hub, resident, "dispute", row["party"] or HUB, words, entry=entry)
+
+
+async def _ask(
+    hub: Hub, resident: UUID, kind: Kind, party: int, words: str, *, record: UUID | None = None, version: int | None = None,
+    entry: tuple[int, int] | None = None,
+) -> Petition:  # fmt: skip
+    identity, now, said = uuid4(), datetime.now(UTC), _said(words)
+    await hub.vault.unlock([resident])
+    async with hub.database.connection() as connection, hub.trail.held(), connection.transaction():
+        await connection.fetchrow("SELECT FROM residents WHERE bucket = $1 AND id = $2 FOR UPDATE", bucket_of(resident), resident)
+        known = await of_resident(connection, resident)
+        _refuse_again([one for one in known if one.outcome is None], kind, record, entry)
+        subject = (await hub.vault.subjects(connection, [resident]))[resident]
+        row = await connection.fetchrow(
+            "INSERT INTO petitions (bucket, id, resident, kind, party, record, version, chain, seq, made, due, words) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING *",
+            bucket_of(resident), identity, resident, kind, party, record, version, *(entry or (None, None)), now, now + DUE,
+            subject.seal("petitions", said.encode(), identity.bytes, b"words"),
+        )  # fmt: skip
+        await hub.trail.append(connection, [Entry(
+            actor=f"Patient/{resident}", action="petition", outcome=kind, resident=resident, party=party or None, rule=f"petition:{identity}",
+        )])  # fmt: skip
+    return _petition(row)
+
+
+def _said(words: str) -> str:
+    said = words.strip()
+    if not said or len(said) > LONGEST:
+        raise BadRequest(f"A petition says what is meant, in up to {LONGEST} letters.", field="words")
+    return said
+
+
+def _refuse_again(waiting: Sequence[Petition], kind: str, record: UUID | None, entry: tuple[int, int] | None) -> None:
+    if any((one.kind, one.record, one.entry) == (kind, record, entry) for one in waiting):
+        raise Conflict("This was asked already and waits for its answer.", code="asked-already")
+    if len(waiting) >= MOST_OPEN:
+        raise Conflict(f"{MOST_OPEN} petitions wait for their answer.", code="asked-often", advice="Wait for an answer, or call 12345.")
+
+
+async def of_resident(connection: Connection[Any], resident: UUID) -> list[Petition]:
+    """A resident's petitions, newest first."""
+    rows = await connection.fetch("SELECT * FROM petitions WHERE bucket = $1 AND resident = $2 ORDER BY made DESC", bucket_of(resident), resident)
+    return [_petition(row) for row in rows]
+
+
+async def of_party(connection: Connection[Any], party: int | None, limit: int = 200) -> list[Petition]:
+    """What a party has to answer, those still open first; of every party where it is None."""
+    rows = await connection.fetch(
+        "SELECT * FROM petitions WHERE $1::int IS NULL OR party = $1 "
+        "ORDER BY (outcome IS NULL) DESC, CASE WHEN outcome IS NULL THEN due END, made DESC LIMIT $2",
+        party, limit,
+    )  # fmt: skip
+    return [_petition(row) for row in rows]
+
+
+async def read(hub: Hub, identity: UUID, *, actor: str, party: int | None = None, resident: UUID | None = None) -> tuple[Petition, str, str]:
+    """A petition with its words and its answer, for its resident, its party, or (neither named) the hub's administrator. Raises NotFound."""
+    async with hub.database.connection() as connection:
+        row = await connection.fetchrow(
+            "SELECT * FROM petitions WHERE id = $1 AND ($2::int IS NULL OR party = $2) AND ($3::uuid IS NULL OR resident = $3)", identity, party, resident
+        )
+        if row is None:
+            raise NotFound("There is no such petition.")
+        words, answer = await hub.vault.petitioned(connection, row, READ)
+    await hub.trail.note(Entry(actor=actor, action="petition-read", outcome="opened", resident=row["resident"], party=party, rule=f"petition:{identity}"))
+    return _petition(row), words, answer
+
+
+async def answer(hub: Hub, petition: Petition, *, actor: str, party: int | None, outcome: str, words: str) -> None:
+    """Answer a petition, once; for `party`, or for the hub where it is None, which answers disputes and what it was asked itself.
+
+    Deleted: the record is marked so, and shown to nobody any more, its resident included.
+
+    Raises BadRequest for an outcome of another kind, Refused for the very person whose look it disputes, Conflict where it is answered already,
+    or said to be corrected while the record is as it was.
+    """
+    if outcome not in OUTCOMES[petition.kind]:
+        raise BadRequest("This is no answer to such a petition.", field="outcome")
+    if party is None and petition.kind != "dispute" and petition.party != HUB:
+        raise Refused("The source of a record answers for it.", code="not-the-source")
+    said = _said(words)
+    await hub.vault.unlock([petition.resident])
+    async with hub.database.connection() as connection, hub.trail.held(), connection.transaction():
+        await _refuse_untrue(connection, petition, actor, outcome)
+        subject = (await hub.vault.subjects(connection, [petition.resident]))[petition.resident]
+        done = await connection.fetchval(
+            "UPDATE petitions SET outcome = $3, answered = now(), answer = $4 WHERE bucket = $1 AND id = $2 AND outcome IS NULL RETURNING id",
+            bucket_of(petition.resident), petition.id, outcome, subject.seal("petitions", said.encode(), petition.id.bytes, b"answer"),
+        )  # fmt: skip
+        if done is None:
+            raise Conflict("This petition was answered already.", code="answered-already")
+        if outcome == "deleted":
+            await _delete(connection, petition)
+        await hub.trail.append(connection, [Entry(
+            actor=actor, action="petition-answer", outcome=outcome, resident=petition.resident, party=party, rule=f"petition:{petition.id}",
+        )])  # fmt: skip
+    hub.vault.forget(petition.resident)
+
+
+async def _refuse_untrue(connection: Connection[Any], petition: Petition, actor: str, outcome: str) -> None:
+    if petition.entry and await connection.fetchval("SELECT actor = $3 FROM audit WHERE chain = $1 AND seq = $2", *petition.entry, actor):
+        raise Refused("Nobody answers for their own look.", code="own-look", advice="Somebody else of the organization answers.")
+    if outcome == "corrected":
+        version = await connection.fetchval("SELECT version FROM records WHERE bucket = $1 AND id = $2", bucket_of(petition.resident), petition.record)
+        if version is None or version <= (petition.version or 0):
+            raise Conflict("The record is as it was.", code="not-corrected", advice="Upload the corrected record first.")
+
+
+async def _delete(connection: Connection[Any], petition: Petition) -> None:
+    """The tombstone: the rows stay sealed until the resident is erased, and no way out shows them. A cached permit is no longer good."""
+    bucket = bucket_of(petition.resident)
+    await connection.execute("UPDATE records SET deleted = true WHERE bucket = $1 AND id = $2 AND resident = $3", bucket, petition.record, petition.resident)
+    await connection.execute("UPDATE residents SET epoch = epoch + 1 WHERE bucket = $1 AND id = $2", bucket, petition.resident)

@@ -1,0 +1,149 @@
+"""The resident's side of petitions: a record to correct or delete, a look to explain; each with its clock and its answer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+
+from hub.access import requests
+from hub.access.requests import hub_of
+from hub.service import Hub
+from hub.store import parties
+from hub.store import petitions as store
+from hub.store.petitions import Petition
+from hub.web import faults, history, words
+from hub.web.history import Seen
+from hub.web.locales import say
+from hub.web.pages import Page, pages_of, see
+from hub.web.resident import resident_of
+from schemas.errors import BadRequest, Conflict, NotFound
+
+router = APIRouter(prefix="/resident/petitions", route_class=Page)
+
+SHOWN = 5
+KINDS: dict[str, tuple[str, str]] = {
+    "correction": ("请更正", "correction"),
+    "deletion": ("请删除", "deletion"),
+    "dispute": ("请说明为什么看", "explanation of a look"),
+}
+OUTCOMES: dict[str, tuple[str, str]] = {
+    "corrected": ("已经更正", "corrected"),
+    "deleted": ("已经删除", "deleted"),
+    "not-wrong": ("没有改：核对过，没有错", "not changed: checked, and it is right"),
+    "not-ours": ("没有改：不是我们记下的", "not changed: not recorded by us"),
+    "law-requires": ("没有删：法律要求保存", "not deleted: the law requires it to be kept"),
+    "explained": ("工作需要，已经说明", "needed for the work; explained"),
+    "misuse": ("不该看，已经处理", "should not have looked; dealt with"),
+}
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """A petition as its two sides see it: who answers, on the clock of its reader, and the days left (negative: overdue)."""
+
+    petition: Petition
+    party: str
+    made: datetime
+    due: datetime
+    left: int
+
+    @property
+    def state(self) -> str:
+        if self.petition.outcome:
+            return say("已经答复")
+        return say("还有 %(n)d 天答复", n=self.left) if self.left >= 0 else say("过期 %(n)d 天没有答复", n=-self.left)
+
+
+def clock(petition: Petition, names: dict[int, str], zone: ZoneInfo) -> Clock:
+    due = petition.due.astimezone(zone)
+    return Clock(
+        petition, names.get(petition.party) or say("运动健康通管理员"), petition.made.astimezone(zone), due, (due.date() - datetime.now(zone).date()).days
+    )
+
+
+async def names_of(hub: Hub) -> dict[int, str]:
+    async with hub.database.connection() as connection:
+        return {party.number: party.name for party in await parties.everyone(connection)}
+
+
+@router.get("")
+async def listing(request: Request, skip: Annotated[int, Query(ge=0, le=10_000)] = 0) -> Response:
+    """What was asked, newest first."""
+    person, resident = await resident_of(request)
+    hub = hub_of(request)
+    zone, names = await history.zone_of(hub, resident), await names_of(hub)
+    async with hub.database.connection() as connection:
+        found = [clock(one, names, zone) for one in await store.of_resident(connection, resident)]
+    return pages_of(request).render(
+        request, "petitions.html", person=person, petitions=found[skip : skip + SHOWN], first=not skip, kinds=KINDS, outcomes=OUTCOMES,
+        older=skip + SHOWN if len(found) > skip + SHOWN else 0,
+    )  # fmt: skip
+
+
+@router.get("/new")
+async def new(request: Request, record: Annotated[str, Query(max_length=40)] = "") -> Response:
+    """Ask for one record. Raises NotFound for what is not theirs, or was recorded by nobody else."""
+    person, resident = await resident_of(request)
+    hub = hub_of(request)
+    one = await _record(hub, resident, _uuid(record))
+    zone = await history.zone_of(hub, resident)
+    return pages_of(request).render(request, "petition_new.html", person=person, one=one, at=history.local(one.record, zone), error="")
+
+
+async def _record(hub: Hub, resident: UUID, record: UUID) -> Seen:
+    one = await history.one(hub, history.own(resident), record)
+    if one is None:
+        raise NotFound("There is no such record.")
+    return one
+
+
+@router.post("/new")
+async def ask(request: Request) -> Response:
+    """Send it. The same asked twice is one petition."""
+    person, resident = await resident_of(request)
+    hub, fields = hub_of(request), await requests.fields(request)
+    kind, record = fields.get("kind", ""), _uuid(fields.get("record", ""))
+    one = await _record(hub, resident, record)
+    if kind not in ("correction", "deletion"):
+        raise BadRequest("A record is corrected or deleted.", field="kind")
+    at = history.local(one.record, await history.zone_of(hub, resident))
+    try:
+        said = told(f"{at:%Y-%m-%d %H:%M} {words.line(one.record)}", fields.get("words", ""))
+        made = await store.about_record(hub, resident, record, "correction" if kind == "correction" else "deletion", said)
+    except (BadRequest, Conflict) as wrong:
+        return pages_of(request).render(request, "petition_new.html", wrong.status, person=person, one=one, at=at, error=why(wrong))
+    return see(f"/resident/petitions/{made.id}#main")
+
+
+def told(about: str, said: str) -> str:
+    """What a party reads: what it is about, as the resident sees it, and what the resident says of it."""
+    return f"{about}\n{said.strip()}" if said.strip() else ""
+
+
+def why(wrong: BadRequest | Conflict) -> str:
+    return say("请写几个字，说说是怎么回事。") if isinstance(wrong, BadRequest) else faults.file(wrong.code, wrong.message, wrong.advice)
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound("There is no such record.") from None
+
+
+@router.get("/{petition}")
+async def show(request: Request, petition: UUID) -> Response:
+    """One petition with its answer. Raises NotFound."""
+    person, resident = await resident_of(request)
+    hub = hub_of(request)
+    found, said, answer = await store.read(hub, petition, actor=f"Patient/{resident}", resident=resident)
+    zone = await history.zone_of(hub, resident)
+    one = await history.one(hub, history.own(resident), found.record) if found.record else None
+    return pages_of(request).render(
+        request, "petition.html", person=person, one=clock(found, await names_of(hub), zone), said=said, answer=answer, kinds=KINDS, outcomes=OUTCOMES,
+        line=words.line(one.record) if one else "", at=history.local(one.record, zone) if one else None,
+    )  # fmt: skip

@@ -1,0 +1,151 @@
+"""What residents ask of who holds or saw their data: who reads it, what it does at once, how it is answered, and that its clock runs."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from uuid import UUID
+
+import orjson
+
+from tests.web.test_resident import granted
+from tests.web.town import Place, Visitor, today
+
+HEAD = "会员号,姓名,项目,开始时间,结束时间,时长(分钟),平均心率,距离\n"
+
+
+def recorded(place: Place, days_ago: int, minutes: int = 33) -> UUID:
+    """A session of the neighbour's that the centre uploaded; uploaded again with other minutes, a new version of it."""
+    day = (today() - timedelta(days=days_ago)).isoformat()
+    row = f"YH-0002,李建国,快走,{day} 09:00,{day} 09:{minutes},{minutes},104,\n"
+    with place.browse("staff") as staff:
+        preview = staff.upload((HEAD + row).encode()).headers["location"]
+        assert staff.send_form(f"{preview}/accept").status_code == 303
+    rows = place.rows("SELECT id FROM records WHERE resident = $1 AND kind = 1 ORDER BY recorded DESC LIMIT 1", place.town.neighbour)
+    return UUID(str(rows[0]["id"]))
+
+
+def asked(visitor: Visitor, record: UUID, kind: str, words: str = "那天我没有去") -> str:
+    """The address of a petition about a record, made from its form."""
+    page = visitor.show(f"/resident/petitions/new?record={record}")
+    fields = dict(re.findall(r'type="hidden" name="([a-z]+)" value="([^"]*)"', page))
+    answer = visitor.post("/resident/petitions/new", data=fields | {"kind": kind, "words": words})
+    assert answer.status_code == 303, answer.text
+    return str(answer.headers["location"]).partition("#")[0]
+
+
+def answered(visitor: Visitor, petition: str, desk: str, outcome: str, words: str = "核对过了") -> int:
+    path = petition.replace("/resident/", f"/{desk}/")
+    visitor.show(path)
+    return visitor.send_form(path, outcome=outcome, words=words).status_code
+
+
+def test_the_source_answers_a_correction_once_it_is_made_and_the_resident_reads_it(place: Place) -> None:
+    record = recorded(place, 41)
+    with place.browse("li") as visitor, place.browse("staff") as staff, place.browse("colleague") as colleague, place.browse("doctor") as other:
+        assert f"/resident/petitions/new?record={record}" in visitor.show("/resident/records") + visitor.show("/resident/records?view=compact")
+        petition = asked(visitor, record, "correction")
+        assert re.search("还有 1[45] 天答复", visitor.show(petition))
+        assert "请更正" in staff.show("/center/petitions")
+        page = staff.show(petition.replace("/resident/", "/center/"))
+        assert "那天我没有去" in page
+        assert "健走 33 分钟" in page
+        assert other.get(petition.replace("/resident/", "/hospital/")).status_code == 404
+        assert answered(staff, petition, "center", "corrected") == 409, "it is as it was"
+        place.rows("UPDATE records SET version = version + 1 WHERE id = $1", record)
+        assert answered(staff, petition, "center", "corrected", "改成了二十分钟") == 303
+        place.rows("UPDATE records SET version = version - 1 WHERE id = $1", record)
+        assert answered(colleague, petition, "center", "not-wrong") == 409, "answered already"
+        shown = visitor.show(petition)
+        assert "已经更正" in shown
+        assert "改成了二十分钟" in shown
+        assert "已经更正" in visitor.show("/resident/petitions")
+        assert "答复了您的要求" in visitor.show("/resident/looks?tab=people")
+
+
+def test_a_record_of_which_deletion_is_asked_is_seen_by_nobody_else_at_once_and_by_nobody_once_deleted(place: Place) -> None:
+    record = recorded(place, 2, 57)
+    with place.browse("li") as visitor, place.browse("staff") as staff, place.browse("doctor") as doctor:
+        patient = f"/hospital/patients/{place.town.neighbour}"
+        granted(visitor, place)
+        assert "57" in doctor.show(f"{patient}/sessions.csv")
+        petition = asked(visitor, record, "deletion")
+        assert "57" not in doctor.show(f"{patient}/sessions.csv")
+        assert "羽毛球" in doctor.show(patient)
+        assert "健走 57 分钟" in visitor.show("/resident/records")
+        assert "一条记录" in visitor.show("/resident/grants")
+        assert "健走 57 分钟" in staff.show(petition.replace("/resident/", "/center/")), "in the resident's own words"
+        assert answered(staff, petition, "center", "deleted", "已删") == 303
+        assert "健走 57 分钟" not in visitor.show("/resident/records")
+        assert str(record) not in orjson.dumps([one["resource"]["id"] for one in visitor.get("/resident/download").json()["entry"]]).decode()
+        assert "已经删除" in visitor.show(petition)
+        visitor.send_form("/resident/stop-all")
+    place.rows("UPDATE records SET deleted = false WHERE id = $1", record)
+    with place.browse("li") as visitor, place.browse("doctor") as doctor:
+        granted(visitor, place)
+        assert "57" not in doctor.show(f"/hospital/patients/{place.town.neighbour}/sessions.csv"), "a record that came again stays hidden"
+        visitor.send_form("/resident/stop-all")
+    place.rows("UPDATE records SET deleted = true WHERE id = $1", record)
+
+
+def test_a_look_is_disputed_where_it_stands_and_not_answered_by_who_looked(place: Place) -> None:
+    with place.browse("li") as visitor, place.browse("doctor") as doctor, place.browse("admin") as admin, place.browse("wang") as stranger:
+        granted(visitor, place)
+        doctor.show(f"/hospital/patients/{place.town.neighbour}")
+        log = visitor.show("/resident/looks?tab=people")
+        link = re.search(r'href="(/resident/looks/\d+/\d+)"', log)
+        assert link
+        look = visitor.show(link[1])
+        for said in ("李医生", "医生", "市第二医院", "看病和健康指导", "您的同意：看：运动"):
+            assert said in look, said
+        assert re.search(r"<dd>运动 \d+ 条", look)
+        assert stranger.get(link[1]).status_code == 404
+        assert stranger.send_form(link[1], words="x").status_code == 404
+        assert visitor.send_form(link[1], words=" ").status_code == 400
+        made = visitor.send_form(link[1], words="我不认识他").headers["location"].partition("#")[0]
+        assert visitor.send_form(link[1], words="再说一次").status_code == 409
+        assert f'href="{made}"' in visitor.show(link[1])
+        assert answered(doctor, made, "hospital", "explained") == 403, "one's own look"
+        assert "请说明为什么看" in admin.show("/admin/petitions")
+        assert answered(admin, made, "admin", "misuse", "已经处理") == 303
+        assert "不该看，已经处理" in visitor.show(made)
+        visitor.send_form("/resident/stop-all")
+
+
+def test_each_entry_is_in_one_part_of_the_log(place: Place) -> None:
+    with place.browse("li") as visitor, place.browse("doctor") as doctor:
+        doctor.show(f"/hospital/patients/{place.town.neighbour}")
+        parts = {tab: visitor.show(f"/resident/looks?tab={tab}") for tab in ("people", "automated", "denied", "own")}
+        assert visitor.get("/resident/looks?tab=nonsense").status_code == 200
+        links = {tab: set(re.findall(r'href="(/resident/looks/\d+/\d+)"', page)) for tab, page in parts.items()}
+    assert "已挡住" in parts["denied"]
+    assert "已挡住" not in parts["people"] + parts["automated"] + parts["own"]
+    assert "记下了您的新记录" in parts["automated"]
+    assert "您自己" in parts["own"]
+    assert all(links.values())
+    assert sum(map(len, links.values())) == len(set.union(*links.values()))
+
+
+def test_a_late_answer_shows_as_late_to_all_three(place: Place) -> None:
+    record = recorded(place, 44)
+    with place.browse("li") as visitor, place.browse("staff") as staff, place.browse("admin") as admin:
+        petition = asked(visitor, record, "correction")
+        place.rows("UPDATE petitions SET due = now() - interval '2 days' WHERE id = $1", UUID(petition.rpartition("/")[2]))
+        for page in (visitor.show("/resident/petitions"), staff.show("/center/petitions"), admin.show("/admin/petitions")):
+            assert "过期 2 天没有答复" in page
+        assert answered(admin, petition, "admin", "not-wrong") == 403, "the source of a record answers for it"
+        assert answered(staff, petition, "center", "not-wrong") == 303
+
+
+def test_nobody_asks_of_anothers_record_or_reads_anothers_petition(place: Place) -> None:
+    record = recorded(place, 46)
+    with place.browse("li") as visitor, place.browse("wang") as stranger:
+        petition = asked(visitor, record, "correction")
+        assert stranger.get(f"/resident/petitions/new?record={record}").status_code == 404
+        assert stranger.send_form("/resident/petitions/new", record=str(record), kind="deletion", words="x").status_code == 404
+        assert stranger.get(petition).status_code == 404
+        assert visitor.send_form("/resident/petitions/new", record="nothing", kind="deletion", words="x").status_code == 404
+        assert visitor.send_form("/resident/petitions/new", record=str(record), kind="dispute", words="x").status_code == 400
+        assert visitor.send_form("/resident/petitions/new", record=str(record), kind="correction", words="again").status_code == 409
+    (row,) = place.rows("SELECT * FROM petitions WHERE id = $1", UUID(petition.rpartition("/")[2]))
+    assert "那天".encode() not in row["words"]
