@@ -2,9 +2,11 @@
 
 What a hospital, a PHD gateway or another hub says in FHIR becomes records by the same YAML that writes our own face (`mappings/fhir/`):
 Observations with a LOINC, IEEE 11073 MDC or our own code, activity groups of the HL7 Physical Activity IG with their measures, reports
-with their results. A resource that names nothing of the standard is a rejected row; Patient, Device, Provenance and the directory's types
-are read for what they say of the others. Whose a resource is: the identifiers of the Patient it refers to, where the file holds that Patient
-or the reference carries an identifier; else the reference itself, as a member number of the sender.
+with their results. A device's compound (HL7 PHD IG) is the measure or blood pressure that is in it, with the words beside it as a note; a
+glucose by an MDC code is the measure of its unit's property. A resource that names nothing of the standard is a rejected row; Patient,
+Device, Provenance and the directory's types are read for what they say of the others. Whose a resource is: the identifiers of the Patient
+it refers to, where the file holds that Patient or the reference carries an identifier; else the reference itself, as a member number of
+the sender.
 
 A resource is judged by R4's validator before it is read. What it cannot be read by (`_UNREADABLE`) makes it a rejected row, with the
 FHIRPath of the place; any other rule of R4 that it breaks, or of a profile that it claims, is a flag on the record, which is taken.
@@ -31,7 +33,7 @@ from schemas.records import KINDS, Flag, Series, Who
 
 id = "fhir-r4"
 title = ("FHIR R4 资源", "FHIR R4 resources")
-version = "2"
+version = "3"
 extensions = (".json", ".ndjson")
 emits = frozenset(KINDS)
 sample = b"""{"resourceType": "Bundle", "type": "collection", "entry": [

@@ -17,7 +17,7 @@ from adapters.elements import read
 from adapters.segments import Segment, messages_of, moment_of, person_of, segments_of
 from schemas.errors import InvalidRecord
 from schemas.flags import FLAGS
-from schemas.measures import BY_LOINC, BY_MDC, LOINC, MDC, MEASURES, Measure
+from schemas.measures import BY_LOINC, LOINC, MDC, MEASURES, UNITS, Measure, by_property, full_mdc, of_mdc
 from schemas.records import BodyComposition, Device, Flag, Moment, Quantity, VitalSign, Who
 from schemas.units import MDC_UNITS, SPELLINGS, convert, same_unit, ucum
 
@@ -235,6 +235,7 @@ def _reading(header: Segment, request: Segment | None, segment: Segment, place: 
     if coded is None:
         return _flag("not-a-measure", f"{place}-3", _shown(segment))
     measure, coding, assumed = coded
+    measure = by_property(measure, _unit(segment)[1]) if coding.startswith(MDC) else measure
     if not _present(segment):
         return _flag("value-missing", f"{place}-5", _shown(segment))
     value = _number(segment)
@@ -285,8 +286,8 @@ def _measure(code: str, name: str, system: str) -> tuple[Measure, str, bool] | N
         if measure and measure.unit:
             return measure, f"{LOINC}|{code}", not system
     if system in _MDC_NAMES or (not system and (name.startswith("MDC_") or len(code) == 6)):
-        full = str(int(code) + 131072) if code.isascii() and code.isdigit() and len(code) < 6 and int(code) < 65536 else code
-        measure = BY_MDC.get(full)
+        full = full_mdc(code)
+        measure = of_mdc(full)
         if measure and measure.unit:
             return measure, f"{MDC}|{full}", not system or full != code
     return None
@@ -332,7 +333,7 @@ def _without_unit(measure: Measure, value: float, coding: str, place: str) -> tu
 def _unit(segment: Segment) -> tuple[str, str]:
     """OBX-6 as it is written, and as UCUM."""
     code, name = segment.component(6, 1), segment.component(6, 2)
-    full = str(int(code) + 262144) if code.isascii() and code.isdigit() and len(code) < 6 else code
+    full = full_mdc(code, UNITS)
     if full in MDC_UNITS:
         return full, MDC_UNITS[full]
     written = code or name

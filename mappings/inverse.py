@@ -21,14 +21,16 @@ from mappings import functions, opposites
 from mappings.compiler import R4_PROFILES, base_of, read_shared
 from mappings.elements import Shared, factor_of, fields_of, listed, url_of
 from mappings.face import FOLDER, tables_of
+from mappings.foreign import as_ours, why_not, words_beside
 from mappings.functions import BASE
+from mappings.measured import codings, in_categories, measure_of, quantity_of
 from mappings.opposites import Unreadable
 from mappings.shape import BESIDE, is_call
 from mappings.tables import Table
 from schemas.errors import InvalidRecord
-from schemas.measures import BY_LOINC, BY_MDC, LOCAL, LOINC, MDC, MEASURES, Measure
+from schemas.measures import LOCAL, LOINC, MDC, MEASURES, Measure, by_property
 from schemas.records import KINDS, Device, Flag, Moment, Quantity, Record
-from schemas.units import convert, same_unit, ucum
+from schemas.units import ucum
 
 Json = dict[str, Any]
 
@@ -36,8 +38,6 @@ ABOUT: Final = frozenset({"Patient", "Provenance", "Device", "Organization", "Pr
 """Types that say something about a record's resources and are no record themselves."""
 _OWN: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-\d+")
 """An id of the hub's own: the record's, and the resource's slot in it."""
-_ALIASES: Final = {"55284-4": "blood-pressure", "18708-8": "blood-pressure"}
-"""LOINC numbers that LOINC has replaced, still sent by devices: 55284-4 by 85354-9 (HL7 PHD examples)."""
 _PHYSICAL_ACTIVITY: Final = ("http://hl7.org/fhir/us/physical-activity/CodeSystem/pa-temporary-codes", "PhysicalActivity")
 """The category of everything that is of the HL7 Physical Activity IG: its own examples claim no profile."""
 _RECORD: Final = BASE + "CodeSystem/record"
@@ -66,14 +66,14 @@ class Template(NamedTuple):
         if resource["resourceType"] != self.spec["type"]:
             return False
         if self.codes:
-            return not self.codes.isdisjoint(_codings(resource.get("code"))) or self._by_category(resource) or self._by_focus(resource)
+            return not self.codes.isdisjoint(codings(resource.get("code"))) or self._by_category(resource) or self._by_focus(resource)
         if self.measures is not None:
             found = measure_of(resource.get("code"))
             return found is not None and found.key in self.measures
         return self.is_any or self.profile in resource.get("meta", {}).get("profile", ()) or self._of_physical_activity(resource)
 
     def _of_physical_activity(self, resource: Json) -> bool:
-        return "physical-activity" in self.spec.get("category", ()) and _PHYSICAL_ACTIVITY in _in_categories(resource)
+        return "physical-activity" in self.spec.get("category", ()) and _PHYSICAL_ACTIVITY in in_categories(resource)
 
     def _by_focus(self, resource: Json) -> bool:
         """A Task for an order need not say that it is to fulfill it (pa-task-for-referral-management)."""
@@ -81,7 +81,7 @@ class Template(NamedTuple):
 
     def _by_category(self, resource: Json) -> bool:
         """A report of a laboratory is known by its category: every laboratory has codes of its own."""
-        return self.spec.get("category") == ["lab-report"] and ("http://terminology.hl7.org/CodeSystem/v2-0074", "LAB") in _in_categories(resource)
+        return self.spec.get("category") == ["lab-report"] and ("http://terminology.hl7.org/CodeSystem/v2-0074", "LAB") in in_categories(resource)
 
     def takes(self, member: Json) -> bool:
         """Whether it reads a resource that its record refers to: one that it writes, an order of physical activity whatever it asks for,
@@ -114,6 +114,7 @@ def records_of(resources: Sequence[Json]) -> Iterator[Understood | tuple[int, In
     A panel (activity group, weighing, report) takes the members it refers to. Measures of a day are one record a day and device; activity
     measures without a group are one session a period. Anything else that names a measure of the standard is a measurement of its own.
     """
+    resources = [as_ours(one) for one in resources]
     by_reference = {name: place for place, one in enumerate(resources) for name in names_of(one)}
     free = {place: one for place, one in enumerate(resources) if one["resourceType"] not in ABOUT}
     groupings: list[Grouping] = [*(partial(_panels, rank=rank) for rank in range(3)), _orders, _days, _bouts, _alone]
@@ -127,7 +128,7 @@ def records_of(resources: Sequence[Json]) -> Iterator[Understood | tuple[int, In
             except (InvalidRecord, Unreadable) as wrong:
                 yield places[0], wrong if isinstance(wrong, InvalidRecord) else InvalidRecord(str(wrong), code="not-readable", field=wrong.element)
     for place, one in free.items():
-        yield place, InvalidRecord(f"This {one['resourceType']} says nothing that the standard has.", code="not-a-measure", field="code")
+        yield place, why_not(one, resources, by_reference)
 
 
 # Which resources are one record
@@ -274,42 +275,10 @@ def local_reference(said: str) -> str:
 # What a resource says
 
 
-def _codings(concept: Json | None) -> Iterator[tuple[str, str]]:
-    for coding in (concept or {}).get("coding", ()):
-        yield coding.get("system", ""), str(coding.get("code", ""))
-
-
-def _in_categories(resource: Json) -> set[tuple[str, str]]:
-    category = resource.get("category")
-    return {pair for concept in (category if isinstance(category, list) else ()) for pair in _codings(concept)}
-
-
-def measure_of(concept: Json | None) -> Measure | None:
-    """The measure that a CodeableConcept names: by our own code, else LOINC, else IEEE 11073 MDC."""
-    found = list(_codings(concept))
-    known: tuple[tuple[str, Callable[[str], Measure | None]], ...] = (
-        (LOCAL, MEASURES.get), (LOINC, lambda code: BY_LOINC.get(code) or MEASURES.get(_ALIASES.get(code, ""))), (MDC, BY_MDC.get),
-    )  # fmt: skip
-    return next((measure for system, find in known for said, code in found if said == system and (measure := find(code)) is not None), None)
-
-
-def quantity_of(said: Json, measure: Measure, coding: str | None, original: str | None) -> Quantity:
-    """A Quantity in the measure's unit, with the value as it was written where the unit had to be converted."""
-    value = said.get("value")
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise InvalidRecord("A quantity has no value.", code="value-missing", field=measure.key)
-    unit = ucum(str(said.get("code") or said.get("unit") or ""))
-    if not unit and measure.unit:
-        raise InvalidRecord("A quantity has no unit.", code="unit", field=measure.key)
-    if same_unit(unit, measure.unit):
-        return Quantity(measure.key, float(value), measure.unit, original=original, coding=coding)
-    return Quantity(measure.key, convert(float(value), unit, measure.unit), measure.unit, original=original or f"{value:g} {unit}", coding=coding)
-
-
 def _source_coding(concept: Json, measure: Measure) -> str | None:
     """The source's own code beside those that the standard writes itself."""
     ours = {LOCAL: {measure.key}, LOINC: set(measure.loinc), "urn:oid:2.16.156.10011.2.2.1": {measure.wst363}}
-    more = [(system, code) for system, code in _codings(concept) if code and code not in ours.get(system, ())]
+    more = [(system, code) for system, code in codings(concept) if code and code not in ours.get(system, ())]
     first = next((pair for pair in more if pair[0] == MDC), more[0] if more else None)
     return None if first is None else "|".join(filter(None, first))
 
@@ -370,6 +339,7 @@ def _read(reading: Reading, group: list[Json], resources: Sequence[Json], by_ref
         template = next((template for template in templates if template.fits(one)), None) or next(other for other in reading.others if other.takes(one))
         _status(one)
         one = _order_in_words(one, resources, by_reference) if one["resourceType"] == "ServiceRequest" else one
+        one = _with_words(one) if reading.kind == "vital" else one
         if "each" in template.spec:
             entries.setdefault(template.spec["each"], []).append((_slot(one), _entry(fields, template, one, group[0])))
         else:
@@ -388,9 +358,15 @@ def _order_in_words(one: Json, resources: Sequence[Json], by_reference: dict[str
     if "reasonCode" not in one:
         reasons = (_concept_of(said, resources, by_reference) for said in one.get("reasonReference", ()))
         more["reasonCode"] = [reason for reason in reasons if reason]
-    if "orderDetail" not in one and "code" in one and _RECORD not in dict(_codings(one["code"])):
+    if "orderDetail" not in one and "code" in one and _RECORD not in dict(codings(one["code"])):
         more["orderDetail"] = [one["code"]]
     return {**one, **{name: value for name, value in more.items() if value}}
+
+
+def _with_words(one: Json) -> Json:
+    """A measurement with what its components say beside the figures as a note."""
+    words = "; ".join(words_beside(one))
+    return {**one, "note": [*one.get("note", ()), {"text": words}]} if words else one
 
 
 def _concept_of(reference: Json, resources: Sequence[Json], by_reference: dict[str, int]) -> Json | None:
@@ -433,6 +409,9 @@ def _in_its_unit(fields: _Fields) -> None:
     measure, value, unit = MEASURES.get(fields.found.get("measure", "")), fields.found.get("value"), fields.found.get("unit")
     if measure is None or value is None or unit is None or unit == measure.unit:
         return
+    if str(fields.found.get("coding", "")).startswith(MDC):
+        measure = by_property(measure, ucum(unit))
+        fields.found["measure"] = measure.key
     said = quantity_of({"value": value, "code": unit}, measure, None, None)
     fields.found |= {"value": said.value, "unit": said.unit}
     if "original" in fields.types:
@@ -440,7 +419,7 @@ def _in_its_unit(fields: _Fields) -> None:
 
 
 def _needed(one: Json) -> Measure:
-    measure = measure_of(one.get("code"))
+    measure = measure_of(one.get("code"), one.get("valueQuantity"))
     if measure is None:
         raise InvalidRecord("Its code is no measure of the standard.", code="not-a-measure", field="code")
     return measure
@@ -521,7 +500,7 @@ def _list(fields: _Fields, nodes: list[Any], said: Any) -> None:
 def _has_constants(node: Any, said: Any) -> bool:
     if isinstance(node, Table):
         if "local" in node:
-            return isinstance(said, dict) and any(code == node["local"] for _, code in _codings(said))
+            return isinstance(said, dict) and any(code == node["local"] for _, code in codings(said))
         if "to" in node or "each" in node or is_call(node):
             return True
         return isinstance(said, dict) and all(_has_constants(inner, said.get(name)) for name, inner in node.items())
@@ -587,7 +566,7 @@ def _value(fields: _Fields, spec: Table, one: Json) -> None:
     if said is None:
         return
     names: list[Any] = [*listed(spec["value"])]
-    measure, named = _needed(one), {code for _, code in _codings(one.get("code"))}
+    measure, named = _needed(one), {code for _, code in codings(one.get("code"))}
     stated = (field for name in names if isinstance(name, dict) for field, key in name.items() if key in named)
     field = next(stated, None) or fields_of(spec)[0]
     value, factor = quantity_of(said, measure, None, None).value, factor_of(spec, field, measure.unit)
@@ -597,14 +576,14 @@ def _value(fields: _Fields, spec: Table, one: Json) -> None:
 def _part(fields: _Fields, spec: Table, one: Json) -> None:
     wanted = set(functions.CHOICES[spec["measure"]["of"]][1]) if isinstance(spec["measure"], dict) else {spec["measure"]}
     for component in one.get("component", ()):
-        measure = measure_of(component.get("code"))
+        measure = measure_of(component.get("code"), component.get("valueQuantity"))
         if measure is not None and measure.key in wanted and "valueQuantity" in component:
             _value(fields, spec, component)
 
 
 def _quantities(shared: Shared, one: Json) -> Iterator[Quantity]:
     for component in one.get("component", ()):
-        measure = measure_of(component.get("code"))
+        measure = measure_of(component.get("code"), component.get("valueQuantity"))
         if measure is not None and "valueQuantity" in component:
             coding = _source_coding(component["code"], measure)
             yield quantity_of(component["valueQuantity"], measure, coding, _original(shared, component))
@@ -626,7 +605,7 @@ def _whole(fields: _Fields, one: Json, *, noted: bool) -> None:
     fields.put("flags", flags or None)
     fields.put("modality", (_extension(shared, one, "modality") or {}).get("valueCode"))
     note = (_extension(shared, one, "note") or {}).get("valueString")
-    fields.put("note", note or (next((said.get("text") for said in one.get("note", ()) if said.get("text")), None) if noted else None))
+    fields.put("note", note or ("\n".join(said["text"] for said in one.get("note", ()) if said.get("text")) if noted else None) or None)
     identifiers = one.get("identifier", ())
     listed_ = [identifiers] if isinstance(identifiers, dict) else identifiers
     fields.put("source_record_id", next((said["value"] for said in listed_ if said.get("value") and not said["value"].startswith("urn:oid:")), None))

@@ -71,3 +71,22 @@ MEASURES: dict[str, Measure] = _read()
 
 BY_LOINC: dict[str, Measure] = {code: measure for measure in MEASURES.values() for code in measure.loinc}
 BY_MDC: dict[str, Measure] = {code: measure for measure in MEASURES.values() for code in measure.mdc}
+
+MEASUREMENTS, UNITS = 2 * 65536, 4 * 65536
+"""IEEE 11073-10101 partitions of measurements and units: some feeds send the 16 bits within one."""
+
+
+def of_mdc(code: str) -> Measure | None:
+    """The measure of an IEEE 11073 code of 32 bits, or of the 16 bits within its partition."""
+    return BY_MDC.get(full_mdc(code))
+
+
+def full_mdc(code: str, partition: int = MEASUREMENTS) -> str:
+    """An IEEE 11073 code in 32 bits."""
+    return str(int(code) + partition) if code.isascii() and code.isdigit() and len(code) < 6 and int(code) < 65536 else code
+
+
+def by_property(measure: Measure, unit: str) -> Measure:
+    """The measure that a code without a property of its own means in a unit: a concentration in mass is a measure beside that in moles."""
+    twin = MEASURES.get(f"{measure.key}-mass")
+    return twin if twin is not None and twin.unit == unit else measure

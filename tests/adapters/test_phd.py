@@ -1,0 +1,127 @@
+"""FHIR of device gateways, in the shapes of the HL7 Personal Health Device IG: compounds, units and codes of IEEE 11073, and what is no measure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapters.base import Decoded, Rejected
+from tests.adapters.test_fhir import LOINC, UCUM, bundle, observation, only, read
+
+MDC = "urn:iso:std:iso:11073:10101"
+PRIVATE = "https://vendor.test/codes"
+PHD = {"category": [{"coding": [{"system": "http://hl7.org/fhir/uv/phd/CodeSystem/PhdObservationCategories", "code": "phd"}]}]}
+MEAL = {"code": {"coding": [{"system": MDC, "code": "8417864"}], "text": "Meal"}, "valueCodeableConcept": {"text": "Before breakfast"}}
+
+
+def part(code: str, value: float, unit: str, system: str = UCUM) -> dict[str, Any]:
+    return {"code": {"coding": [{"system": MDC, "code": code}]}, "valueQuantity": {"value": value, "system": system, "code": unit}}
+
+
+def compound(*parts: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return observation("8452999", system=PRIVATE, component=list(parts), **PHD, **more)
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "unit", "measure"),
+    [
+        ("160184", 5.4, "mmol/L", "glucose-capillary"), ("160184", 97, "mg/dL", "glucose-capillary-mass"), ("160188", 97, "mg/dl", "glucose-capillary-mass"),
+        ("160368", 97, "mg/dL", "glucose-serum-mass"), ("160368", 5.4, "mmol/L", "glucose-serum"), ("160364", 97, "mg/dL", "glucose-blood-mass"),
+        ("160192", 5.4, "mmol/L", "glucose-blood"), ("29296", 97, "mg/dL", "glucose-serum-mass"),
+    ],
+)  # fmt: skip
+def test_a_devices_glucose_is_the_measure_of_its_units_property_and_is_not_converted(code: str, value: float, unit: str, measure: str) -> None:
+    quantity = only(observation(code, value, unit, system=MDC, **PHD)).record.quantity  # type: ignore[attr-defined]
+    assert (quantity.measure, quantity.value, quantity.original, quantity.coding) == (measure, value, None, f"{MDC}|{code}")
+
+
+@pytest.mark.parametrize("loinc", ["2339-0", "2345-7"])
+def test_a_glucose_in_mass_by_loinc_is_taken(loinc: str) -> None:
+    assert only(observation(loinc, 97, "mg/dL")).record.quantity.value == 97  # type: ignore[attr-defined]
+
+
+def test_a_loinc_number_keeps_its_property_whatever_the_unit() -> None:
+    (refused,) = read(observation("14743-9", 97, "mg/dL"))
+    assert isinstance(refused, Rejected)
+    assert refused.code == "unit"
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "unit", "gives"),
+    [("150456", 97, "262688", 97), ("149530", 61, "264864", 61), ("150364", 98.6, "266560", 37), ("188736", 62, "1731", 62), ("160184", 99, "264274", 99)],
+)
+def test_a_unit_of_ieee_11073_is_read_in_32_bits_or_the_16_of_its_partition(code: str, value: float, unit: str, gives: float) -> None:
+    said = observation(code, system=MDC, valueQuantity={"value": value, "unit": "MDC_DIM", "system": MDC, "code": unit})
+    assert only(said).record.quantity.value == pytest.approx(gives)  # type: ignore[attr-defined]
+
+
+def test_a_unit_of_ieee_11073_that_is_not_known_is_refused() -> None:
+    (refused,) = read(observation("150456", system=MDC, valueQuantity={"value": 97, "system": MDC, "code": "999999"}))
+    assert isinstance(refused, Rejected)
+    assert refused.code == "unit"
+
+
+def test_a_compound_of_one_measure_is_that_measure_with_the_words_beside_it() -> None:
+    note = [{"text": "Second try"}]
+    record: Any = only(compound(MEAL, part("160184", 5.4, "mmol/L") | {"interpretation": [{"coding": [{"code": "N"}]}]}, note=note)).record
+    assert (record.measure, record.quantity.value, record.interpretation) == ("glucose-capillary", 5.4, "N")
+    assert record.quantity.coding == f"{MDC}|160184"
+    assert record.note == "Second try\nMeal: Before breakfast"
+    assert record.source_record_id == "Observation/o-8452999"
+
+
+def test_a_pressure_in_parts_under_a_devices_own_code_is_a_blood_pressure() -> None:
+    record: Any = only(compound(part("150021", 118, "266016", MDC), part("150022", 9.6, "kPa"))).record
+    assert (record.measure, record.quantity) == ("blood-pressure", None)
+    assert [(one.measure, round(one.value)) for one in record.components] == [("systolic", 118), ("diastolic", 72)]
+
+
+@pytest.mark.parametrize(
+    ("beside", "words"),
+    [
+        ({"valueString": "left thumb"}, "Where: left thumb"), ({"valueBoolean": True}, "Where: true"), ({"valueInteger": 3}, "Where: 3"),
+        ({"valueQuantity": {"value": 4, "comparator": "<", "unit": "points"}}, "Where: < 4 points"), ({"valueRange": {"low": {"value": 1}}}, None),
+        ({"dataAbsentReason": {"text": "unknown"}}, None),
+    ],
+)  # fmt: skip
+def test_words_beside_a_measurement_are_kept_as_its_note(beside: dict[str, Any], words: str | None) -> None:
+    parts = [{"code": {"coding": [{"system": MDC, "code": "68193", "display": "Where"}]}, **beside}]
+    assert only(observation("150456", 97, "%", system=MDC, component=parts)).record.note == words
+
+
+def test_parts_of_a_hospitals_panel_are_not_taken_for_measurements_of_their_own() -> None:
+    (refused,) = read(observation("8452999", system=PRIVATE, component=[part("149530", 168, "/min")]))
+    assert isinstance(refused, Rejected)
+    assert refused.code == "not-a-measure"
+
+
+@pytest.mark.parametrize(
+    ("resource", "field", "says"),
+    [
+        (observation("67975", system=MDC, valueDateTime="2026-05-01T08:00:00+08:00", subject={"reference": "Device/d1"}), "subject", "about a device"),
+        (observation("150604", system=MDC, component=[{"code": {"text": "poor signal"}, "valueBoolean": True}], **PHD), "component", "bits"),
+        (observation("150452", system=MDC, valueSampledData={"origin": {"value": 0}, "period": 2, "dimensions": 1, "data": "1"}), "valueSampledData", "curve"),
+        (observation("8417864", system=MDC, valueCodeableConcept={"text": "Before breakfast"}, **PHD), "code", "8417864"),
+        (observation("150320", system=MDC, dataAbsentReason={"text": "not a number"}, **PHD), "code", "no value either"),
+        (observation("8452096", system=PRIVATE, valueString="strip bent", **PHD), "code", "Its code is no measure"),
+        (compound(part("149530", 60, "/min"), part("150456", 97, "%")), "component", "send each"),
+    ],
+)  # fmt: skip
+def test_what_a_device_says_that_is_no_measurement_is_refused_by_its_cause(resource: dict[str, Any], field: str, says: str) -> None:
+    good, refused = sorted(read(bundle(observation("150456", 97, "%", system=MDC), resource | {"id": "other"})), key=lambda row: row.row)
+    assert isinstance(good, Decoded)
+    assert isinstance(refused, Rejected)
+    assert (refused.code, refused.field) == ("not-a-measure", field)
+    assert says in refused.message
+    assert "strip bent" not in refused.message
+
+
+def test_a_reading_without_a_value_is_a_record_that_has_none() -> None:
+    record: Any = only(observation("150456", system=MDC, dataAbsentReason={"coding": [{"code": "not-a-number"}]}, **PHD)).record
+    assert (record.measure, record.quantity) == ("oxygen-saturation", None)
+
+
+def test_loinc_beside_mdc_is_one_measure() -> None:
+    codes = {"coding": [{"system": MDC, "code": "149530"}, {"system": LOINC, "code": "8867-4"}]}
+    assert only(observation("149530", 61, "/min", system=MDC) | {"code": codes}).record.quantity.measure == "heart-rate"  # type: ignore[attr-defined]
