@@ -35,8 +35,8 @@ TERMS: dict[str, tuple[str, str]] = {
 }
 """How long a grant can last; a year unless chosen, five at most."""
 
-SHOWN = 5
-"""Receivers on a page; with the search there are seven things to choose from."""
+SHOWN = 4
+"""Receivers on a page; with the code for a visit and the search there are seven things to choose from."""
 Codes = Annotated[list[str] | None, Query(max_length=20)]
 Kinds = Annotated[list[str] | None, Query(alias="kind", max_length=20)]
 

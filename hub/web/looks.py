@@ -34,7 +34,7 @@ PURPOSES: dict[str, tuple[str, str]] = {
 QUIET = (
     "upload", "register", "consent-grant", "consent-refuse", "consent-unrefuse", "consent-withdraw", "sign-in", "passkey-add", "grant", "withdraw",
     "download", "decide", "policy", "consent-notice", "visit-code-make", "visit-code-cancel", "petition",
-    "petition-read", "petition-answer",
+    "petition-read", "petition-answer", "alerts-seen", "consents-reviewed",
 )  # fmt: skip
 """Actions by which nobody else sees anything; the full log shows them too."""
 
@@ -78,7 +78,7 @@ async def read(
     """The newest lines before `before`, and where the next page begins. Without a tab: what others saw, or tried to see."""
     wanted = most * 8
     async with hub.database.connection() as connection:
-        mine = await _own(connection, resident)
+        mine = await own(connection, resident)
         rows = await connection.fetch(_LOG + _PARTS[tab] + " ORDER BY at DESC LIMIT $4", resident, before, mine, wanted)
         names = {party.number: party.name for party in await parties.everyone(connection)}
         people = await _people(hub, connection, rows)
@@ -97,17 +97,19 @@ async def read(
 _COLUMNS = "SELECT chain, seq, at, party, actor, action, purpose, rule, outcome, detail FROM audit"
 _LOG = f"{_COLUMNS} WHERE resident = $1 AND ($2::timestamptz IS NULL OR at < $2) AND "
 _OTHERS = "NOT actor = ANY($3::text[])"
-_SEEN = f"NOT outcome = ANY('{{{','.join(REFUSED)}}}')"
+SEEN = f"NOT outcome = ANY('{{{','.join(REFUSED)}}}')"
+ACCESSES = "(action IN ('read', 'everything', 'deliver', 'export') OR action LIKE 'read %' OR action LIKE 'search %' OR action LIKE 'history %')"
+"""SQL: entries by which records left the hub, or were shown."""
 _PARTS = {
     "": f"{_OTHERS} AND NOT action = ANY('{{{','.join(QUIET)}}}')",
-    "people": f"{_OTHERS} AND actor LIKE 'Account/%' AND {_SEEN}",
-    "automated": f"{_OTHERS} AND actor NOT LIKE 'Account/%' AND {_SEEN}",
-    "denied": f"{_OTHERS} AND NOT {_SEEN}",
+    "people": f"{_OTHERS} AND actor LIKE 'Account/%' AND {SEEN}",
+    "automated": f"{_OTHERS} AND actor NOT LIKE 'Account/%' AND {SEEN}",
+    "denied": f"{_OTHERS} AND NOT {SEEN}",
     "own": "actor = ANY($3::text[])",
 }
 
 
-async def _own(connection: Any, resident: UUID) -> list[str]:
+async def own(connection: Any, resident: UUID) -> list[str]:
     """The names that the resident goes by in the audit."""
     rows = await connection.fetch("SELECT id FROM accounts WHERE resident = $1", resident)
     return [f"Patient/{resident}", *(f"Account/{row['id']}" for row in rows)]
@@ -116,7 +118,7 @@ async def _own(connection: Any, resident: UUID) -> list[str]:
 async def one(hub: Hub, resident: UUID, zone: ZoneInfo, entry: tuple[int, int]) -> tuple[Look, list[str]]:
     """One entry about this resident, and what was shown in it, in words. Raises NotFound for any other."""
     async with hub.database.connection() as connection:
-        mine = await _own(connection, resident)
+        mine = await own(connection, resident)
         row = await connection.fetchrow(f"{_COLUMNS} WHERE chain = $1 AND seq = $2 AND resident = $3", *entry, resident)
         if row is None:
             raise NotFound("There is no such entry.")
@@ -217,6 +219,8 @@ def _what(action: str, refused: bool, own: bool) -> str:
         "emergency-review": "复核了一次紧急查看",
         "policy": "打开了您的授权设置",
         "consent-notice": "确认收到您的授权变化",
+        "alerts-seen": "看过了提醒",
+        "consents-reviewed": "重新看过谁能看",
         "petition": "提了一个要求",
         "petition-read": "看了您提的要求",
         "petition-answer": "答复了您的要求",

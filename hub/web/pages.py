@@ -183,10 +183,12 @@ def mount(app: FastAPI) -> None:
     """The portals and what they are drawn with."""
     from hub.web import (
         account,
+        alerts,
         answers,
         brakes,
         center,
         curves,
+        downloads,
         emergencies,
         given,
         grants,
@@ -203,7 +205,8 @@ def mount(app: FastAPI) -> None:
     app.mount("/static", _Static(directory=STATIC), name="static")
     app.include_router(standard.documents)
     mounted = (
-        grants, given, brakes, visits, petitions, answers, log, resident, curves, quality, center, hospital, emergencies, account, reference, standard,
+        grants, given, brakes, visits, petitions, answers, log, alerts, downloads, resident, curves, quality, center, hospital, emergencies, account,
+        reference, standard,
     )  # fmt: skip
     for module in mounted:
         app.include_router(module.router, include_in_schema=False)

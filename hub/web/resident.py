@@ -1,4 +1,4 @@
-"""The resident's pages: what is stored, who may see it, who looked, how to stop; the full list, the full log, the download."""
+"""The resident's first pages: what is stored, who may see it, who looked, how to stop; and the full list."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from fastapi import APIRouter, Query, Request, Response
 
 from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
-from hub.audit.trail import Entry
 from hub.care import activity
-from hub.exchange import reading
 from hub.web import history, looks, sharing
 from hub.web.history import Place
-from hub.web.pages import Page, download, pages_of
-from schemas.errors import BadRequest, NotFound
+from hub.web.pages import Page, pages_of
+from schemas.errors import BadRequest
 
 router = APIRouter(prefix="/resident", route_class=Page)
 
@@ -36,7 +34,7 @@ async def resident_of(request: Request) -> tuple[Person, UUID]:
 async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] = "", granted: Annotated[str, Query(max_length=40)] = "") -> Response:
     """The four questions on one page, and what the last step did."""
     person, resident = await resident_of(request)
-    from hub.web import emergencies
+    from hub.web import alerts, emergencies
 
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
@@ -46,6 +44,9 @@ async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] =
     latest = window.seen[:LATEST] or (await history.read(hub, asked, most=LATEST)).seen
     seen_by, _ = await looks.read(hub, resident, zone, most=3)
     grants = await sharing.grants_of(hub, resident)
+    notice = sharing.notice(stopped, granted, grants, datetime.now(zone))
+    urgent = await emergencies.recent(hub, resident, zone)
+    told = [] if notice or urgent else await alerts.unseen(hub, resident, zone, grants)
     return pages_of(request).render(
         request,
         "resident.html",
@@ -62,9 +63,10 @@ async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] =
         shut=sharing.shut(grants),
         uploaders=await sharing.uploaders(hub, resident),
         looks=seen_by,
-        shown=GRANTS,
-        emergencies=await emergencies.recent(hub, resident, zone),
-        notice=sharing.notice(stopped, granted, grants, datetime.now(zone)),
+        shown=1 if notice or urgent or told else GRANTS,  # seven choices a page
+        alerts=told,
+        emergencies=urgent,
+        notice=notice,
     )
 
 
@@ -112,19 +114,3 @@ def moment(text: str) -> datetime:
 
 def _text(place: Place | None) -> str:
     return f"{place[0].isoformat()}~{place[1]}".replace("+00:00", "Z") if place else ""
-
-
-@router.get("/download")
-async def everything(request: Request) -> Response:
-    """All of one's records as one FHIR Bundle."""
-    _, resident = await resident_of(request)
-    hub = hub_of(request)
-    asked = history.own(resident)
-    async with hub.database.connection() as connection:
-        found, _ = await reading.visible(hub, connection, asked, ["*"])
-    if not found:
-        raise NotFound("There is nothing to download.")
-    await hub.trail.note(Entry(actor=asked.actor, action="download", outcome="success", resident=resident, purpose="PATRQT"))
-    entries = b",".join(b'{"resource":%b}' % one.raw for one in found)
-    bundle = b'{"resourceType":"Bundle","type":"collection","entry":[%b]}' % entries
-    return download(bundle, f"kinehub-{datetime.now(await history.zone_of(hub, resident)):%Y-%m-%d}.json", "application/fhir+json")

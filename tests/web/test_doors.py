@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from hub.web import account, answers, brakes, center, curves, emergencies, given, grants, hospital, log, petitions, resident, visits
+from hub.web import account, alerts, answers, brakes, center, curves, downloads, emergencies, given, grants, hospital, log, petitions, resident, visits
 from tests.web.town import Place
 
 ID = "7f3c94e0-0d1a-4c1e-9d55-3b1f0a6c2e48"
@@ -16,7 +16,8 @@ ID = "7f3c94e0-0d1a-4c1e-9d55-3b1f0a6c2e48"
 PAGES = {
     "wang": [
         "/resident", "/resident/records", "/resident/looks", "/resident/grants", "/resident/grants/new", "/resident/more", "/resident/sources",
-        "/resident/code", "/resident/petitions", "/resident/emergencies", "/account",
+        "/resident/code", "/resident/petitions", "/resident/emergencies", "/resident/alerts", "/resident/review", "/resident/downloads",
+        "/resident/records/print", "/account",
     ],
     "doctor": ["/hospital", "/hospital/code", "/hospital/emergency", "/hospital/reviews", f"/hospital/patients/{ID}", "/hospital/petitions", "/account"],
     "staff": ["/center", "/center/petitions", "/account"],
@@ -27,7 +28,7 @@ FORMS = {
     "wang": [
         "/resident/stop-all", f"/resident/grants/{ID}/stop", f"/resident/grants/{ID}/again", "/resident/grants/new", "/resident/pause", "/resident/resume",
         f"/resident/sources/{ID}/shut", f"/resident/sources/{ID}/open", "/resident/code", "/resident/code/cancel", "/resident/petitions/new",
-        "/resident/looks/1/1", f"/resident/emergencies/{ID}/end",
+        "/resident/looks/1/1", f"/resident/emergencies/{ID}/end", "/resident/alerts/seen", "/resident/review",
     ],
     "doctor": [
         "/hospital", "/hospital/code", f"/hospital/petitions/{ID}", "/hospital/emergency", "/hospital/emergency/end", f"/hospital/reviews/{ID}",
@@ -39,6 +40,7 @@ DOWNLOADS = [
     "/hospital/emergency/patient",
     "/resident/looks/head", "/resident/looks/1/1", "/resident/looks/1/1/proof", "/resident/petitions/new", f"/resident/petitions/{ID}",
     f"/hospital/petitions/{ID}", f"/center/petitions/{ID}", f"/admin/petitions/{ID}",
+    "/resident/records.csv",
     "/resident/download", f"/resident/records/{ID}", f"/resident/grants/{ID}", f"/resident/grants/{ID}/receipt.json", f"/resident/grants/{ID}/preview",
     f"/hospital/patients/{ID}/sessions.csv", f"/center/preview/{ID}", f"/center/preview/{ID}/marked", f"/center/receipts/{ID}",
 ]  # fmt: skip
@@ -51,10 +53,10 @@ def routes(router: APIRouter) -> list[tuple[str, str]]:
 def test_every_route_of_the_portals_is_tried_below() -> None:
     tried = {("GET", path) for listed in PAGES.values() for path in listed} | {("GET", path) for path in DOWNLOADS}
     tried |= {("POST", path) for listed in FORMS.values() for path in listed}
-    modules = (account, answers, brakes, center, curves, emergencies, given, grants, hospital, log, petitions, resident, visits)
+    modules = (account, alerts, answers, brakes, center, curves, downloads, emergencies, given, grants, hospital, log, petitions, resident, visits)
     known = [route for module in modules for route in routes(module.router)]
     shapes = {(method, re.compile(re.sub(r"{[a-z_]+}", "[^/]+", path))) for method, path in known}
-    assert len(known) == 64
+    assert len(known) == 71
     assert not [shape for method, shape in shapes if not any(method == how and shape.fullmatch(path) for how, path in tried)]
 
 

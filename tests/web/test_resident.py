@@ -267,6 +267,7 @@ def test_five_years_is_the_longest_and_stop_all_stops_everything(place: Place) -
     with place.browse("li") as visitor:
         granted(visitor, place, "activity,health-check", "clinic", "five")
         granted(visitor, place, "activity", "clinic", "day")
+        visitor.send_form("/resident/alerts/seen")
         assert visitor.show("/resident").count('/stop"') == 2
         answer = visitor.send_form("/resident/stop-all")
         page = visitor.show(answer.headers["location"])

@@ -1,0 +1,114 @@
+"""A copy of one's own records: as FHIR, as a table, and as a page to print or to keep as PDF (docs/decisions/0022)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from hub.access.requests import hub_of
+from hub.audit.trail import Entry
+from hub.care import activity
+from hub.exchange import reading
+from hub.service import Hub
+from hub.web import history, tables, words
+from hub.web.history import Place, Seen
+from hub.web.locales import pick, say
+from hub.web.pages import Page, download, pages_of
+from hub.web.resident import resident_of
+from schemas.errors import NotFound
+from schemas.measures import MEASURES
+from schemas.records import Envelope, Quantity
+from schemas.standard import STANDARD
+
+router = APIRouter(prefix="/resident", route_class=Page)
+
+YEARS = 20
+"""The longest that is printed."""
+
+
+@router.get("/downloads")
+async def choose(request: Request) -> Response:
+    """In which form."""
+    person, _ = await resident_of(request)
+    return pages_of(request).render(request, "downloads.html", person=person)
+
+
+@router.get("/download")
+async def everything(request: Request) -> Response:
+    """All of one's records as one FHIR Bundle."""
+    _, resident = await resident_of(request)
+    hub = hub_of(request)
+    async with hub.database.connection() as connection:
+        found, _ = await reading.visible(hub, connection, history.own(resident), ["*"])
+    if not found:
+        raise NotFound("There is nothing to download.")
+    await _note(hub, resident)
+    entries = b",".join(b'{"resource":%b}' % one.raw for one in found)
+    bundle = b'{"resourceType":"Bundle","type":"collection","entry":[%b]}' % entries
+    return download(bundle, f"kinehub-{datetime.now(await history.zone_of(hub, resident)):%Y-%m-%d}.json", "application/fhir+json")
+
+
+async def _note(hub: Hub, resident: UUID) -> None:
+    await hub.trail.note(Entry(actor=f"Patient/{resident}", action="download", outcome="success", resident=resident, purpose="PATRQT"))
+
+
+@router.get("/records.csv")
+async def table(request: Request) -> Response:
+    """All of one's records as a table, one figure a row, the newest first."""
+    _, resident = await resident_of(request)
+    hub = hub_of(request)
+    zone = await history.zone_of(hub, resident)
+    head = [say(text) for text in ("日期", "时间", "种类", "内容", "指标", "数值", "单位", "来源", "编号")]
+    rows: list[tuple[object, ...]] = []
+    async for one in _every(hub, resident):
+        at = history.local(one.record, zone)
+        what = (f"{at:%Y-%m-%d}", f"{at:%H:%M}" if history.timed(one.record) else "", words.kind(str(one.record.__struct_config__.tag)), words.line(one.record))
+        found: list[tuple[object, ...]] = [*figures(one.record)]
+        rows += [(*what, *figure, one.source, one.id) for figure in found or [("", "", "")]]
+    await _note(hub, resident)
+    return download(tables.encoded([head, *rows]), f"kinehub-{datetime.now(zone):%Y-%m-%d}.csv", "text/csv; charset=utf-8")
+
+
+async def _every(hub: Hub, resident: UUID) -> AsyncIterator[Seen]:
+    after: Place | None = None
+    while True:
+        found = await history.read(hub, history.own(resident), after=after)
+        for one in found.seen:
+            yield one
+        if found.next is None:
+            return
+        after = found.next
+
+
+def figures(record: Envelope) -> Iterator[tuple[str, float, str]]:
+    """The figures of a record: what each is, how much, in which UCUM unit."""
+    fields = STANDARD[str(record.__struct_config__.tag)].fields
+    for name in record.__struct_fields__:
+        value = getattr(record, name)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and name in fields:
+            yield pick((fields[name].zh, fields[name].en)), value, fields[name].unit
+        for quantity in [value] if isinstance(value, Quantity) else value if isinstance(value, list) else []:
+            if isinstance(quantity, Quantity):
+                known = MEASURES.get(quantity.measure)
+                yield pick((known.zh, known.en)) if known else quantity.measure, quantity.value, quantity.unit
+
+
+@router.get("/records/print")
+async def printed(request: Request, years: Annotated[int, Query(ge=1, le=YEARS)] = 1) -> Response:
+    """The records of the last years on sheets, for a printer or the browser's own PDF."""
+    person, resident = await resident_of(request)
+    hub = hub_of(request)
+    zone = await history.zone_of(hub, resident)
+    now = activity.today_in(zone)
+    since = datetime.now(zone) - timedelta(days=365 * years)
+    found: list[Seen] = (await history.read(hub, history.own(resident), since=since)).seen
+    older = years < YEARS and bool((await history.read(hub, history.own(resident), after=(since, UUID(int=0)), most=1)).seen)
+    await _note(hub, resident)
+    return pages_of(request).render(
+        request, "printed.html", person=person, rows=[(one, history.local(one.record, zone), history.timed(one.record)) for one in found], years=years,
+        since=since.date(), today=now.date(), older=older,
+    )  # fmt: skip
