@@ -8,7 +8,7 @@ from typing import Any
 from hub import service
 from hub.audit.verify import verify
 from hub.settings import Settings
-from hub.store import erasure, tombstones
+from hub.store import erasure, relabel, tombstones
 from hub.store.keyring import Keyring
 from hub.store.migrate import NEWEST
 from schemas.errors import KineHubError, Unavailable
@@ -35,11 +35,22 @@ async def examine(settings: Settings, dsn: str) -> list[dict[str, Any]]:
             )
             trail = await verify(connection, hub.trail.heads)
             findings.append(_finding("audit", trail.intact, trail.problem or f"{trail.entries} entries, intact"))
+            findings.append(_labels(await relabel.waiting(connection, hub.vault.rules.version), hub.vault.rules.version))
             dead = await connection.fetchval("SELECT count(*) FROM outbox WHERE status = 'dead'")
             findings.append(_finding("delivery", dead == 0, "no dead letters" if not dead else f"{dead} dead letters; see kinehub delivery list"))
     except KineHubError as error:
         findings.append(_finding("database", False, f"{error.message} {error.advice}".strip()))
     return findings
+
+
+def _labels(waiting: relabel.Waiting, rules: int) -> dict[str, Any]:
+    if not waiting.older:
+        return _finding("labels", True, f"every stored version is labelled by rules {rules}")
+    return _finding(
+        "labels", False,
+        f"{waiting.older} stored versions wait for label rules {rules}, {waiting.never} of them never labelled and shown to their resident alone: "
+        "the delivery worker sees to it after a start, and so does kinehub records relabel",
+    )  # fmt: skip
 
 
 def _keys(ring: Keyring) -> dict[str, Any]:

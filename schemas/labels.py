@@ -66,6 +66,12 @@ class Label(NamedTuple):
         return [*found, {"system": CONFIDENTIALITY, "code": self.confidentiality}]
 
 
+def stricter(one: Label, other: Label) -> Label:
+    """Every sensitivity of both, and the higher confidentiality."""
+    both = sorted({*one.sensitivity, *other.sensitivity}, key=lambda code: (_ORDER.get(code, len(_ORDER)), code))
+    return Label(tuple(both), max(one.confidentiality, other.confidentiality, key=LEVELS.index))
+
+
 class Rule(NamedTuple):
     """One row of `labels.csv`. `by`: age, icd-10, snomed, loinc, atc, instrument or word; words and instruments stand in `zh` and `en`, or `value`."""
 

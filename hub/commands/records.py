@@ -42,7 +42,7 @@ def records_upgrade(options: Options, /, *, dry_run: bool) -> None:
 def records_relabel(options: Options, /) -> None:
     """Label every stored version by the rules as they are now (sensitivity, confidentiality); beside a running hub, too.
 
-    Needed after a release with new label rules. Nothing is shown meanwhile that the new rules hide.
+    The delivery worker does so by itself after a start with new rules. Nothing is shown meanwhile that the old rules or the new ones hide.
     """
     from hub.store.relabel import relabel
 

@@ -32,7 +32,7 @@ from hub.quality import alerts
 from hub.quality import worker as quality
 from hub.service import Hub
 from hub.settings import Settings
-from hub.store import parties
+from hub.store import parties, relabel
 from hub.store.parties import Party
 from hub.store.vault import Asked
 from schemas.errors import NotFound, SealError
@@ -74,7 +74,7 @@ async def run(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
         tokens: dict[int, tuple[str, float]] = {}
         lanes = (_loop(hub, http, tokens, stop) for _ in range(LANES))
         sent = (_send_all(hub, http, stop, send, name) for name, send in (("alerts", alerts.send_one), ("notices", notices.send_one)))
-        await asyncio.gather(_sweep(hub, stop), *sent, quality.watch(hub, dsn, stop), *lanes)
+        await asyncio.gather(_sweep(hub, stop), _relabel(hub, stop), *sent, quality.watch(hub, dsn, stop), *lanes)
 
 
 async def _loop(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, float]], stop: asyncio.Event) -> None:
@@ -108,6 +108,18 @@ async def _sweep(hub: Hub, stop: asyncio.Event) -> None:
         except Exception as error:
             log.warning("sweeping failed: %s", places(error))
         await _idle(stop, SWEEP_S)
+
+
+async def _relabel(hub: Hub, stop: asyncio.Event) -> None:
+    """After a release with new label rules, bring what is stored to them."""
+    while not stop.is_set():
+        try:
+            await relabel.catch_up(hub, stop)
+        except Exception as error:
+            log.warning("relabelling paused: %s", places(error))
+            await _idle(stop, SWEEP_S)
+        else:
+            return
 
 
 async def _idle(stop: asyncio.Event, seconds: float) -> None:

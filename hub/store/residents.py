@@ -114,7 +114,7 @@ async def save_person(hub: Hub, identity: UUID, resident: Resident, *, actor: st
     )  # fmt: skip
     await _save(hub, identity, draft, actor, "register")
     if draft.outcome is not None and draft.outcome.status == "updated":
-        await relabel.doubt(hub, identity)
+        await relabel.relabel(hub, resident=identity)
 
 
 async def save_consent(

@@ -33,7 +33,7 @@ from mappings import sampled
 from mappings.face import ORIGINAL
 from schemas.codes import CODE_SYSTEMS
 from schemas.errors import Conflict, NotFound, PermitRequired
-from schemas.labels import NONE, RULES, Label, of_age
+from schemas.labels import NONE, RULES, Label, of_age, stricter
 from schemas.quality import flags_of, numbers
 from schemas.records import KINDS, DaySummary, Envelope, Series, decode
 from schemas.resident import Resident, id_number_birth_date
@@ -558,11 +558,16 @@ class Vault:
         )  # fmt: skip
 
     def _label(self, row: Row, body: Body) -> Label | None:
-        """A record's label by the rules in force: as it is stored, or anew where older rules put it on; None where nothing ever did, or can."""
+        """A record's label as it is stored; of older rules, the stricter of that and of what the rules in force say.
+
+        None where nothing ever labelled it, or can.
+        """
+        stored = Label(tuple(body.header.sensitivity), body.header.confidentiality)
         if row["label_rules"] >= self.rules.version:
-            return Label(tuple(body.header.sensitivity), body.header.confidentiality)
+            return stored
         standing = self._standings.get(row["resident"])
-        return self._labelled(row, body, standing.subject) if standing is not None and row["label_rules"] > 0 else None
+        anew = self._labelled(row, body, standing.subject) if standing is not None and row["label_rules"] > 0 else None
+        return None if anew is None else stricter(stored, anew)
 
     def _labelled(self, row: Row, body: Body, subject: Subject) -> Label | None:
         if body.header.kind not in KINDS:

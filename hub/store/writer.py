@@ -22,6 +22,7 @@ from hub.store.body import Header, assemble
 from hub.store.chunks import chunks
 from hub.store.database import Connection, Database
 from hub.store.ids import bucket_of, join, new_record_id
+from hub.store.relabel import doubt
 from hub.store.vault import CHANNELS, KIND_NUMBERS, Subject, Vault, superseded
 from mappings.face import Resource
 from schemas.classes import DataClass
@@ -137,6 +138,7 @@ class _Batch(msgspec.Struct):
     superseded: list[tuple[UUID, int]] = []
     epochs: set[UUID] = set()
     notices: list[tuple[object, ...]] = []
+    people: set[UUID] = set()
 
 
 _EXISTING = """SELECT r.bucket, r.natural_key, r.id, r.version, r.content, r.body, r.resident, r.deleted FROM records r
@@ -374,7 +376,7 @@ def _waves(subjects: dict[UUID, Subject], drafts: Iterable[Draft]) -> list[list[
 
 async def _prepared(connection: Connection[Any], subjects: dict[UUID, Subject], wave: list[tuple[Draft, bytes]], rules: Rules, now: datetime) -> _Batch:
     """A wave's rows, against what is stored under the same natural keys."""
-    batch = _Batch(rules, [], [], [], [], set(), [])
+    batch = _Batch(rules, [], [], [], [], set(), [], set())
     if not wave:
         return batch
     rows = await connection.fetch(_EXISTING, [bucket_of(draft.resident) for draft, _ in wave], [token for _, token in wave])
@@ -430,6 +432,8 @@ def _prepare(subject: Subject, draft: Draft, natural: bytes, old: Row | None, ba
         batch.series.append((bucket, identity, version, channel, number, draft.resident, classes, sealed))
     if old is not None:
         batch.superseded.append((identity, bucket))
+        if draft.kind == "resident":
+            batch.people.add(identity)
     if draft.raises_epoch:
         batch.epochs.add(draft.resident)
     batch.notices += [(bucket, draft.resident, receiver, identity, version, draft.change) for receiver in draft.told]
@@ -495,6 +499,8 @@ async def _store(connection: Connection[Any], batch: _Batch) -> None:
         await connection.executemany(
             "UPDATE residents SET epoch = epoch + 1 WHERE bucket = $1 AND id = $2", [(bucket_of(identity), identity) for identity in batch.epochs]
         )
+    for identity in batch.people:
+        await doubt(connection, identity)
     if batch.notices:
         await connection.executemany(
             "INSERT INTO consent_notices (bucket, resident, receiver, consent, version, change) VALUES ($1, $2, $3, $4, $5, $6)", batch.notices

@@ -13,11 +13,13 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from hub.delivery import worker
+from hub.doctor import examine
 from hub.store import relabel as job
 from hub.store.parties import Party
 from hub.store.relabel import relabel
 from hub.store.residents import save_person
-from hub.store.vault import Asked
+from hub.store.vault import KIND_NUMBERS, Asked
 from schemas.labels import RULES, TABLE, compiled
 from schemas.resident import Resident
 from tests.builders import City, a_city, a_session
@@ -25,6 +27,10 @@ from tests.builders import City, a_city, a_session
 Json = dict[str, Any]
 InCity = Callable[[Callable[[City], Awaitable[None]]], None]
 BEFORE = compiled(1, ())
+
+
+class _Stopped(Exception):
+    pass
 
 
 @pytest.fixture
@@ -160,7 +166,7 @@ def test_a_childs_record_stays_one_and_a_later_one_is_none(in_city: InCity) -> N
     in_city(work)
 
 
-def test_a_corrected_birth_date_is_seen_at_once_and_then_stored(in_city: InCity) -> None:
+def test_a_corrected_birth_date_labels_what_is_stored_anew(in_city: InCity) -> None:
     async def work(city: City) -> None:
         center, hospital, resident = await place(city)
         await city.upload(center, {"records": [a_session()]}, resident=resident)
@@ -168,8 +174,25 @@ def test_a_corrected_birth_date_is_seen_at_once_and_then_stored(in_city: InCity)
         assert await told(city, resident, hospital)
         await save_person(city.hub, resident, Resident(name="王秀英", birth_date=date(2015, 1, 1)), actor="test", party=0)
         assert await told(city, resident, hospital) == []
-        assert (await relabel(city.hub))["changed"] == 1
-        assert await row(city, "SELECT restricted FROM records WHERE kind = 1") == (True,)
+        assert await row(city, "SELECT restricted, label_rules FROM records WHERE kind = 1") == (True, RULES.version)
+        await save_person(city.hub, resident, Resident(name="王秀英", birth_date=date(1957, 3, 19)), actor="test", party=0)
+        assert await told(city, resident, hospital)
+        assert await row(city, "SELECT restricted, label_rules FROM records WHERE kind = 1") == (False, RULES.version)
+
+
+def test_a_correction_that_was_cut_short_leaves_nothing_under_the_wrong_age(in_city: InCity, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(city: City) -> None:
+        center, hospital, resident = await place(city)
+        await city.upload(center, {"records": [a_session()]}, resident=resident)
+        await city.grant(resident, hospital, "all")
+        monkeypatch.setattr(job, "_batch", _stop)
+        with pytest.raises(_Stopped):
+            await save_person(city.hub, resident, Resident(name="王秀英", birth_date=date(2015, 1, 1)), actor="test", party=0)
+        assert await row(city, "SELECT restricted FROM records WHERE kind = 1") == (False,)
+        assert await told(city, resident, hospital) == []
+
+    async def _stop(*_: object) -> None:
+        raise _Stopped
 
     in_city(work)
 
@@ -207,7 +230,7 @@ def test_new_rules_hold_at_once_and_relabelling_makes_no_version(in_city: InCity
         assert (found["changed"], found["unreadable"]) == (2, 0)
         assert await row(city, "SELECT epoch > $2 FROM residents WHERE id = $1", resident, epoch) == (True,)
         assert await row(city, "SELECT bool_and(restricted), min(label_rules) FROM record_history") == (True, RULES.version)
-        assert await row(city, "SELECT count(*) FROM audit WHERE action = 'relabel-records' AND actor = 'operator'") == (2,)
+        assert await row(city, "SELECT count(*) FROM audit WHERE action = 'relabel-records' AND rule = 'system:relabel-records'") == (2,)
         assert await told(city, resident, hospital) == held_back
         mine = {one["id"]: one["meta"] for one in await told(city, resident) if one["resourceType"] == "Condition"}
         assert {one["id"]: one["meta"]["versionId"] for one in before if one["resourceType"] == "Condition"} == {
@@ -218,23 +241,18 @@ def test_new_rules_hold_at_once_and_relabelling_makes_no_version(in_city: InCity
     in_city(work)
 
 
-def test_rules_that_hide_less_open_what_they_let_go(in_city: InCity) -> None:
+def test_rules_that_hide_less_open_a_record_once_it_is_relabelled(in_city: InCity) -> None:
     async def work(city: City) -> None:
         center, hospital, resident = await place(city)
         await city.upload(center, {"records": [a_condition()]}, resident=resident)
         await city.grant(resident, hospital, "all")
         assert await told(city, resident, hospital) == []
         city.hub.vault.rules = compiled(RULES.version + 1, [rule for rule in TABLE if rule.by != "word"])
-        shown = await told(city, resident, hospital)
-        assert len(shown) == 2
+        assert await told(city, resident, hospital) == [], "the stricter of both until then"
         await relabel(city.hub)
-        assert await told(city, resident, hospital) == shown
+        assert len(await told(city, resident, hospital)) == 2
 
     in_city(work)
-
-
-class _Stopped(Exception):
-    pass
 
 
 def test_relabelling_that_was_stopped_goes_on(in_city: InCity, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,5 +270,94 @@ def test_relabelling_that_was_stopped_goes_on(in_city: InCity, monkeypatch: pyte
 
     def _stop(_: int) -> None:
         raise _Stopped
+
+    in_city(work)
+
+
+async def a_city_of_older_rules(city: City) -> None:
+    """Eight residents in shards of their own, each with a sensitive record and its superseded version, stored before there were rules."""
+    center = await city.party("Center", "fitness-center")
+    city.hub.vault.rules = BEFORE
+    for number in range(8):
+        resident = await city.resident(order=number)
+        for name in ("抑郁", "抑郁，好转"):
+            await city.upload(center, {"records": [a_condition(name, source_record_id="C-1")]}, resident=resident)
+    city.hub.vault.rules = RULES
+
+
+LEFT = "SELECT (SELECT count(*) FROM records WHERE label_rules < $1) + (SELECT count(*) FROM record_history WHERE label_rules < $1)"
+
+
+def test_relabelling_comes_to_every_shard_and_to_superseded_versions(in_city: InCity, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(city: City) -> None:
+        await a_city_of_older_rules(city)
+        monkeypatch.setattr(job, "BATCH", 3)
+        assert (await relabel(city.hub))["changed"] == 16
+        assert await row(city, LEFT, RULES.version) == (0,)
+        assert await row(city, "SELECT count(DISTINCT bucket), count(*) FROM records WHERE restricted") == (8, 8)
+        assert await row(city, "SELECT count(*) FROM record_history WHERE restricted") == (8,)
+
+    in_city(work)
+
+
+def test_the_worker_relabels_after_a_start_and_the_doctor_says_what_waits(in_city: InCity, hub_url: str) -> None:
+    async def work(city: City) -> None:
+        await a_city_of_older_rules(city)
+        await row(city, "UPDATE records SET label_rules = 0 WHERE id = (SELECT id FROM records WHERE kind = $1 LIMIT 1)", KIND_NUMBERS["condition"])
+        (older,) = await row(city, LEFT, RULES.version)
+        before = await findings(city, hub_url)
+        assert not before["ok"]
+        assert before["text"].startswith(f"{older} stored versions wait for label rules {RULES.version}, 1 of them never labelled")
+        stop = asyncio.Event()
+        working = asyncio.create_task(worker.run(city.hub.settings, hub_url, stop))
+        async with asyncio.timeout(30):
+            while await row(city, "SELECT FROM meta WHERE key = 'label-rules'") is None:
+                assert not working.done()
+        stop.set()
+        await working
+        assert await row(city, LEFT, RULES.version) == (0,)
+        assert (await findings(city, hub_url))["ok"]
+
+    in_city(work)
+
+
+def test_a_run_that_came_to_its_end_is_not_begun_again_by_the_next_start(in_city: InCity) -> None:
+    async def work(city: City) -> None:
+        await job.catch_up(city.hub, asyncio.Event())
+        await a_city_of_older_rules(city)
+        await job.catch_up(city.hub, asyncio.Event())
+        assert await row(city, LEFT, RULES.version) != (0,)
+        city.hub.vault.rules = compiled(RULES.version + 1, TABLE)
+        stopped = asyncio.Event()
+        stopped.set()
+        await job.catch_up(city.hub, stopped)
+        assert await row(city, "SELECT value FROM meta WHERE key = 'label-rules'") == (str(RULES.version),)
+        await job.catch_up(city.hub, asyncio.Event())
+        assert await row(city, LEFT, RULES.version + 1) == (0,)
+
+    in_city(work)
+
+
+async def findings(city: City, dsn: str) -> Json:
+    return next(one for one in await examine(city.hub.settings, dsn) if one["check"] == "labels")
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "POST"])
+def test_nobody_writes_a_label_over_fhir(in_city: InCity, method: str) -> None:
+    async def work(city: City) -> None:
+        _, hospital, resident = await place(city)
+        clinic = await city.party("Clinic", "community-clinic")
+        await city.upload(clinic, {"records": [a_condition()]}, resident=resident)
+        await city.grant(resident, hospital, "all")
+        (condition,) = [one for one in await told(city, resident) if one["resourceType"] == "Condition"]
+        path = f"/fhir/Condition/{condition['id']}{'/$meta-delete' if method == 'POST' else ''}"
+        body = condition | {"meta": {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "U"}]}}
+        if method == "PATCH":
+            body = [{"op": "replace", "path": "/meta/security", "value": []}]
+        headers = await city.bearer(clinic) | {"Content-Type": "application/json-patch+json" if method == "PATCH" else "application/fhir+json"}
+        answer = await city.http.request(method, path, content=json.dumps(body), headers=headers)
+        assert 400 <= answer.status_code < 500
+        assert condition in await told(city, resident)
+        assert await told(city, resident, hospital) == []
 
     in_city(work)
