@@ -442,7 +442,7 @@ class Vault:
         rows: list[Row] = await connection.fetch(
             _CANDIDATES, bucket_of(asked.resident), asked.resident, [KIND_NUMBERS[kind] for kind in kinds], decision.classes,
             permit.basis == "self", _later(decision.since, since), _earlier(decision.until, until), sources, decision.restricted,
-            after[0] if after else None, after[1] if after else None, limit, self.rules.version,
+            after[0] if after else None, after[1] if after else None, limit,
         )  # fmt: skip
         return rows
 
@@ -644,7 +644,7 @@ _CANDIDATES = f"""SELECT {_KEY}, {_ROW} FROM residents r JOIN data_keys k ON k.b
 LEFT JOIN LATERAL (
   SELECT * FROM records d WHERE d.bucket = $1 AND d.resident = $2 AND NOT d.deleted AND d.kind = ANY($3::smallint[])
   AND ($5 OR d.labels & $4::int <> 0) AND ($6::timestamptz IS NULL OR d.ends >= $6) AND ($7::timestamptz IS NULL OR d.starts <= $7)
-  AND ($8::int[] IS NULL OR d.party = ANY($8)) AND ($9 OR $5 OR NOT d.restricted OR d.label_rules < $13)
+  AND ($8::int[] IS NULL OR d.party = ANY($8)) AND ($9 OR $5 OR NOT d.restricted)
   AND ($10::timestamptz IS NULL OR (d.starts, d.id) < ($10, $11::uuid))
   ORDER BY d.starts DESC, d.id DESC LIMIT $12) d ON true
 WHERE r.bucket = $1 AND r.id = $2 ORDER BY d.starts DESC, d.id DESC"""  # noqa: S608 - constant columns

@@ -50,7 +50,7 @@ def a_condition(name: str = "抑郁症", at: str = "2026-05-03T09:00:00+08:00", 
 
 
 async def told(city: City, resident: UUID, party: Party | None = None) -> list[Json]:
-    """Resources of a resident as a party sees them, or they themselves. A hospital asks by its consents alone: what it sent itself would pass the filter."""
+    """Resources of a resident as a party sees them, or they themselves. A hospital asks by its consents alone."""
     asked = Asked(resident=resident, actor=f"Patient/{resident}", self_access=True)
     if party is not None:
         asked = Asked(resident=resident, actor=party.reference, acts_for=party.reference, purpose="TREAT")
