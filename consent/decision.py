@@ -17,7 +17,7 @@ import msgspec
 
 from consent.actor import Identity, Resources, identify
 from consent.content import NOWHERE, Concepts, Content, Origin, about, facts_of, joined, origins, read, together, with_origin
-from consent.match import ANY, MAYBE, NO, YES, Case, Class, Codes, Data, DataPeriod, Source
+from consent.match import ANY, MAYBE, NO, YES, Case, Class, Codes, Data, DataPeriod, Labels, Source
 from consent.provision import ACTIONS, DENY, PARTIES, PERMIT, SILENT, Problem, Rule, applies, boundaries, parse
 from consent.redaction import redacted
 from consent.request import Facts, Request
@@ -25,6 +25,7 @@ from consent.span import EVER, NEVER
 from consent.terms import ACT_REASON, RANKS, purposes_above, system
 from schemas.classes import ALL, DataClass
 from schemas.errors import BadRequest
+from schemas.labels import MINOR, SENSITIVITIES
 
 BIOMETRIC = int(DataClass.BIOMETRIC)
 EVERY_CLASS = int(ALL) | BIOMETRIC
@@ -501,7 +502,7 @@ def self_access(resident: str) -> Decision:
 
 
 def emergency(policy: Policy, request: Request, place: str, ends: datetime) -> Decision:
-    """What breaking the glass shows, whatever was agreed to: all but biometric data and what carries a sensitivity, until `ends`.
+    """What breaking the glass shows, whatever was agreed to, until `ends`: all but biometric data and what carries a sensitivity other than a child's age.
 
     Consents that refuse breaking the glass by name (a rule that denies BTG) hold; other refusals, a pause among them, do not.
     """
@@ -510,7 +511,19 @@ def emergency(policy: Policy, request: Request, place: str, ends: datetime) -> D
     nodes = _live(refusing, _Ask(request, identify(request, policy.resources, policy.zone), purposes))
     later = bisect_right(policy.boundaries, request.at)
     until = min(ends, policy.boundaries[later]) if later < len(policy.boundaries) else ends
-    return _decision((Node(Rule(PERMIT, (place, ""), guarded=True), PERMIT, True, ()), *nodes), policy, until, purposes)
+    return _decision((*_ordinary(place), *nodes), policy, until, purposes)
+
+
+def representative(policy: Policy, request: Request, place: str, ends: datetime | None) -> Decision:
+    """What somebody who acts for the resident may look at until `ends`: as in an emergency; what the resident refuses others is not about them."""
+    return _decision(_ordinary(place), policy, ends, _purposes(request.purpose))
+
+
+def _ordinary(place: str) -> tuple[Node, Node]:
+    """Everything but biometric data and what is sensitive; that it is a child's hides nothing."""
+    child = Labels(None, frozenset({SENSITIVITIES[MINOR].name}), True)
+    rules = Rule(PERMIT, (place, ""), guarded=True), Rule(PERMIT, (place, "child"), labels=child, guarded=True)
+    return Node(rules[0], PERMIT, True, ()), Node(rules[1], PERMIT, True, ())
 
 
 def _refuses(rule: Rule, purpose: str) -> bool:

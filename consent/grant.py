@@ -103,11 +103,12 @@ def consent_for(
     valid_until: Day | None = None,
     data_from: Day | None = None,
     data_until: Day | None = None,
+    performer: str | None = None,
 ) -> dict[str, Any]:
     """An R4 Consent that lets `recipient` see these classes for this purpose. Valid one year unless said, five at most.
 
     `resident` and `recipient` are references; dates are days where the resident lives, ends included. What carries a sensitivity
-    label is covered by a nested permit for the codes in `sensitive`, and by nothing else.
+    label is covered by a nested permit for the codes in `sensitive`, and by nothing else. `performer`: who agreed in the resident's name.
     """
     _checked(purpose, classes, sensitive)
     role = _concept(PARTICIPATION, "PRCP" if recipient.startswith("Organization/") else "IRCP")
@@ -123,7 +124,7 @@ def consent_for(
         provision["dataPeriod"] = data
     if sensitive:
         provision["provision"] = [{"type": "permit", "securityLabel": [{"system": _system(code), "code": code} for code in sensitive]}]
-    return _stated(resident, recorded, consent_id, provision)
+    return _stated(resident, recorded, consent_id, provision) | {"performer": [_reference(performer or resident, "performer")]}
 
 
 def refusal_for(

@@ -10,7 +10,7 @@ from consent.decision import Decision
 
 
 class Permit(msgspec.Struct, frozen=True):
-    """Who may see whose data, why, until when. `basis` is `consent`, `emergency` or `self`.
+    """Who may see whose data, why, until when. `basis` is `consent`, `emergency`, `representative` or `self`.
 
     Good only while the resident's epoch is `resident_epoch` and the database's clock is before `valid_until`.
     """

@@ -86,6 +86,14 @@ async def account(connection: Connection[Any], keyring: Keyring, id_: UUID) -> A
     return opened(keyring, dict(row))
 
 
+async def by_login(connection: Connection[Any], keyring: Keyring, login: str) -> Account:
+    """For operators: nobody else learns whether a name is known. Raises NotFound."""
+    id_ = await connection.fetchval("SELECT id FROM accounts WHERE login = $1", _token(keyring, login))
+    if id_ is None:
+        raise NotFound("There is no such account.")
+    return await account(connection, keyring, id_)
+
+
 def opened(keyring: Keyring, row: dict[str, Any]) -> Account:
     """An account from its columns."""
     name = keyring.hub_sealer("accounts").open(row["name"], b"name", row["id"].bytes).decode()

@@ -53,6 +53,9 @@ class Person(msgspec.Struct, frozen=True):
     signed_in_at: datetime
     emergency_until: datetime | None = None
     """When the emergency access ends that this doctor has open: every page says so."""
+    acting: UUID | None = None
+    """As which representative: chosen for the session, and judged anew on each request (`hub/access/representatives.py`)."""
+    acts_for: str = ""
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -108,7 +111,8 @@ async def found(database: Database, keyring: Keyring, cookie: str, now: datetime
     return _session(keyring, dict(row)) if row is not None else None
 
 
-_FIND = """SELECT s.token, s.csrf, s.account, s.created, s.seen, a.id, a.role, a.name, a.party, a.resident, a.area, (SELECT max(e.expires) FROM emergencies e
+_FIND = """SELECT s.token, s.csrf, s.account, s.created, s.seen, s.acting, a.id, a.role, a.name, a.party, a.resident, a.area,
+  (SELECT max(e.expires) FROM emergencies e
   WHERE e.account = s.account AND e.ended IS NULL AND e.expires > clock_timestamp()) AS emergency_until
 FROM sessions s LEFT JOIN accounts a ON a.id = s.account
 WHERE s.token = $1 AND s.expires > $2 AND s.seen > $3"""
@@ -120,7 +124,9 @@ def _session(keyring: Keyring, row: dict[str, Any]) -> Session | None:
     if row["id"] is None:  # the account was removed
         return None
     known = accounts.opened(keyring, row)
-    person = Person(known.id, known.role, known.name, known.party, known.resident, known.area, row["csrf"], row["created"], row["emergency_until"])
+    person = Person(
+        known.id, known.role, known.name, known.party, known.resident, known.area, row["csrf"], row["created"], row["emergency_until"], row["acting"]
+    )
     return Session(row["token"], row["csrf"], person)
 
 

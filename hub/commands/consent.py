@@ -53,7 +53,7 @@ def consent_grant(
         bits = parse_classes(classes)
     except ValueError as error:
         raise click.UsageError(f"--data: {error}") from None
-    dates = {
+    dates: dict[str, Any] = {
         name: _date(name, text)
         for name, text in (("valid_from", valid_from), ("valid_until", valid_until), ("data_from", data_from), ("data_until", data_until))
     }

@@ -13,6 +13,7 @@ import msgspec
 import orjson
 
 from hub import service
+from hub.access import accounts, representatives
 from hub.commands.options import Options, check_area, echo, own_keyring, run
 from hub.store import erasure, parties, residents
 from schemas.errors import BadRequest
@@ -88,6 +89,23 @@ def _member(entry: Any, known: set[str]) -> MemberNumber:
     if party_id not in known or not number:
         raise BadRequest("A member number names a registered party and a number.", field="member_numbers")
     return MemberNumber(party=party_id, number=number)
+
+
+@resident.command("represent")
+@click.argument("resident_id", type=click.UUID)
+@click.option("--login", required=True, help="Sign-in name of the parent or guardian, who has an account of their own.")
+@click.option("--as", "relation", required=True, type=click.Choice(representatives.OF_A_CHILD))
+@click.pass_obj
+def resident_represent(options: Options, resident_id: UUID, login: str, relation: str) -> None:
+    """A parent or guardian of somebody under 18, whose papers were seen, may act for them."""
+
+    async def work(hub: service.Hub) -> UUID:
+        async with hub.database.connection() as connection:
+            account = await accounts.by_login(connection, hub.keyring, login)
+        return await representatives.register(hub, resident_id, account.id, relation, actor="operator")
+
+    made = run(options, work)
+    echo(options, {"representative_id": str(made)}, str(made))
 
 
 @resident.command("erase")

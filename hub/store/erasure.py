@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _TABLES = (
     "data_keys", "residents", "records", "record_history", "series", "originals", "outbox", "consent_notices", "quality_flags", "identifiers", "accounts",
-    "visit_codes", "petitions",
+    "visit_codes", "petitions", "representatives",
 )  # fmt: skip
 _TODAY = "(now() AT TIME ZONE coalesce((SELECT zone FROM residents r WHERE r.bucket = h.bucket AND r.id = h.resident), 'Asia/Shanghai'))::date"
 _STANDS = f"(h.until IS NULL OR h.until >= {_TODAY})"
@@ -99,6 +99,7 @@ async def forget_everything(connection: Connection[Any], resident: UUID) -> dict
     await connection.execute("DELETE FROM holds WHERE bucket = $1 AND resident = $2", bucket, resident)
     await connection.execute("DELETE FROM sessions WHERE account IN (SELECT id FROM accounts WHERE resident = $1)", resident)
     await connection.execute("DELETE FROM passkeys WHERE account IN (SELECT id FROM accounts WHERE resident = $1)", resident)
+    await connection.execute("DELETE FROM representatives WHERE account IN (SELECT id FROM accounts WHERE resident = $1)", resident)
     # That there was an emergency access, whose and when, stays readable, as in the audit; why is gone with the key.
     await connection.execute("UPDATE emergencies SET body = NULL, ended = coalesce(ended, clock_timestamp()) WHERE resident = $1", resident)
     return {table: await _deleted(connection, table, resident) for table in _TABLES}

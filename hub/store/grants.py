@@ -42,6 +42,7 @@ async def grant(
     valid_until: date | None = None,
     data_from: date | None = None,
     data_until: date | None = None,
+    performer: str | None = None,
 ) -> str:
     """Grant one receiver access; returns the Consent's id. Raises BadRequest with the place, NotFound."""
     now = datetime.now(UTC)
@@ -51,6 +52,7 @@ async def grant(
         return consent_for(
             resident=f"Patient/{resident}", recipient=to.reference, purpose=purpose, classes=classes, sensitive=sensitive, valid_from=begins,
             valid_until=valid_until, data_from=data_from, data_until=data_until, recorded=now, consent_id=consent_id,
+            performer=performer,
         )  # fmt: skip
 
     return await save_consent(hub, resident, made, actor=actor, action="consent-grant")

@@ -193,6 +193,24 @@ emergencies = Table(
     comment="Emergency accesses (break-glass): a legal basis beside consent, for one doctor and one resident, for hours.",
 )  # fmt: skip
 
+representatives = Table(
+    "representatives", metadata,
+    _bucket(),
+    Column("id", UUID, primary_key=True),
+    Column("resident", UUID, nullable=False),
+    Column("account", UUID, index=True, comment="who acts; absent until the invitation is taken up"),
+    Column("relation", Text, nullable=False, comment="parent, guardian, family"),
+    Column("rights", ARRAY(Text), nullable=False, comment="look, grant, stop; of a parent or guardian: what somebody of 14 to 17 agreed to"),
+    Column("code", LargeBinary, comment="blind token of an invitation's code"),
+    Column("code_expires", INSTANT),
+    Column("begun", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    Column("ends", INSTANT),
+    Column("ended", INSTANT, comment="when it was ended before"),
+    Index("representatives_resident_idx", "bucket", "resident"),
+    Index("representatives_code_idx", "code", postgresql_where=text("code IS NOT NULL")),
+    comment="Who may act for a resident. Ages are judged when they act, so no birthday stands here.",
+)  # fmt: skip
+
 
 def _record_columns() -> list[Column[object]]:
     return [
@@ -323,6 +341,7 @@ sessions = Table(
     Column("account", UUID),
     Column("csrf", Text, nullable=False),
     Column("challenge", LargeBinary),
+    Column("acting", UUID, comment="row of representatives: for whom this session acts"),
     Column("created", INSTANT, nullable=False, server_default=NOW),
     Column("seen", INSTANT, nullable=False, server_default=NOW),
     Column("expires", INSTANT, nullable=False),

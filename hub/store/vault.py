@@ -20,7 +20,7 @@ import msgspec
 import orjson
 from asyncpg import Record as Row
 
-from consent.decision import Decision, Policy, Verdict, compile_policy, decide, either, emergency, own_upload, self_access
+from consent.decision import Decision, Policy, Verdict, compile_policy, decide, either, emergency, own_upload, representative, self_access
 from consent.permit import Permit
 from consent.request import Facts, Request
 from hub.store.body import Body, Header, Slot
@@ -82,7 +82,10 @@ def _body_place(subject: UUID, record: UUID, version: int) -> tuple[bytes, ...]:
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """Who asks for whose data: the part of a request that a decision depends on, time aside. `emergency`: by this emergency access, not by consent."""
+    """Who asks for whose data: the part of a request that a decision depends on, time aside. `emergency`: by this emergency access, not by consent.
+
+    representative: by being this representative of the resident
+    """
 
     resident: UUID
     actor: str
@@ -92,6 +95,7 @@ class Asked(msgspec.Struct, frozen=True):
     party: int | None = None
     self_access: bool = False
     emergency: UUID | None = None
+    representative: UUID | None = None
 
 
 class SystemPermit(msgspec.Struct, frozen=True):
@@ -248,6 +252,9 @@ class Vault:
         now, standing = await self._standing(connection, asked.resident)
         if asked.emergency is not None:
             decision = emergency(standing.policy, _request(asked, now), f"emergency/{asked.emergency}", await _emergency_ends(connection, asked))
+        elif asked.representative is not None:
+            ends = await _representation_ends(connection, asked)
+            decision = representative(standing.policy, _request(asked, now), f"representative/{asked.representative}", ends)
         else:
             decision = self._decide(standing, asked, now, await self._source_of(connection, asked.party))
         permit = Permit(
@@ -597,7 +604,7 @@ def _request(asked: Asked, now: datetime) -> Request:
 
 
 def _basis(asked: Asked) -> str:
-    return "self" if asked.self_access else "emergency" if asked.emergency else "consent"
+    return "self" if asked.self_access else "emergency" if asked.emergency else "representative" if asked.representative else "consent"
 
 
 async def _emergency_ends(connection: Connection[Any], asked: Asked) -> datetime:
@@ -609,6 +616,18 @@ async def _emergency_ends(connection: Connection[Any], asked: Asked) -> datetime
     if ends is None:
         raise NotFound("There is no such emergency access, or it has ended.")
     return cast(datetime, ends)
+
+
+async def _representation_ends(connection: Connection[Any], asked: Asked) -> datetime | None:
+    """Until when somebody acts for the resident. Raises NotFound when they do not, or no longer."""
+    row = await connection.fetchrow(
+        "SELECT ends FROM representatives WHERE bucket = $1 AND id = $2 AND resident = $3 AND account IS NOT NULL AND ended IS NULL "
+        "AND (ends IS NULL OR ends > clock_timestamp())",
+        bucket_of(asked.resident), asked.representative, asked.resident,
+    )  # fmt: skip
+    if row is None:
+        raise NotFound("Nobody acts for this resident so.")
+    return cast("datetime | None", row["ends"])
 
 
 _NO_CLASS = Verdict("deny", (), "what has no class is for the resident alone")

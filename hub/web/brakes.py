@@ -11,9 +11,10 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from hub.access.requests import hub_of
+from hub.access.sessions import Person
 from hub.service import Hub
 from hub.store import grants as store
-from hub.web import sharing
+from hub.web import history, sharing
 from hub.web.pages import Page, pages_of, see
 from hub.web.resident import resident_of
 from hub.web.sharing import Grant
@@ -28,7 +29,7 @@ SHOWN = 5
 @router.get("/more")
 async def more(request: Request) -> Response:
     """What is done more rarely than what the first page has."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "look")
     grants = await sharing.grants_of(hub_of(request), resident)
     return pages_of(request).render(request, "more.html", person=person, live=any(grant.live and grant.permits for grant in grants))
 
@@ -36,27 +37,27 @@ async def more(request: Request) -> Response:
 @router.post("/pause")
 async def pause(request: Request) -> Response:
     """Nobody sees anything from the next request on; what was agreed stays, and counts again after `resume`."""
-    _, resident = await resident_of(request)
+    person, resident = await resident_of(request, "stop")
     hub = hub_of(request)
     if not sharing.paused(await sharing.grants_of(hub, resident)):
-        await store.refuse(hub, resident, actor=f"Patient/{resident}")
+        await store.refuse(hub, resident, actor=history.actor_of(person, resident))
     return see("/resident#main")
 
 
 @router.post("/resume")
 async def resume(request: Request) -> Response:
     """End every pause: what was agreed to counts again."""
-    _, resident = await resident_of(request)
+    person, resident = await resident_of(request, "grant")
     hub = hub_of(request)
-    await _take_back(hub, resident, [grant for grant in await sharing.grants_of(hub, resident) if grant.pauses])
+    await _take_back(hub, resident, [grant for grant in await sharing.grants_of(hub, resident) if grant.pauses], person)
     return see("/resident?stopped=pause#main")
 
 
-async def _take_back(hub: Hub, resident: UUID, refusals: list[Grant]) -> None:
+async def _take_back(hub: Hub, resident: UUID, refusals: list[Grant], person: Person) -> None:
     for refusal in refusals:
         if refusal.live:
             try:
-                await store.withdraw(hub, resident, refusal.id, actor=f"Patient/{resident}")
+                await store.withdraw(hub, resident, refusal.id, actor=history.actor_of(person, resident))
             except Conflict:  # tapped twice: it is taken back, which is what was wanted
                 continue
 
@@ -64,7 +65,7 @@ async def _take_back(hub: Hub, resident: UUID, refusals: list[Grant]) -> None:
 @router.get("/sources")
 async def sources(request: Request, skip: Annotated[int, Query(ge=0, le=10_000)] = 0) -> Response:
     """Where the records come from, each with its switch."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "look")
     hub = hub_of(request)
     found = await sharing.uploaders(hub, resident)
     return pages_of(request).render(
@@ -76,21 +77,21 @@ async def sources(request: Request, skip: Annotated[int, Query(ge=0, le=10_000)]
 @router.post("/sources/{party}/shut")
 async def shut(request: Request, party: UUID) -> Response:
     """Nobody sees what came from this source. Raises NotFound for one that nothing came from."""
-    _, resident = await resident_of(request)
+    person, resident = await resident_of(request, "stop")
     hub = hub_of(request)
     source = next((one for one in await sharing.uploaders(hub, resident) if one.id == party), None)
     if source is None:
         raise NotFound("Nothing came from such a source.")
     if party not in sharing.shut(await sharing.grants_of(hub, resident)):
-        await store.refuse(hub, resident, actor=f"Patient/{resident}", source=source)
+        await store.refuse(hub, resident, actor=history.actor_of(person, resident), source=source)
     return see("/resident/sources#main")
 
 
 @router.post("/sources/{party}/open")
 async def reopen(request: Request, party: UUID) -> Response:
     """What came from this source is shown again to whom it was agreed with."""
-    _, resident = await resident_of(request)
+    person, resident = await resident_of(request, "grant")
     hub = hub_of(request)
     shut = [grant for grant in await sharing.grants_of(hub, resident) if grant.source and grant.source.id == party]
-    await _take_back(hub, resident, shut)
+    await _take_back(hub, resident, shut, person)
     return see("/resident/sources#main")

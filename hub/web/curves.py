@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request, Response
 from hub.access.requests import hub_of
 from hub.store import parties
 from hub.store.parties import Party
-from hub.store.vault import Disclosed, Sampled
+from hub.store.vault import Asked, Disclosed, Sampled
 from hub.web import history, sharing
 from hub.web.charts import STEPS, curve
 from hub.web.hospital import asked_by
@@ -49,9 +49,9 @@ class Heart(msgspec.Struct, frozen=True):
 @router.get("/records/{record}")
 async def session(request: Request, record: UUID) -> Response:
     """One session with its samples."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "look")
     hub = hub_of(request)
-    one, channels, by_number = await _opened(hub, resident, record)
+    one, channels, by_number = await _opened(hub, history.own(resident, person), record)
     zone = await history.zone_of(hub, resident)
     found: Envelope = decode(one.record or b"")
     by_slot = {channel.slot: channel for channel in channels}
@@ -72,13 +72,14 @@ async def session(request: Request, record: UUID) -> Response:
     )
 
 
-async def _opened(hub: Hub, resident: UUID, record: UUID) -> tuple[Disclosed, list[Sampled], dict[int, Party]]:
+async def _opened(hub: Hub, asked: Asked, record: UUID) -> tuple[Disclosed, list[Sampled], dict[int, Party]]:
     """The resident's own session. Raises NotFound for every other id."""
     async with hub.database.connection() as connection:
-        permit, rows = await hub.vault.sampled(connection, history.own(resident), [record], tuple(CHANNELS))
+        permit, rows = await hub.vault.sampled(connection, asked, [record], tuple(CHANNELS))
         by_number = {party.number: party for party in await parties.everyone(connection)}
     for one, channels in hub.vault.disclose_samples(permit, rows):
-        return one, channels, by_number
+        if one.record is not None:
+            return one, channels, by_number
     raise NotFound("There is no such record.")
 
 

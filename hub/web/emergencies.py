@@ -184,7 +184,7 @@ async def judge(request: Request, identity: UUID) -> Response:
 @router.get("/resident/emergencies")
 async def own(request: Request) -> Response:
     """All emergency accesses to one's own records, and how often each organization opens any."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "look")
     hub = hub_of(request)
     found = await shown(hub, await emergency.of_resident(hub, resident), await history.zone_of(hub, resident))
     return pages_of(request).render(request, "emergencies.html", person=person, found=found, counts=await emergency.counts(hub))
@@ -193,12 +193,12 @@ async def own(request: Request) -> Response:
 @router.post("/resident/emergencies/{identity}/end")
 async def stop(request: Request, identity: UUID) -> Response:
     """The resident is well enough to say no."""
-    _, resident = await resident_of(request)
+    person, resident = await resident_of(request, "stop")
     hub = hub_of(request)
     found = next((one for one in await emergency.of_resident(hub, resident) if one.id == identity), None)
     if found is None:
         raise NotFound("There is no such emergency access.")
-    await emergency.end(hub, found, f"Patient/{resident}")
+    await emergency.end(hub, found, history.actor_of(person, resident))
     return see("/resident/emergencies")
 
 

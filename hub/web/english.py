@@ -687,6 +687,35 @@ ENGLISH: dict[str, str] = {
     "汇总数字还没有开放。开放以后只有汇总，人数少的格子不显示，永远看不到个人。": (
         "Aggregate figures are not open yet. They will be aggregates only, with small cells hidden, and never a person."
     ),
+    # representatives
+    "家人": "your family member",
+    "您正在替%(who)s办事。看了什么、改了什么，都记在您的名下，本人看得到。":
+        "You are acting for %(who)s. What you see and change is on record under your name, and they can read it.",
+    "回到我自己": "Back to my own",
+    "%(name)s的运动健康": "%(name)s’s exercise and health",
+    "家人代办": "Family acting for you",
+    "请家人登录自己的账号，在“家人代办”里输入这个号码。一天里能用一次，只显示这一回：":
+        "Ask your family member to sign in to their own account and enter this number under “Family acting for you”. It works once, for a day, and "
+        "is shown only now:",
+    "谁能替您办事": "Who may act for you",
+    "谁能替%(who)s办事": "Who may act for %(who)s",
+    "等家人输入号码": "waiting for the number to be entered",
+    "现在什么也不能": "nothing now",
+    "您满 14 岁了，由您自己说：": "You are 14, so it is for you to say:",
+    "就这样": "Save",
+    "没有人替您办事。": "Nobody acts for you.",
+    "请一位家人帮忙": "Ask a family member to help",
+    "可以做什么": "What they may do",
+    "到哪一天（最长一年）": "Until which day (a year at most)",
+    "出一个号码": "Make a number",
+    "我替谁办事": "For whom I act",
+    "替他办": "Act for them",
+    "家人给我的号码": "The number my family gave me",
+    "输入": "Enter",
+    "请人代办": "asked somebody to act for you",
+    "开始替您办事": "began to act for you",
+    "改了家长能做什么": "changed what a parent may do",
+    "不再让人代办": "ended that somebody acts for you",
     # emergency access
     "请再登录一次": "Please sign in once more",
     "这一步很要紧，请您再确认一次是本人。": "This step matters: please confirm once more that it is you.",

@@ -10,9 +10,10 @@ from fastapi import APIRouter, Query, Request, Response
 from joserfc import jws
 
 from hub.access.requests import hub_of
+from hub.access.sessions import Person
 from hub.service import Hub
 from hub.store import grants as store
-from hub.web import sharing
+from hub.web import history, sharing
 from hub.web.pages import Page, download, pages_of, see
 from hub.web.resident import resident_of
 from hub.web.sharing import Grant
@@ -27,7 +28,7 @@ SHOWN = 2
 @router.get("/grants")
 async def given(request: Request, skip: Annotated[int, Query(ge=0, le=10_000)] = 0) -> Response:
     """Every grant, those in force first."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "look")
     grants = await sharing.grants_of(hub_of(request), resident)
     older = skip + SHOWN if len(grants) > skip + SHOWN else 0
     return pages_of(request).render(request, "given.html", person=person, grants=grants[skip : skip + SHOWN], first=not skip, older=older)
@@ -43,7 +44,7 @@ async def _one(hub: Hub, resident: UUID, grant: UUID) -> Grant:
 @router.get("/grants/{grant}")
 async def receipt(request: Request, grant: UUID) -> Response:
     """One grant to keep on paper: what was agreed, when, and how to stop it. Raises NotFound."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "look")
     found = await _one(hub_of(request), resident, grant)
     return pages_of(request).render(request, "grant.html", person=person, grant=found, sentence=sharing.sentence_of(found))
 
@@ -64,24 +65,24 @@ async def signed_receipt(request: Request, grant: UUID) -> Response:
 @router.post("/stop-all")
 async def stop_all(request: Request) -> Response:
     """Withdraw every consent in force that lets anyone see. A refusal stays: without it more could be seen, not less."""
-    _, resident = await resident_of(request)
+    person, resident = await resident_of(request, "stop")
     for grant in await sharing.grants_of(hub_of(request), resident):
         if grant.live and grant.permits:
-            await _stop(request, resident, grant.id)
+            await _stop(request, person, resident, grant.id)
     return see("/resident?stopped=all#main")
 
 
 @router.post("/grants/{grant}/stop")
 async def stop(request: Request, grant: UUID) -> Response:
     """Withdraw one consent; effective on the next request anyone makes."""
-    _, resident = await resident_of(request)
-    await _stop(request, resident, grant)
+    person, resident = await resident_of(request, "stop")
+    await _stop(request, person, resident, grant)
     return see(f"/resident?stopped={grant}#main")
 
 
-async def _stop(request: Request, resident: UUID, grant: UUID) -> None:
+async def _stop(request: Request, person: Person, resident: UUID, grant: UUID) -> None:
     try:
-        await store.withdraw(hub_of(request), resident, grant, actor=f"Patient/{resident}")
+        await store.withdraw(hub_of(request), resident, grant, actor=history.actor_of(person, resident))
     except Conflict:  # tapped twice: it is stopped, which is what was wanted
         return
 
@@ -89,14 +90,14 @@ async def _stop(request: Request, resident: UUID, grant: UUID) -> None:
 @router.post("/grants/{grant}/again")
 async def again(request: Request, grant: UUID) -> Response:
     """Give back what was stopped: a new Consent that says the same until the same day. Raises NotFound, Conflict."""
-    _, resident = await resident_of(request)
+    person, resident = await resident_of(request, "grant")
     hub = hub_of(request)
     found = await _one(hub, resident, grant)
     if found.live:  # tapped twice, or never stopped
         return see(f"/resident?granted={grant}#main")
     if not found.again:
         raise Conflict("This consent has ended, or its receiver is gone.", advice="Make a new one.")
-    made = await store.renew(hub, resident, grant, actor=f"Patient/{resident}")
+    made = await store.renew(hub, resident, grant, actor=history.actor_of(person, resident))
     return see(f"/resident?granted={made}#main")
 
 
@@ -105,7 +106,7 @@ async def preview(request: Request, grant: UUID) -> Response:
     """What this receiver would see right now, decided by the same engine on the same path as their own page."""
     from hub.web.hospital import view
 
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "self")
     hub = hub_of(request)
     grants = await sharing.grants_of(hub, resident)
     found = next((one for one in grants if one.id == grant), None)

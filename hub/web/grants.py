@@ -21,8 +21,8 @@ from hub.web.pages import Page, pages_of, see
 from hub.web.resident import resident_of
 from hub.web.sharing import Receiver
 from schemas.classes import codes_of
-from schemas.errors import BadRequest
-from schemas.labels import SENSITIVITIES
+from schemas.errors import BadRequest, Refused
+from schemas.labels import MINOR, SENSITIVITIES
 
 router = APIRouter(prefix="/resident/grants", route_class=Page)
 
@@ -71,7 +71,7 @@ async def new(
     no: Codes = None,
 ) -> Response:
     """The screen that comes next, from what is chosen so far."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "grant")
     hub = hub_of(request)
     everyone = await sharing.receivers(hub)
     chosen = next((receiver for receiver in everyone if receiver.key == to), None)
@@ -92,7 +92,7 @@ async def new(
             missing=bool(asked),
         )
     codes = codes_of(int(bits))
-    asked_of = await sharing.sensitive(hub, resident, bits)
+    asked_of = await sharing.sensitive(hub, resident, bits, person)
     said = _Said(tuple(code for code in asked_of if code in (yes or ())), tuple(code for code in asked_of if code in (no or ())))
     if (next_one := next((code for code in asked_of if code not in said.yes + said.no), None)) is not None:
         return render(
@@ -141,7 +141,7 @@ def _link(receiver: Receiver, codes: list[str], term: str, said: _Said = NOTHING
 @router.post("/new")
 async def save(request: Request) -> Response:
     """Save the grant that was read back."""
-    _, resident = await resident_of(request)
+    person, resident = await resident_of(request, "grant")
     hub, fields = hub_of(request), await requests.fields(request)
     chosen = await _receiver(hub, fields.get("to", ""))
     bits = sharing.bits(fields.get("kinds", "").split(","))
@@ -152,8 +152,11 @@ async def save(request: Request) -> Response:
     sensitive = [code for code in fields.get("sensitive", "").split(",") if code]
     if not SENSITIVITIES.keys() >= set(sensitive):
         raise BadRequest("There is no such sensitivity.", field="sensitive")
+    if person.acting and set(sensitive) - {MINOR}:
+        raise Refused("What is most private only the resident shares.", code="not-your-right")
     made = await store.grant(
-        hub, resident, chosen.party, purpose=chosen.purpose, classes=bits, sensitive=sensitive, actor=f"Patient/{resident}", valid_from=today, valid_until=until
+        hub, resident, chosen.party, purpose=chosen.purpose, classes=bits, sensitive=sensitive, valid_from=today,
+        valid_until=until, actor=history.actor_of(person, resident), performer=f"RelatedPerson/{person.acting}" if person.acting else None,
     )
     return see(f"/resident?granted={made}#main")
 

@@ -22,6 +22,7 @@ from schemas.resident import Resident
 from schemas.standard import STANDARD
 
 if TYPE_CHECKING:
+    from hub.access.sessions import Person
     from hub.service import Hub
 
 KINDS = tuple(STANDARD)
@@ -52,8 +53,10 @@ class History(msgspec.Struct, frozen=True):
     next: Place | None = None
 
 
-def own(resident: UUID) -> Asked:
-    """The resident who asks for their own."""
+def own(resident: UUID, person: Person | None = None) -> Asked:
+    """The resident who asks for their own; or `person`, who acts for them."""
+    if person is not None and person.acting is not None:
+        return Asked(resident=resident, actor=f"RelatedPerson/{person.acting}", purpose="FAMRQT", representative=person.acting)
     return Asked(resident=resident, actor=f"Patient/{resident}", self_access=True)
 
 
@@ -94,6 +97,11 @@ async def one(hub: Hub, asked: Asked, record: UUID) -> Seen | None:
             if disclosed.kind in KINDS and (seen := record_seen(found[0], disclosed)) is not None:
                 return Seen(disclosed.id, seen, names.get(disclosed.party, ""), disclosed.party, disclosed.starts, seen_whole(found[0], disclosed))
     return None
+
+
+def actor_of(person: Person, resident: UUID) -> str:
+    """Whose act it is, as the audit names them: a representative's is their own, for the resident."""
+    return f"Account/{person.account}" if person.acting else f"Patient/{resident}"
 
 
 async def person(hub: Hub, asked: Asked) -> Resident | None:

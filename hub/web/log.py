@@ -27,7 +27,7 @@ SHOWN = 30
 @router.get("")
 async def log(request: Request, before: Annotated[str, Query(max_length=40)] = "", tab: Annotated[str, Query(max_length=10)] = "people") -> Response:
     """The whole log in four parts: people, systems, who was blocked, and one's own acts."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "look")
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
     part = tab if tab in looks.TABS else "people"

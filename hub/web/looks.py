@@ -27,6 +27,7 @@ PURPOSES: dict[str, tuple[str, str]] = {
     "HPAYMT": ("保险理赔", "insurance payment"),
     "HRESCH": ("研究", "research"),
     "PATRQT": ("本人要求", "own request"),
+    "FAMRQT": ("替您办事", "acting for you"),
     "BTG": ("紧急情况", "emergency"),
 }
 """v3 PurposeOfUse in plain words."""
@@ -101,7 +102,7 @@ SEEN = f"NOT outcome = ANY('{{{','.join(REFUSED)}}}')"
 ACCESSES = "(action IN ('read', 'everything', 'deliver', 'export') OR action LIKE 'read %' OR action LIKE 'search %' OR action LIKE 'history %')"
 """SQL: entries by which records left the hub, or were shown."""
 _PARTS = {
-    "": f"{_OTHERS} AND NOT action = ANY('{{{','.join(QUIET)}}}')",
+    "": f"{_OTHERS} AND (NOT action = ANY('{{{','.join(QUIET)}}}') OR action LIKE 'consent-%' AND actor LIKE 'Account/%')",
     "people": f"{_OTHERS} AND actor LIKE 'Account/%' AND {SEEN}",
     "automated": f"{_OTHERS} AND actor NOT LIKE 'Account/%' AND {SEEN}",
     "denied": f"{_OTHERS} AND NOT {SEEN}",
@@ -214,6 +215,10 @@ def _what(action: str, refused: bool, own: bool) -> str:
         "download": "下载了记录",
         "export": "批量取走了您的记录",
         "erase": "永久删除",
+        "represent-add": "请人代办",
+        "represent-accept": "开始替您办事",
+        "represent-agree": "改了家长能做什么",
+        "represent-end": "不再让人代办",
         "emergency-open": "紧急打开了您的记录",
         "emergency-end": "结束了紧急查看",
         "emergency-review": "复核了一次紧急查看",

@@ -190,6 +190,7 @@ def mount(app: FastAPI) -> None:
         curves,
         downloads,
         emergencies,
+        family,
         given,
         grants,
         hospital,
@@ -205,7 +206,7 @@ def mount(app: FastAPI) -> None:
     app.mount("/static", _Static(directory=STATIC), name="static")
     app.include_router(standard.documents)
     mounted = (
-        grants, given, brakes, visits, petitions, answers, log, alerts, downloads, resident, curves, quality, center, hospital, emergencies, account,
+        grants, given, brakes, visits, petitions, answers, log, alerts, downloads, resident, curves, quality, center, hospital, emergencies, family, account,
         reference, standard,
     )  # fmt: skip
     for module in mounted:

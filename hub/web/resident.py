@@ -6,15 +6,19 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
+import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
+from hub.access import representatives
 from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
+from hub.audit.trail import Entry
 from hub.care import activity
 from hub.web import history, looks, sharing
 from hub.web.history import Place
+from hub.web.locales import say
 from hub.web.pages import Page, pages_of
-from schemas.errors import BadRequest
+from schemas.errors import BadRequest, Refused
 
 router = APIRouter(prefix="/resident", route_class=Page)
 
@@ -23,23 +27,45 @@ LATEST, GRANTS = 2, 2
 RECORDS = 20
 
 
-async def resident_of(request: Request) -> tuple[Person, UUID]:
-    """The resident who is signed in. Raises Unauthenticated or Refused."""
+async def resident_of(request: Request, right: str = "self") -> tuple[Person, UUID]:
+    """Who is signed in, and the resident they act for: themselves, or another where they chose so and have the `right` now.
+
+    A page that names no right is for nobody but the resident. Raises Unauthenticated or Refused.
+    """
     person = await require_person(request, "resident")
     assert person.resident is not None
-    return person, person.resident
+    if person.acting is None:
+        return person, person.resident
+    return await _acting(request, person, right)
+
+
+async def _acting(request: Request, person: Person, right: str) -> tuple[Person, UUID]:
+    hub = hub_of(request)
+    assert person.acting is not None
+    one = await representatives.standing(hub, person.acting, person.account)
+    if one is None:
+        await representatives.act(hub, person, person.csrf, None)
+        raise Refused("You do not act for this person any more.", code="not-representative", advice="You are back at your own records.")
+    actor = f"Account/{person.account}"
+    if right not in one.rights:
+        await hub.trail.note(Entry(actor=actor, action="read", outcome="refused", resident=one.resident, purpose=representatives.PURPOSE, rule=one.rule))
+        raise Refused("This is not among what you may do for this person.", code="not-your-right", advice="Ask them to do it, or to let you.")
+    if request.method in ("GET", "HEAD"):
+        await hub.trail.note(Entry(actor=actor, action="read", outcome="success", resident=one.resident, purpose=representatives.PURPOSE, rule=one.rule))
+    known = await history.person(hub, history.own(one.resident, person))
+    return msgspec.structs.replace(person, acts_for=(known.name if known else None) or say("家人")), one.resident
 
 
 @router.get("")
 async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] = "", granted: Annotated[str, Query(max_length=40)] = "") -> Response:
     """The four questions on one page, and what the last step did."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "look")
     from hub.web import alerts, emergencies
 
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
     now = activity.today_in(zone)
-    asked = history.own(resident)
+    asked = history.own(resident, person)
     window = await history.read(hub, asked, since=history.since_week(now.date(), HOME_WEEKS, zone))
     latest = window.seen[:LATEST] or (await history.read(hub, asked, most=LATEST)).seen
     seen_by, _ = await looks.read(hub, resident, zone, most=3)
@@ -73,10 +99,10 @@ async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] =
 @router.get("/records")
 async def records(request: Request, before: Annotated[str, Query(max_length=100)] = "") -> Response:
     """Every record, newest first, a page at a time."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "look")
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
-    asked = history.own(resident)
+    asked = history.own(resident, person)
     found = await history.read(hub, asked, after=_place(before), most=RECORDS)
     return pages_of(request).render(
         request,

@@ -24,6 +24,7 @@ from schemas.classes import CODES, NAMES, DataClass, codes_of
 from schemas.labels import MINOR, SENSITIVITIES
 
 if TYPE_CHECKING:
+    from hub.access.sessions import Person
     from hub.service import Hub
 
 ORDINARY = ("activity", "health-check", "fitness-test", "prescription", "identity")
@@ -377,16 +378,16 @@ async def stored(hub: Hub, resident: UUID) -> list[str]:
     return codes_of(labels or 0)
 
 
-async def sensitive(hub: Hub, resident: UUID, classes: DataClass) -> list[str]:
+async def sensitive(hub: Hub, resident: UUID, classes: DataClass, person: Person | None = None) -> list[str]:
     """Sensitivity codes of which something of these classes is stored, for the resident; of a child, that of a child's records always."""
     found: set[str] = set()
     async with hub.database.connection() as connection:
-        permit, rows = await hub.vault.sensitive(connection, history.own(resident))
+        permit, rows = await hub.vault.sensitive(connection, history.own(resident, person))
         for one in hub.vault.disclose(permit, rows):
             if any(slot.classes & classes for slot, _ in one.resources):
                 found.update(one.label.sensitivity)
-        person = (await hub.vault.subjects(connection, [resident])).get(resident)
-    if person is not None and person.adult_at is not None and datetime.now(UTC) < person.adult_at:
+        subject = (await hub.vault.subjects(connection, [resident])).get(resident)
+    if subject is not None and subject.adult_at is not None and datetime.now(UTC) < subject.adult_at:
         found.add(MINOR)
     return [code for code in SENSITIVITIES if code in found]
 

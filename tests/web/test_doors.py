@@ -8,7 +8,24 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from hub.web import account, alerts, answers, brakes, center, curves, downloads, emergencies, given, grants, hospital, log, petitions, resident, visits
+from hub.web import (
+    account,
+    alerts,
+    answers,
+    brakes,
+    center,
+    curves,
+    downloads,
+    emergencies,
+    family,
+    given,
+    grants,
+    hospital,
+    log,
+    petitions,
+    resident,
+    visits,
+)
 from tests.web.town import Place
 
 ID = "7f3c94e0-0d1a-4c1e-9d55-3b1f0a6c2e48"
@@ -16,7 +33,7 @@ ID = "7f3c94e0-0d1a-4c1e-9d55-3b1f0a6c2e48"
 PAGES = {
     "wang": [
         "/resident", "/resident/records", "/resident/looks", "/resident/grants", "/resident/grants/new", "/resident/more", "/resident/sources",
-        "/resident/code", "/resident/petitions", "/resident/emergencies", "/resident/alerts", "/resident/review", "/resident/downloads",
+        "/resident/code", "/resident/petitions", "/resident/emergencies", "/resident/family", "/resident/alerts", "/resident/review", "/resident/downloads",
         "/resident/records/print", "/account",
     ],
     "doctor": ["/hospital", "/hospital/code", "/hospital/emergency", "/hospital/reviews", f"/hospital/patients/{ID}", "/hospital/petitions", "/account"],
@@ -29,6 +46,8 @@ FORMS = {
         "/resident/stop-all", f"/resident/grants/{ID}/stop", f"/resident/grants/{ID}/again", "/resident/grants/new", "/resident/pause", "/resident/resume",
         f"/resident/sources/{ID}/shut", f"/resident/sources/{ID}/open", "/resident/code", "/resident/code/cancel", "/resident/petitions/new",
         "/resident/looks/1/1", f"/resident/emergencies/{ID}/end", "/resident/alerts/seen", "/resident/review",
+        "/resident/family/invite", "/resident/family/accept", "/resident/family/self",
+        f"/resident/family/{ID}/act", f"/resident/family/{ID}/agree", f"/resident/family/{ID}/end",
     ],
     "doctor": [
         "/hospital", "/hospital/code", f"/hospital/petitions/{ID}", "/hospital/emergency", "/hospital/emergency/end", f"/hospital/reviews/{ID}",
@@ -53,10 +72,10 @@ def routes(router: APIRouter) -> list[tuple[str, str]]:
 def test_every_route_of_the_portals_is_tried_below() -> None:
     tried = {("GET", path) for listed in PAGES.values() for path in listed} | {("GET", path) for path in DOWNLOADS}
     tried |= {("POST", path) for listed in FORMS.values() for path in listed}
-    modules = (account, alerts, answers, brakes, center, curves, downloads, emergencies, given, grants, hospital, log, petitions, resident, visits)
+    modules = (account, alerts, answers, brakes, center, curves, downloads, emergencies, family, given, grants, hospital, log, petitions, resident, visits)
     known = [route for module in modules for route in routes(module.router)]
     shapes = {(method, re.compile(re.sub(r"{[a-z_]+}", "[^/]+", path))) for method, path in known}
-    assert len(known) == 71
+    assert len(known) == 78
     assert not [shape for method, shape in shapes if not any(method == how and shape.fullmatch(path) for how, path in tried)]
 
 

@@ -48,6 +48,7 @@ class Town(msgspec.Struct):
     resident: UUID
     neighbour: UUID
     consent: UUID
+    child: UUID
 
 
 def today() -> date:
@@ -109,18 +110,22 @@ async def fill(city: City) -> Town:
         center, {"records": [a_session(_at(last - timedelta(days=1), "07:00"), 41, sport="badminton") | {"who": {"member_number": "YH-0002"}}]}
     )
     assert answer.status_code == 201, answer.text
+    child = await city.resident("王小明", 4, birth_date=date(last.year - 10, 1, 5))
+    answer = await city.upload(center, a_session(_at(last - timedelta(days=1), "16:00"), 30, sport="basketball"), resident=child)
+    assert answer.status_code == 201, answer.text
     consent = await city.grant(resident, hospital, "activity,health-check,fitness-test,identity")
-    await _accounts(city, hospital, center, resident, neighbour)
-    return Town(city, hospital, center, resident, neighbour, consent)
+    await _accounts(city, hospital, center, resident, neighbour, child)
+    return Town(city, hospital, center, resident, neighbour, consent, child)
 
 
-async def _accounts(city: City, hospital: Party, center: Party, resident: UUID, neighbour: UUID) -> None:
+async def _accounts(city: City, hospital: Party, center: Party, resident: UUID, neighbour: UUID, child: UUID) -> None:
     async def add(login: str, name: str, role: str, **more: Any) -> None:
         async with city.hub.database.connection() as connection:
             await accounts.add(connection, city.hub.keyring, login=login, name=name, role=role, password=PASSWORD, **more)
 
     await add("wang", "王秀英", "resident", resident=resident)
     await add("li", "李建国", "resident", resident=neighbour)
+    await add("xiaoming", "王小明", "resident", resident=child)
     await add("doctor", "李医生", "doctor", party=hospital.number)
     await add("doctor2", "周医生", "doctor", party=hospital.number)
     await add("staff", "陈老师", "staff", party=center.number)

@@ -1,0 +1,201 @@
+"""Representatives: family by invitation with limited rights, parents by age; every act on record, and what is revoked ends on live sessions too."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hub.cli import cli as kinehub
+from hub.settings import load
+from tests.builders import an_id_number
+from tests.web.town import Place, Visitor, today
+
+END = (today() + timedelta(days=30)).isoformat()
+
+
+@pytest.fixture(autouse=True)
+def none_before(place: Place) -> Iterator[None]:
+    for statement in ("DELETE FROM representatives", "DELETE FROM code_guesses", "DELETE FROM emergencies"):
+        place.rows(statement)
+    yield
+    place.rows("DELETE FROM representatives")
+    place.rows("DELETE FROM emergencies")
+
+
+def invited(elder: Visitor, *rights: str, until: str = END) -> str:
+    answer = elder.send_form("/resident/family/invite", until=until, **dict.fromkeys(rights, "1"))
+    assert answer.status_code == 200, answer.text
+    return "".join(re.findall(r"<span>(\d{3})</span>", answer.text))
+
+
+def helping(elder: Visitor, helper: Visitor, *rights: str) -> None:
+    """The helper takes up an invitation and acts from now on."""
+    assert helper.send_form("/resident/family/accept", code=invited(elder, *rights)).status_code == 303
+    assert acting(helper) == 303
+
+
+def acting(helper: Visitor) -> int:
+    (form,) = re.findall(r'action="(/resident/family/[^"]+/act)"', helper.show("/resident/family"))
+    return helper.send_form(form).status_code
+
+
+def a_parent(place: Place, rights: str = "{}") -> None:
+    """As `kinehub resident represent` writes it."""
+    place.rows(
+        "INSERT INTO representatives (bucket, id, resident, account, relation, rights) "
+        f"SELECT r.bucket, $2, r.id, a.id, 'parent', '{rights}' FROM residents r, accounts a WHERE r.id = $1 AND a.resident = $3",
+        place.town.child, uuid4(), place.town.resident,
+    )  # fmt: skip
+
+
+def test_family_looks_stops_and_grants_as_it_was_allowed_and_the_elder_reads_it(place: Place) -> None:
+    with place.browse("li") as elder, place.browse("wang") as helper:
+        helping(elder, helper, "look", "stop")
+        home = helper.show("/resident")
+        assert "李建国的运动健康" in home
+        assert "羽毛球" in home
+        assert "您正在替李建国办事" in home
+        assert helper.send_form("/resident/pause").status_code == 303
+        assert helper.send_form("/resident/resume").status_code == 403, "letting others see again is a right of its own"
+        for path in ("/resident/download", "/resident/grants/new", f"/resident/grants/{uuid4()}/preview"):
+            assert helper.get(path).status_code == 403, path
+        assert helper.send_form("/resident/code", kinds="activity", hours="2").status_code == 403
+        assert helper.send_form("/resident/family/invite", until=END, look="1").status_code == 403
+        assert "王秀英" in elder.show("/resident/family")
+        looks = elder.show("/resident/looks")
+        assert "全部暂停着" in elder.show("/resident")
+        elder.send_form("/resident/resume")
+        assert helper.send_form("/resident/family/self").status_code == 303
+        assert "王秀英，您好" in helper.show("/resident")
+    for said in ("王秀英", "为了：替您办事", "不再让人看", "开始替您办事"):
+        assert said in looks
+    acts = place.rows("SELECT actor FROM audit WHERE resident = $1 AND action = 'consent-refuse' ORDER BY at DESC LIMIT 1", place.town.neighbour)
+    assert acts[0]["actor"].startswith("Account/")
+
+
+def test_a_grant_by_family_names_who_agreed(place: Place) -> None:
+    with place.browse("li") as elder, place.browse("wang") as helper:
+        helping(elder, helper, "look", "grant", "stop")
+        who = helper.show("/resident/grants/new")
+        link = re.findall(r'class="choice" href="([^"]+)"', who)[0].replace("&amp;", "&")
+        page = helper.show(f"{link}&kind=activity&term=month")
+        fields = dict(re.findall(r'type="hidden" name="([a-z]+)" value="([^"]*)"', page))
+        assert helper.post("/resident/grants/new", data=fields | {"sensitive": "PSY"}).status_code == 403
+        assert helper.post("/resident/grants/new", data=fields).status_code == 303
+        consents = [entry["resource"] for entry in elder.get("/fhir/Consent?_count=200").json()["entry"]]
+        (made,) = [one for one in consents if one["status"] == "active"]
+        (row,) = place.rows("SELECT id FROM representatives WHERE account IS NOT NULL")
+        elder.send_form("/resident/stop-all")
+    assert made["performer"] == [{"reference": f"RelatedPerson/{row['id']}"}]
+
+
+@pytest.mark.parametrize("how", ["elder", "date"])
+def test_what_ended_ends_on_the_next_request_of_a_live_session(place: Place, how: str) -> None:
+    with place.browse("li") as elder, place.browse("wang") as helper:
+        helping(elder, helper, "look", "stop")
+        assert "羽毛球" in helper.show("/resident/records")
+        if how == "elder":
+            (form,) = re.findall(r'action="(/resident/family/[^"]+/end)"', elder.show("/resident/family"))
+            assert elder.send_form(form).status_code == 303
+        else:
+            place.rows("UPDATE representatives SET ends = clock_timestamp()")
+        gone = helper.get("/resident/records")
+        assert gone.status_code == 403
+        assert "羽毛球" not in gone.text
+        assert helper.send_form("/resident/pause").status_code == 303, "back at one's own records"
+        assert "全部暂停着" not in elder.show("/resident")
+        assert helper.send_form("/resident/resume").status_code == 303
+        assert "羽毛球" not in helper.show("/resident/records")
+        assert not re.findall(r"/act\"", helper.show("/resident/family"))
+
+
+def test_a_code_is_for_somebody_else_once_and_guesses_are_few(place: Place) -> None:
+    with place.browse("li") as elder, place.browse("wang") as helper, place.browse("xiaoming") as third:
+        code = invited(elder, "look")
+        assert elder.send_form("/resident/family/accept", code=code).status_code == 404, "not for oneself"
+        assert helper.send_form("/resident/family/accept", code=code).status_code == 303
+        assert third.send_form("/resident/family/accept", code=code).status_code == 404
+        late = invited(elder, "look")
+        place.rows("UPDATE representatives SET code_expires = clock_timestamp() WHERE account IS NULL")
+        assert third.send_form("/resident/family/accept", code=late).status_code == 404
+        for _ in range(3):
+            third.send_form("/resident/family/accept", code="000000000")
+        assert third.send_form("/resident/family/accept", code=invited(elder, "look")).status_code == 403
+
+
+@pytest.mark.parametrize("fields", [{"until": END}, {"look": "1", "until": "2020-01-01"}, {"look": "1", "until": "2199-01-01"}, {"look": "1", "until": "soon"}])
+def test_an_invitation_says_what_and_until_when(place: Place, fields: dict[str, str]) -> None:
+    with place.browse("li") as elder:
+        assert elder.send_form("/resident/family/invite", **fields).status_code == 400
+    assert not place.rows("SELECT 1 FROM representatives")
+
+
+def test_nobody_acts_for_whom_they_do_not_represent(place: Place) -> None:
+    with place.browse("li") as elder, place.browse("wang") as helper, place.browse("xiaoming") as third:
+        helping(elder, helper, "look")
+        (row,) = place.rows("SELECT id FROM representatives")
+        assert third.send_form(f"/resident/family/{row['id']}/act").status_code == 404
+        assert third.send_form(f"/resident/family/{row['id']}/end").status_code == 404
+        assert third.send_form(f"/resident/family/{row['id']}/agree", look="1").status_code == 404
+        place.rows("UPDATE sessions SET acting = $1 WHERE account = (SELECT id FROM accounts WHERE resident = $2)", row["id"], place.town.child)
+        assert "羽毛球" not in third.get("/resident/records").text, "an id put into a session is not enough"
+
+
+def test_a_parent_acts_for_a_child_and_both_are_shown(place: Place) -> None:
+    a_parent(place)
+    with place.browse("wang") as parent, place.browse("xiaoming") as child, place.browse("doctor") as doctor:
+        assert "王秀英" in child.show("/resident/family")
+        assert acting(parent) == 303
+        home = parent.show("/resident")
+        assert "王小明的运动健康" in home
+        assert "篮球" in home
+        assert parent.send_form("/resident/pause").status_code == 303
+        assert parent.send_form("/resident/resume").status_code == 303
+        (row,) = place.rows("SELECT id FROM representatives")
+        assert child.send_form(f"/resident/family/{row['id']}/end").status_code == 404, "a child of ten does not end it"
+        asked = {"system": "id-number", "value": an_id_number(4), "reason": "life", "text": "孩子在操场上昏倒了，没有家长。", "hours": "1"}
+        answer = doctor.send_form("/hospital/emergency", **asked)
+        assert answer.status_code == 303
+        assert "篮球" in doctor.show("/hospital/emergency/patient"), "that it is a child's hides nothing in an emergency"
+        assert "紧急查看：李医生" in parent.show("/resident"), "the guardian is told as well"
+
+
+def command(place: Place, *arguments: str) -> Result:
+    environment = {"KINEHUB_KEYRING": str(load(place.folder).keyring)}
+    return CliRunner().invoke(kinehub, ["--data-dir", str(place.folder), "--database-url", place.database, *arguments], env=environment)
+
+
+def cli(place: Place, *arguments: str) -> str:
+    done = command(place, *arguments)
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.output
+
+
+def test_at_fourteen_the_young_person_says_what_a_parent_may(place: Place) -> None:
+    cli(place, "resident", "represent", str(place.town.child), "--login", "wang", "--as", "parent")
+    born = {"name": "王小明", "id_number": an_id_number(4), "birth_date": today().replace(year=today().year - 14, day=1).isoformat()}
+    with place.browse("wang") as parent, place.browse("xiaoming") as child:
+        assert acting(parent) == 303
+        assert "篮球" in parent.show("/resident/records")
+        file = place.folder / "born.json"
+        file.write_text(json.dumps(born))
+        cli(place, "resident", "add", "--from", str(file))
+        assert parent.get("/resident/records").status_code == 403, "on a live session"
+        (form,) = re.findall(r'action="(/resident/family/[^"]+/agree)"', child.show("/resident/family"))
+        assert child.send_form(form, look="1").status_code == 303
+        assert acting(parent) == 303
+        assert "篮球" in parent.show("/resident/records")
+        assert parent.send_form("/resident/pause").status_code == 403
+        file.write_text(json.dumps(born | {"birth_date": "2000-01-01"}))
+        cli(place, "resident", "add", "--from", str(file))
+        assert parent.get("/resident/records").status_code == 403, "18"
+        refused = command(place, "resident", "represent", str(place.town.child), "--login", "wang", "--as", "guardian")
+        assert refused.exit_code != 0
+        file.write_text(json.dumps(born | {"birth_date": f"{today().year - 10}-01-05"}))
+        cli(place, "resident", "add", "--from", str(file))
