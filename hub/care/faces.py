@@ -15,6 +15,7 @@ import orjson
 from consent.permit import Permit
 from hub.store.vault import Disclosed
 from mappings.functions import EXTENSIONS
+from mappings.inverse import Understood, records_of
 from schemas.measures import LOCAL
 from schemas.quality import flags_of
 from schemas.records import BodyComposition, DaySummary, Envelope, FitnessTest, Moment, Quantity, Session, VitalSign, decode
@@ -29,6 +30,8 @@ DAY: dict[str, str] = {
     "steps-day": "steps", "moderate-minutes-day": "moderate_min", "vigorous-minutes-day": "vigorous_min", "active-minutes-day": "active_min",
     "resting-heart-rate": "resting_hr",
 }  # fmt: skip
+FOLDED = frozenset({"session", "day-summary", "vital", "body-composition", "fitness-test"})
+"""Kinds that are figures of their own: whatever of them is seen is shown, without what stands for the record."""
 
 
 class _Seen(msgspec.Struct):
@@ -57,7 +60,10 @@ def record_seen(permit: Permit, one: Disclosed) -> Envelope | None:
 
 def record_of(kind: str, resources: Sequence[bytes]) -> Envelope | None:
     """The record of `kind` as far as these resources tell it; None when they tell nothing that a page shows."""
-    seen = _read([orjson.loads(resource) for resource in resources])
+    told = [orjson.loads(resource) for resource in resources]
+    if kind not in FOLDED:
+        return _understood(kind, told)
+    seen = _read(told)
     if seen is None:
         return None
     found = {quantity.measure: quantity.value for quantity in seen.measured}
@@ -69,9 +75,14 @@ def record_of(kind: str, resources: Sequence[bytes]) -> Envelope | None:
         return None
     if kind == "vital":
         return _vital(seen)
-    if kind == "body-composition":
-        return BodyComposition(start=seen.start, quantities=seen.measured)
-    return FitnessTest(start=seen.start, items=seen.measured) if kind == "fitness-test" else None
+    return BodyComposition(start=seen.start, quantities=seen.measured) if kind == "body-composition" else FitnessTest(start=seen.start, items=seen.measured)
+
+
+def _understood(kind: str, resources: Sequence[dict[str, Any]]) -> Envelope | None:
+    """As another hub would read them: a record of this kind, or of another where what stands for it is not seen (a result without its report)."""
+    found = [one.record for one in records_of(resources) if isinstance(one, Understood)]
+    of_kind = (record for record in found if record.__struct_config__.tag == kind)
+    return next(of_kind, found[0] if found else None)
 
 
 def person_of(patient: bytes) -> Resident:

@@ -31,7 +31,7 @@ from hub.web import faults, history
 from hub.web.history import Seen
 from hub.web.pages import Page, pages_of, see
 from schemas.errors import BadRequest, NotFound, Refused
-from schemas.records import Envelope, FitnessTest, Quantity, Session, Who
+from schemas.records import DaySummary, Envelope, FitnessTest, Quantity, Session, Who
 
 router = APIRouter(prefix="/hospital", route_class=Page)
 
@@ -179,6 +179,7 @@ async def view(
     return {
         "who": who,
         "seen": found.seen,
+        "shown": SHOWN,
         "now": now,
         "zone": zone,
         "weeks": weeks,
@@ -190,9 +191,15 @@ async def view(
         "sessions": _rows(sessions[:SHOWN], sessions, zone),
         "session_count": len(sessions),
         "tests": _tests(found.seen, zone),
+        "others": _rows([one for one in found.seen if _is_apart(one.record)], (), zone),
         "last": _last(found.seen, zone, now),
         "party": party,
     }, found.rules
+
+
+def _is_apart(record: Envelope) -> bool:
+    """Whether nothing else on the page is made of it: not a session, a day, a test or a reading of the two trends."""
+    return not isinstance(record, (Session, DaySummary, FitnessTest)) and getattr(record, "measure", "") not in ("blood-pressure", "resting-heart-rate")
 
 
 def _readings(read: Callable[[Iterable[tuple[Envelope, str]], ZoneInfo], list[Reading]], seen: Sequence[Seen], zone: ZoneInfo) -> list[Reading]:

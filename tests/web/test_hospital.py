@@ -8,9 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+from adapters import kinehub_json
 from hub.access import accounts
 from hub.store import grants, residents
-from hub.web.hospital import view
+from hub.web import history, words
+from hub.web.history import History
+from hub.web.hospital import asked_by, view
+from schemas.records import KINDS
 from tests.builders import a_city, a_pressure, a_session, an_id_number
 from tests.exchange.test_own_consent import PASSWORD, browsing
 from tests.web.test_resident import granted
@@ -140,3 +144,41 @@ def test_no_quality_is_claimed_for_what_is_seen_in_part(hub_url: str, tmp_path: 
     assert "只显示：项目、时长<" in part
     assert "1 次只看获准的部分" in part
     assert "收缩压 <strong>137</strong>" in part
+
+
+def test_every_kind_of_record_is_shown_whole_or_in_part(hub_url: str, tmp_path: Path) -> None:
+    """In part: its Provenance is denied. Every face but that is let through, and must be read as the record that it shows."""
+    deny = {"type": "deny", "class": [{"system": "http://hl7.org/fhir/resource-types", "code": "Provenance"}]}
+
+    async def work() -> tuple[dict[str, str], dict[str, str], str]:
+        async with a_city(hub_url, tmp_path) as city:
+            hospital, center = await city.party("H", "hospital"), await city.party("C", "fitness-center")
+            resident = await city.resident()
+            assert (await city.upload(center, kinehub_json.sample, resident=resident)).status_code == 201
+            consent_id = await city.grant(resident, hospital, "all")
+            asked = asked_by(resident, hospital, "TREAT")
+            whole = await history.read(city.hub, asked)
+            consent = (await grants.listing(city.hub, resident))[0]
+            consent["meta"] = {"profile": consent["meta"]["profile"]}
+            consent["provision"]["provision"] = [deny]
+            await residents.save_consent(city.hub, resident, lambda _: consent, actor="test", consent_id=consent_id, action="consent-grant")
+            part = await history.read(city.hub, asked)
+            assert not any(one.whole for one in part.seen)
+            async with city.hub.database.connection() as connection:
+                more = {"role": "doctor", "party": hospital.number, "password": PASSWORD}
+                await accounts.add(connection, city.hub.keyring, login="doctor", name="D", **more)
+            doctor = await browsing(city, "doctor")
+            page = (await doctor.get(f"/hospital/patients/{resident}")).text
+            await doctor.aclose()
+            return lines(whole), lines(part), page
+
+    whole, part, page = asyncio.run(work())
+    assert set(whole) == set(KINDS)
+    assert part == whole
+    assert "其他记录" in page
+    assert "只显示获准的部分" in page
+
+
+def lines(found: History) -> dict[str, str]:
+    """Each kind of record as the page says it in one line."""
+    return {str(one.record.__struct_config__.tag): words.line(one.record) for one in found.seen}
