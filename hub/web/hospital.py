@@ -37,6 +37,7 @@ router = APIRouter(prefix="/hospital", route_class=Page)
 
 WINDOWS = (4, 12, 52)
 SHOWN = 7
+OTHERS = 4
 SYSTEMS = {"id-number": "id_number", "health-card": "health_card", "member": "member_number"}
 PURPOSE = "TREAT"
 
@@ -179,7 +180,7 @@ async def view(
     return {
         "who": who,
         "seen": found.seen,
-        "shown": SHOWN,
+        "shown": OTHERS,
         "now": now,
         "zone": zone,
         "weeks": weeks,
