@@ -373,6 +373,8 @@ ENGLISH: dict[str, str] = {
     "这条记录，别人看不到": "nobody else sees this record",
     "这条记录，我不让任何人看。我随时可以恢复。": "I let nobody see this record. I can resume at any time.",
     # alerts, the yearly review, downloads
+    "每一次改动": "Every change",
+    "停止了，不再算数": "stopped; does not count any more",
     "要您知道的": "What you should know",
     "按这里细看": "Press here for more",
     "没有新的。": "Nothing new.",

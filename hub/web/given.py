@@ -46,7 +46,8 @@ async def receipt(request: Request, grant: UUID) -> Response:
     """One grant to keep on paper: what was agreed, when, and how to stop it. Raises NotFound."""
     person, resident = await resident_of(request, "look")
     found = await _one(hub_of(request), resident, grant)
-    return pages_of(request).render(request, "grant.html", person=person, grant=found, sentence=sharing.sentence_of(found))
+    versions = await sharing.versions(hub_of(request), resident, grant)
+    return pages_of(request).render(request, "grant.html", person=person, grant=found, sentence=sharing.sentence_of(found), versions=versions)
 
 
 @router.get("/grants/{grant}/receipt.json")

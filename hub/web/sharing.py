@@ -146,6 +146,28 @@ async def grants_of(hub: Hub, resident: UUID) -> list[Grant]:
     return sorted(made, key=lambda grant: (not grant.live, not grant.everybody, -(grant.given.timestamp() if grant.given else 0)))
 
 
+class Version(msgspec.Struct, frozen=True):
+    """One version of a Consent as it was then, and when it was written, on the resident's clock."""
+
+    number: int
+    at: datetime
+    grant: Grant
+    active: bool
+
+
+async def versions(hub: Hub, resident: UUID, consent: UUID) -> list[Version]:
+    """Every version of one Consent, the newest first."""
+    zone = await history.zone_of(hub, resident)
+    async with hub.database.connection() as connection:
+        by_reference = {party.reference: party for party in await parties.everyone(connection)}
+        permit, rows = await hub.vault.versions(connection, history.own(resident), consent)
+        told = [(row, one.resources[0][1]) for row, one in zip(rows, hub.vault.disclose(permit, rows), strict=True) if one.kind == "consent"]
+    found = [(row, msgspec.json.decode(body, type=dict[str, Any])) for row, body in told]
+    return [
+        Version(row["version"], row["recorded"].astimezone(zone), _grant(then, by_reference, zone), then.get("status") == "active") for row, then in found
+    ]
+
+
 def _grant(consent: dict[str, Any], by_reference: dict[str, Party], zone: ZoneInfo) -> Grant:
     provision = consent.get("provision") or {}
     done = effect(consent, zone)

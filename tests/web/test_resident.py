@@ -217,6 +217,9 @@ def test_a_receipt_says_what_was_agreed_when_and_how_to_stop(place: Place) -> No
         visitor.send_form("/resident/stop-all")
         after = visitor.show(link[1])
         assert stranger.get(link[1]).status_code == 404
+    assert "每一次改动" not in page
+    changes = after.partition("每一次改动")[2]
+    assert re.search(r"停止了，不再算数.*看：运动、健康检测", changes, re.DOTALL), "the newest first"
     for said in ("同意回执", "我同意市第二医院为了看病和健康指导", "运动、健康检测", "李建国", "有效", "打 12345", link[1].rpartition("/")[2]):
         assert said in page, said
     assert "停止了" in after
