@@ -149,6 +149,37 @@ async def revoke(connection: Connection[Any], token: bytes) -> None:
     await connection.execute("DELETE FROM sessions WHERE token = $1", token)
 
 
+class Open(msgspec.Struct, frozen=True):
+    """A session of an account for its list. `key` names it and opens nothing; `this`: the one that asks."""
+
+    key: str
+    created: datetime
+    seen: datetime
+    this: bool
+
+
+async def open_of(connection: Connection[Any], person: Person, now: datetime) -> list[Open]:
+    """Where an account is signed in, the newest first."""
+    rows = await connection.fetch(
+        "SELECT token, csrf, created, seen FROM sessions WHERE account = $1 AND expires > $2 AND seen > $3 ORDER BY created DESC",
+        person.account, now, now - IDLE,
+    )  # fmt: skip
+    return [Open(key_of(row["token"]), row["created"], row["seen"], row["csrf"] == person.csrf) for row in rows]
+
+
+async def end(connection: Connection[Any], person: Person, key: str | None) -> None:
+    """End the session of this key; None: all but the one that asks."""
+    rows = await connection.fetch("SELECT token, csrf FROM sessions WHERE account = $1", person.account)
+    for row in rows:
+        if key == key_of(row["token"]) or (key is None and row["csrf"] != person.csrf):
+            await revoke(connection, row["token"])
+
+
+def key_of(secret: bytes) -> str:
+    """A name for a row that tells nothing of what it holds."""
+    return hashlib.sha256(b"named:" + secret).hexdigest()[:16]
+
+
 async def revoke_all(connection: Connection[Any], account: UUID) -> None:
     """End every session of an account, on every worker, from the next request on."""
     await connection.execute("DELETE FROM sessions WHERE account = $1", account)

@@ -92,8 +92,9 @@ async def passkey(request: Request, next: str = "") -> Response:
 
 @router.post("/account/passkeys/options")
 async def new_passkey_options(request: Request) -> Response:
-    """A challenge for `navigator.credentials.create()`."""
+    """A challenge for `navigator.credentials.create()`. Asks for a recent sign-in: who adds a passkey has the account for good."""
     person, hub = await sessions.require_person(request), hub_of(request)
+    sessions.require_recent(person)
     current = cast(Session, await sessions.session(request))
     async with hub.database.connection() as connection:
         return _json(await passkeys.registration_options(connection, hub.settings, current, person, datetime.now(UTC)))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from fastapi import APIRouter, Request, Response
 
-from hub.access import emergency
+from hub.access import emergency, sessions
 from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
+from hub.audit.trail import Entry
 from hub.quality import reports
 from hub.store import parties
-from hub.web.pages import Page, pages_of
+from hub.web.pages import Page, pages_of, see
 from schemas.errors import NotFound
 
 router = APIRouter(route_class=Page)
@@ -21,8 +24,40 @@ async def account(request: Request) -> Response:
     person = await require_person(request)
     async with hub_of(request).database.connection() as connection:
         party = await parties.by_number(connection, person.party) if person.party else None
-        keys = await connection.fetch("SELECT created FROM passkeys WHERE account = $1 ORDER BY created", person.account)
-    return pages_of(request).render(request, "account.html", person=person, party=party, passkeys=[row["created"] for row in keys])
+        keys = await connection.fetch("SELECT credential, created FROM passkeys WHERE account = $1 ORDER BY created", person.account)
+        open_now = await sessions.open_of(connection, person, datetime.now(UTC))
+    return pages_of(request).render(
+        request, "account.html", person=person, party=party, sessions=open_now,
+        passkeys=[(sessions.key_of(row["credential"]), row["created"]) for row in keys],
+    )  # fmt: skip
+
+
+@router.post("/account/sessions/{key}/end")
+async def end(request: Request, key: str) -> Response:
+    """Sign out elsewhere: one session by its key, or `others`. It counts from the next request there."""
+    person = await require_person(request)
+    async with hub_of(request).database.connection() as connection:
+        await sessions.end(connection, person, None if key == "others" else key)
+    await _note(request, person, "session-end")
+    return see("/account")
+
+
+@router.post("/account/passkeys/{key}/remove")
+async def remove(request: Request, key: str) -> Response:
+    """A passkey that was lost signs nobody in any more. Asks for a recent sign-in."""
+    person = await require_person(request)
+    sessions.require_recent(person)
+    async with hub_of(request).database.connection() as connection:
+        for row in await connection.fetch("SELECT credential FROM passkeys WHERE account = $1", person.account):
+            if sessions.key_of(row["credential"]) == key:
+                await connection.execute("DELETE FROM passkeys WHERE credential = $1", row["credential"])
+    await _note(request, person, "passkey-remove")
+    return see("/account")
+
+
+async def _note(request: Request, person: Person, action: str) -> None:
+    entry = Entry(actor=f"Account/{person.account}", action=action, outcome="success", party=person.party, resident=person.resident)
+    await hub_of(request).trail.note(entry)
 
 
 async def _of_role(request: Request, role: str) -> Person:

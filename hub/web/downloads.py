@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from hub.access.requests import hub_of
+from hub.access.sessions import require_recent
 from hub.audit.trail import Entry
 from hub.care import activity
 from hub.exchange import reading
@@ -40,7 +41,8 @@ async def choose(request: Request) -> Response:
 @router.get("/download")
 async def everything(request: Request) -> Response:
     """All of one's records as one FHIR Bundle."""
-    _, resident = await resident_of(request)
+    person, resident = await resident_of(request)
+    require_recent(person)
     hub = hub_of(request)
     async with hub.database.connection() as connection:
         found, _ = await reading.visible(hub, connection, history.own(resident), ["*"])
@@ -59,7 +61,8 @@ async def _note(hub: Hub, resident: UUID) -> None:
 @router.get("/records.csv")
 async def table(request: Request) -> Response:
     """All of one's records as a table, one figure a row, the newest first."""
-    _, resident = await resident_of(request)
+    person, resident = await resident_of(request)
+    require_recent(person)
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
     head = [say(text) for text in ("日期", "时间", "种类", "内容", "指标", "数值", "单位", "来源", "编号")]

@@ -693,6 +693,14 @@ ENGLISH: dict[str, str] = {
     "汇总数字还没有开放。开放以后只有汇总，人数少的格子不显示，永远看不到个人。": (
         "Aggregate figures are not open yet. They will be aggregates only, with small cells hidden, and never a person."
     ),
+    # the account
+    "%(day)s 加的": "added on %(day)s",
+    "删掉": "Remove",
+    "在哪里登录着": "Where you are signed in",
+    "这里": "Here",
+    "别处": "Elsewhere",
+    "%(day)s %(time)s 登录": "signed in on %(day)s at %(time)s",
+    "别处全部退出": "Sign out everywhere else",
     # representatives
     "家人": "your family member",
     "您正在替%(who)s办事。看了什么、改了什么，都记在您的名下，本人看得到。":

@@ -33,7 +33,8 @@ PURPOSES: dict[str, tuple[str, str]] = {
 """v3 PurposeOfUse in plain words."""
 
 QUIET = (
-    "upload", "register", "consent-grant", "consent-refuse", "consent-unrefuse", "consent-withdraw", "sign-in", "passkey-add", "grant", "withdraw",
+    "upload", "register", "consent-grant", "consent-refuse", "consent-unrefuse", "consent-withdraw", "sign-in", "passkey-add", "passkey-remove", "session-end",
+    "grant", "withdraw",
     "download", "decide", "policy", "consent-notice", "visit-code-make", "visit-code-cancel", "petition",
     "petition-read", "petition-answer", "alerts-seen", "consents-reviewed",
 )  # fmt: skip
@@ -212,6 +213,8 @@ def _what(action: str, refused: bool, own: bool) -> str:
         "consent-withdraw": "停止给别人看",
         "sign-in": "登录了",
         "passkey-add": "加了一把通行密钥",
+        "passkey-remove": "删了一把通行密钥",
+        "session-end": "在别处退出了登录",
         "download": "下载了记录",
         "export": "批量取走了您的记录",
         "erase": "永久删除",

@@ -46,7 +46,7 @@ FORMS = {
         "/resident/stop-all", f"/resident/grants/{ID}/stop", f"/resident/grants/{ID}/again", "/resident/grants/new", "/resident/pause", "/resident/resume",
         f"/resident/sources/{ID}/shut", f"/resident/sources/{ID}/open", "/resident/code", "/resident/code/cancel", "/resident/petitions/new",
         "/resident/looks/1/1", f"/resident/emergencies/{ID}/end", "/resident/alerts/seen", "/resident/review",
-        "/resident/family/invite", "/resident/family/accept", "/resident/family/self",
+        "/resident/family/invite", "/resident/family/accept", "/resident/family/self", "/account/sessions/others/end", "/account/passkeys/x/remove",
         f"/resident/family/{ID}/act", f"/resident/family/{ID}/agree", f"/resident/family/{ID}/end",
     ],
     "doctor": [
@@ -75,7 +75,7 @@ def test_every_route_of_the_portals_is_tried_below() -> None:
     modules = (account, alerts, answers, brakes, center, curves, downloads, emergencies, family, given, grants, hospital, log, petitions, resident, visits)
     known = [route for module in modules for route in routes(module.router)]
     shapes = {(method, re.compile(re.sub(r"{[a-z_]+}", "[^/]+", path))) for method, path in known}
-    assert len(known) == 78
+    assert len(known) == 80
     assert not [shape for method, shape in shapes if not any(method == how and shape.fullmatch(path) for how, path in tried)]
 
 
