@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date
 from functools import lru_cache
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 from mappings.functions import (
     ABSENT,
@@ -244,9 +244,11 @@ def sources(_: Context, identifiers: list[str] | str | None) -> bytes:
     return dumps(said) if said else b""
 
 
-def narrative(_: Context, *said: str | None) -> bytes:
-    """A Narrative with a paragraph for each thing said."""
-    paragraphs = "".join(f"<p>{escape(_printable(one))}</p>" for one in said if one and there(one))
+def narrative(_: Context, *said: str | list[Any] | None) -> bytes:
+    """A Narrative with a paragraph for each thing said; where there are none, for the words of each entry."""
+    words = [one for one in said if isinstance(one, str) and there(one)]
+    entries = (entry.text for listed in said if isinstance(listed, list) for entry in listed)
+    paragraphs = "".join(f"<p>{escape(_printable(one))}</p>" for one in words or entries if there(one))
     return dumps({"status": "additional", "div": f"<div {_XHTML}>{paragraphs}</div>"}) if paragraphs else b""
 
 

@@ -42,6 +42,7 @@ _MAPPING = ("kind", "version", "class", "effective", "device", "left_out", "shar
 _TYPE = ("subject", "time", "device", "status", "identifier", "members")
 R4_PROFILES = "http://hl7.org/fhir/StructureDefinition/"
 _RANGE, _REPEATS = 100, 5
+_REFERRING = {"practitioner", "organization", "author"}
 RESERVED = range(60, 100)
 """Slots of a session that its samples take (`mappings/sampled.py`)."""
 
@@ -179,15 +180,16 @@ def _without_note(spec: Table) -> Table:
 
 
 def _meta(scope: Scope, spec: Table, profiles: list[str], data_class: str) -> bytes | Part:
-    """Profiles and label. With `claimed_when` the first profile is claimed when each of its calls writes a reference, not a name alone."""
+    """Profiles and label. With `claimed_when` the first profile is claimed when each of its calls writes something, and of a person or a party
+    a reference, not a name alone."""
     whole, less = (b'"meta":' + dumps({"profile": urls, "security": [security(data_class)]}) + b',"language":"zh-CN"' for urls in (profiles, profiles[1:]))
     if "claimed_when" not in spec:
         return whole
-    needed = [shape.node(scope, spec, call) for call in spec["claimed_when"]]
+    needed = [(shape.node(scope, spec, call), b'"reference":' if _REFERRING & set(call) else b"") for call in spec["claimed_when"]]
 
     def write(context: Context, item: Any) -> bytes:
-        said = (one if isinstance(one, bytes) else one(context, item) for one in needed)
-        return whole if all(b'"reference":' in one for one in said) else less
+        said = ((one if isinstance(one, bytes) else one(context, item), needle) for one, needle in needed)
+        return whole if all(one and needle in one for one, needle in said) else less
 
     return write
 

@@ -16,14 +16,23 @@ from schemas.measures import LOCAL, MDC
 Json = dict[str, Any]
 
 _PHD: Final = ("http://hl7.org/fhir/uv/phd/CodeSystem/PhdObservationCategories", "phd")
+_GOAL_STATUS: Final = {"planned": "proposed", "accepted": "proposed", "rejected": "cancelled"}
+"""Statuses of a goal that its plan has no word for: what is planned or accepted is not sought yet."""
 _PRESSURE: Final = {"systolic", "diastolic", "mean-pressure"}
 _BESIDE_A_VALUE: Final = ("valueQuantity", "dataAbsentReason", "interpretation", "referenceRange")
 
 
 def as_ours(one: Json) -> Json:
+    """A resource as we would write it, where another guide lets it be said in another way."""
+    if one["resourceType"] == "Goal" and one.get("lifecycleStatus") in _GOAL_STATUS:
+        return {**one, "lifecycleStatus": _GOAL_STATUS[one["lifecycleStatus"]]}
+    if one["resourceType"] == "Condition" and "start" in one.get("onsetPeriod", {}):
+        return {**one, "onsetDateTime": one["onsetPeriod"]["start"]}
+    return _one_measure(one) if _is_compound(one) else one
+
+
+def _one_measure(one: Json) -> Json:
     """A device's compound of one measure as that measure, a pressure in parts under a device's own code as a blood pressure."""
-    if not _is_compound(one):
-        return one
     measured = _measured(one)
     keys = {key for key, _ in measured}
     if keys and keys <= _PRESSURE:

@@ -168,7 +168,21 @@ def _time_date(name: str) -> Callable[[Context, Any], bytes]:
     return lambda context, _: opening + local_date(context.record.start, context.zone).encode() + b'"'
 
 
-TIMES: Final[dict[str, Callable[[str], Callable[[Context, Any], bytes]]]] = {"period": _time_period, "start": _time_start, "date": _time_date}
+def _time_recorded(name: str) -> Callable[[Context, Any], bytes]:
+    """The start, unless it is only the onset, which has an element of its own."""
+    start = _time_start(name)
+
+    def write(context: Context, item: Any) -> bytes:
+        record: Any = context.record
+        is_onset = record.onset is not None and any(flag.code == "time-from-onset" for flag in record.flags)
+        return b"" if is_onset else start(context, item)
+
+    return write
+
+
+TIMES: Final[dict[str, Callable[[str], Callable[[Context, Any], bytes]]]] = {
+    "period": _time_period, "start": _time_start, "date": _time_date, "recorded": _time_recorded,
+}  # fmt: skip
 """How a type of `shared.yaml` writes the record's time in its own element."""
 
 

@@ -117,7 +117,7 @@ def records_of(resources: Sequence[Json]) -> Iterator[Understood | tuple[int, In
     resources = [as_ours(one) for one in resources]
     by_reference = {name: place for place, one in enumerate(resources) for name in names_of(one)}
     free = {place: one for place, one in enumerate(resources) if one["resourceType"] not in ABOUT}
-    groupings: list[Grouping] = [*(partial(_panels, rank=rank) for rank in range(3)), _orders, _days, _bouts, _alone]
+    groupings: list[Grouping] = [*(partial(_panels, rank=rank) for rank in range(3)), _orders, _goals, _days, _bouts, _alone]
     for grouping in groupings:
         for places, reading in list(grouping(free, by_reference)):
             group = [resources[place] for place in places]
@@ -188,6 +188,12 @@ def _orders(free: dict[int, Json], _: dict[str, int]) -> Groups:
             if one["resourceType"] == "ServiceRequest" and any(template.fits(one) for template in reading.others):
                 groups.setdefault((_subject(one), one.get("authoredOn", ""), str(one.get("requester"))), []).append(place)
         yield from ((places, reading) for places in groups.values())
+
+
+def _goals(free: dict[int, Json], _: dict[str, int]) -> Groups:
+    """A goal that came without its plan: a plan that says no more."""
+    reading = _readings()["prescription"]
+    yield from (([place], reading) for place, one in free.items() if one["resourceType"] == "Goal" and any(template.fits(one) for template in reading.others))
 
 
 def _days(free: dict[int, Json], _: dict[str, int]) -> Groups:
@@ -295,6 +301,7 @@ class _Fields:
         self.required = {field.name for field in msgspec.structs.fields(struct) if field.required}
         self.unless_start: list[tuple[str, Moment]] = []
         self.unless_found: list[tuple[str, Any]] = []
+        self.flagged: list[Flag] = []
 
     def put(self, name: str, value: Any) -> None:
         """A field's value, in the field's own type; the first that says something stays. `record.x`, from inside a list, is the record's
@@ -348,8 +355,26 @@ def _read(reading: Reading, group: list[Json], resources: Sequence[Json], by_ref
         fields.found[name] = [entry for _, entry in sorted(found, key=itemgetter(0))]
     _times(reading, fields, group)
     fields.put("device", _device(reading, group, resources, by_reference))
+    _why(fields, group[0], resources, by_reference)
+    _flags(fields)
     record: Record = fields.made()
     return record
+
+
+def _why(fields: _Fields, one: Json, resources: Sequence[Json], by_reference: dict[str, int]) -> None:
+    """The reason of a plan or a goal where no order of it says one: what it addresses."""
+    addressed = (_concept_of(said, resources, by_reference) for said in one.get("addresses", ()) if one["resourceType"] in ("CarePlan", "Goal"))
+    reason = next(filter(None, addressed), None)
+    if reason is not None:
+        fields.unless_found += zip(("reason", "reason_coding"), opposites.OPPOSITES["coded"](reason, None), strict=True)
+
+
+def _flags(fields: _Fields) -> None:
+    """What was assumed in reading, behind what the source itself says was."""
+    said = fields.found.get("flags") or []
+    new = [flag for flag in fields.flagged if flag.code not in {one.code for one in said}]
+    if new:
+        fields.found["flags"] = [*said, *new]
 
 
 def _order_in_words(one: Json, resources: Sequence[Json], by_reference: dict[str, int]) -> Json:
@@ -384,8 +409,12 @@ def _slot(one: Json) -> int:
 def _status(one: Json) -> None:
     """Refuse what its author took back, and a result that is not there yet."""
     gone = ("entered-in-error", "cancelled", "registered", "unknown") if one["resourceType"] in ("Observation", "DiagnosticReport") else ("entered-in-error",)
-    if one.get("status") in gone:
-        raise InvalidRecord(f"Its status is {one['status']}.", code="status", field="status")
+    name = "lifecycleStatus" if one["resourceType"] == "Goal" else "status"
+    verified = dict(codings(one.get("verificationStatus")))
+    if one.get(name) in gone:
+        raise InvalidRecord(f"Its status is {one[name]}.", code="status", field=name)
+    if "entered-in-error" in verified.values():
+        raise InvalidRecord("Its verification status is entered-in-error.", code="status", field="verificationStatus")
 
 
 def _entry(record: _Fields, template: Template, one: Json, anchor: Json) -> Any:
@@ -523,6 +552,8 @@ def _call(fields: _Fields, call: Table, said: Any, beside: Any) -> None:
     else:
         read = opposites.OPPOSITES[function](said, beside)
         _put(fields, names, read)
+        if function == "day" and read == (None,):
+            (fields.outer or fields).flagged.append(Flag("time-unreadable"))
         if function == "coded" and read[0] is None and listed(names)[0] in fields.required:
             fields.put(listed(names)[0], read[1])
 
@@ -627,15 +658,30 @@ def _start_and_end(reading: Reading, fields: _Fields, group: list[Json]) -> None
         fields.put("date", _said_day(group[0]))
         fields.put("start", Moment(local=opposites.midnight(fields.found["date"]), precision="day"))
         return
+    if group[0]["resourceType"] == "Goal":
+        fields.put("start", _time(("startDate", "start"), group[0])[0])
+        return
     for one in (group[0], *(other for other in group if other["resourceType"] != group[0]["resourceType"])):
         form = next(iter(reading.shared.types[one["resourceType"]].get("time", {}).items()), None)
         if form is not None and fields.found.get("end") is None:
             whole = (_extension(fields.shared, one, "effective-period") or {}).get("valuePeriod")
+            if form[1] == "recorded" and form[0] not in one:
+                fields.put("start", _not_recorded(fields, one))
+                continue
             start, end = opposites.effective(one, whole) if form == ("effective", "choice") else _time(form, one)
             fields.put("start", start)
             fields.put("end", end)
         if reading.table["effective"] != "period":
             return
+
+
+def _not_recorded(fields: _Fields, one: Json) -> Moment:
+    """The start of what does not say when it was recorded: the day of its onset; flagged."""
+    said = one.get("onsetDateTime", "")[:10]
+    if len(said) < len("2026-05-01"):
+        raise Unreadable("recordedDate", "It says neither when it was recorded nor on what day it began.")
+    fields.flagged.append(Flag("time-from-onset"))
+    return opposites.moment(said, None)
 
 
 def _time(form: tuple[str, str], one: Json) -> tuple[Moment | None, Moment | None]:

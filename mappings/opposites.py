@@ -76,6 +76,11 @@ def _as_is(said: Any, _: Any = None) -> tuple[Any, ...]:
     return (said,)
 
 
+def _date(said: Any, _: Any = None) -> tuple[str | None]:
+    """The day of a date or dateTime; a year or a month alone is none."""
+    return (said[:10] if len(said) >= 10 else None,)
+
+
 def _concept(said: Any, _: Any = None) -> tuple[str | None]:
     coding = (said or {}).get("coding") or [{}]
     return ((said or {}).get("text") or coding[0].get("display") or coding[0].get("code"),)
@@ -211,7 +216,7 @@ OPPOSITES: Final[dict[str, Callable[[Any, Any], tuple[Any, ...]]]] = {
     "device_identifier": _identifier, "device_version": _version, "device_type": _device_type, "cancelled_because": _second_concept,
     "tester": _tester, "location": _location, "practitioner": _named("Practitioner"), "organization": _named("Organization"),
     "author": _named("Practitioner"), "venue": _named("Location"),
-    "period": period_of, "period_if": period_of, "day": _as_is, "day_with": _as_is, "moment": _moment, "instant": _moment,
+    "period": period_of, "period_if": period_of, "day": _date, "day_with": _date, "moment": _moment, "instant": _moment,
     **dict.fromkeys(("absent_reason", "nothing_said", "party", "patient", "encounter_status", "concept_of", "date_of", "narrative"), _nothing),
     **dict.fromkeys(("analyte", "measure_concept", "goal_measure"), _nothing),
 }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 FLAGS: dict[str, tuple[str, str]] = {
     "zone-assumed": ("时间没有时区，按机构所在时区理解", "The time has no zone; the party's zone was assumed"),
     "zone-unknown": ("时间没有时区，只记当地钟点", "The time has no zone; only the local clock is kept"),
+    "time-from-onset": ("没有记录时间，用了起病日期", "No time of recording; the onset was used"),
     "time-from-header": ("没有测量时间，用了消息时间", "No time of measurement; the message time was used"),
     "end-from-duration": ("结束时间由开始加用时得出", "The end was taken as start plus elapsed time"),
     "distance-not-measured": ("距离为 0，当作没有测量", "Distance 0 is taken as not measured"),
@@ -60,6 +61,7 @@ ROUTINE = frozenset(
         "session-computed",
         "developer-field",
         "time-from-header",
+        "time-from-onset",
         "code-system-assumed",
         "unit-assumed",
         "value-missing",

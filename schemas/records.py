@@ -324,12 +324,13 @@ class Screening(Envelope, kw_only=True, tag="screening"):
 class Prescription(Envelope, kw_only=True, tag="prescription"):
     """An exercise prescription (FITT-VP), valid from `start` to `end`. A plan that was improved is a new one that `replaces` the old.
 
-    reason: why it is given, which the Physical Activity profile of an order demands; replaces: the source's id of the older one
+    reason: why it is given, which the Physical Activity profile of an order demands: without it that is not claimed;
+    replaces: the source's id of the older one
     """
 
     title: str | None = None
     status: Literal["draft", "active", "on-hold", "revoked", "completed"]
-    reason: str
+    reason: str | None = None
     reason_coding: str | None = None
     author: str | None = None
     authored: Moment | None = None

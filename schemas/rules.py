@@ -146,6 +146,12 @@ def _check_changes(record: EffectEvaluation) -> None:
             list(_check_quantity(Quantity(change.measure, value, change.unit)))
 
 
+def _check_plan(record: Prescription) -> None:
+    if not any((record.goals, record.exercises, record.precautions, *(filled and filled.strip() for filled in (record.title, record.reason, record.summary)))):
+        raise InvalidRecord("A plan says at least one of: title, reason, summary, goal, exercise, precaution.", code="plan-empty", field="exercises")
+    _check_goals(record)
+
+
 def _check_goals(record: Prescription) -> None:
     for goal in record.goals:
         if goal.value is not None and not goal.measure:
@@ -165,7 +171,7 @@ WITH_REASON = ("rejected", "on-hold", "cancelled", "failed")
 
 _OWN: Final[dict[str, Callable[[Any], None]]] = {
     "referral": _check_reason, "appointment": _check_times_of_booking, "lab-result": _check_results, "effect-evaluation": _check_changes,
-    "prescription": _check_goals, "condition": _check_abatement, "issue-report": _check_changed, "adherence": _check_goal,
+    "prescription": _check_plan, "condition": _check_abatement, "issue-report": _check_changed, "adherence": _check_goal,
 }  # fmt: skip
 """What else a kind may not say."""
 

@@ -199,7 +199,7 @@ SCREENINGS = filled_in() | st.builds(
 )  # fmt: skip
 PRESCRIPTIONS = ended(
     st.builds(
-        Prescription, **COMMON, title=SAID, status=literal(Prescription, "status"), reason=WORDS, reason_coding=CODINGS, author=SAID,
+        Prescription, **COMMON, title=SAID, status=literal(Prescription, "status"), reason=SAID, reason_coding=CODINGS, author=SAID,
         authored=st.none() | MOMENTS, goals=st.lists(goals(), max_size=2), exercises=st.lists(EXERCISES, min_size=1, max_size=3),
         precautions=PRECAUTIONS, summary=SAID, replaces=SAID, change=SAID,
     )

@@ -57,8 +57,8 @@ Description: "A goal of exercise (pa-goal). 运动目标。"
 * extension contains Due named due 0..1
 
 Invariant: kh-pa-reason
-Description: "pa-sr-1: why it is asked for is said"
-Expression: "reasonCode.exists() or reasonReference.exists()"
+Description: "pa-sr-1: what claims pa-servicerequest says why it is asked for"
+Expression: "meta.profile.where($this = 'http://hl7.org/fhir/us/physical-activity/StructureDefinition/pa-servicerequest').exists() implies (reasonCode.exists() or reasonReference.exists())"
 Severity: #error
 
 Profile: KineHubServiceRequest
