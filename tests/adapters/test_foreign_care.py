@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
@@ -18,6 +19,7 @@ from tests.mappings.r4_oracle import SUBJECT
 
 VERIFIED = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
 DAY = "2026-05-01"
+PA_ORDER = "http://hl7.org/fhir/us/physical-activity/StructureDefinition/pa-servicerequest"
 
 
 def a_condition(**said: Any) -> dict[str, Any]:
@@ -61,21 +63,26 @@ def test_an_onset_that_is_known_to_the_month_is_left_out_and_flagged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "lifecycle", "status"),
-    [({}, "active", "active"), ({}, "planned", "draft"), ({}, "accepted", "draft"), ({}, "rejected", "revoked"), ({}, "completed", "completed")],
+    ("lifecycle", "status"), [("active", "active"), ("planned", "draft"), ("accepted", "draft"), ("rejected", "revoked"), ("completed", "completed")]
 )
-def test_a_goal_alone_is_a_plan_that_says_no_more(said: dict[str, Any], lifecycle: str, status: str) -> None:
-    record: Any = only(a_goal(lifecycleStatus=lifecycle, **said)).record
+def test_a_goal_alone_is_a_plan_that_says_no_more(lifecycle: str, status: str) -> None:
+    record: Any = only(a_goal(lifecycleStatus=lifecycle)).record
     assert (record.__struct_config__.tag, record.status, [one.text for one in record.goals]) == ("prescription", status, ["每周走满五天"])
     assert (record.reason, record.exercises, str(record.start.local)) == (None, [], "2026-05-01 00:00:00")
 
 
-def test_a_plan_without_a_reason_has_none_and_its_order_does_not_claim_the_guides_profile() -> None:
+def test_a_plan_without_a_reason_has_none() -> None:
     record: Any = only(bundle(a_plan(title="步行方案"), an_order())).record
     assert (record.reason, record.reason_coding, record.title) == (None, None, "步行方案")
-    (order,) = (one for one in answered(a_plan(title="步行方案"), an_order()) if one["resourceType"] == "ServiceRequest")
-    assert "reasonCode" not in order
-    assert order["meta"]["profile"] == ["https://kinehub.org/fhir/StructureDefinition/kinehub-service-request"]
+
+
+@pytest.mark.parametrize(("reason", "claimed"), [({}, []), ({"reasonCode": [{"text": "久坐"}]}, [PA_ORDER])])
+def test_an_order_claims_the_guides_profile_with_a_reason_alone(reason: dict[str, Any], claimed: list[str]) -> None:
+    known = msgspec.structs.replace(SUBJECT, named={("Practitioner", "李医生"): ("Practitioner/1", "李医生")})
+    record = only(bundle(a_plan(title="步行方案", author={"display": "李医生"}), an_order(**reason))).record
+    (order,) = (said for one in face(record, known) if (said := orjson.loads(one.json))["resourceType"] == "ServiceRequest")
+    assert ("reasonCode" in order) == bool(reason)
+    assert order["meta"]["profile"] == [*claimed, "https://kinehub.org/fhir/StructureDefinition/kinehub-service-request"]
 
 
 @pytest.mark.parametrize("said", [a_plan(), a_goal()])
