@@ -24,7 +24,7 @@ import msgspec
 from adapters import elements
 from adapters.base import AdapterError, Context, Decoded, Rejected, TooLarge
 from mappings import sampled
-from mappings.inverse import Understood, local_reference, names_of, records_of
+from mappings.inverse import Understood, local_reference, names_of, records_of, whose
 from mappings.places import places
 from schemas.errors import InvalidRecord
 from schemas.r4.issues import Issue
@@ -205,7 +205,7 @@ def _rows(read: _Read) -> Iterator[Decoded | Rejected]:
     people: _People = {name: one for one in resources if _is_patient(one) for name in names_of(one)}
     people |= dict.fromkeys(read.strangers - people.keys())
     curves = _curves(resources)
-    many = len({str(one.get("subject", one.get("patient"))) for one in resources if "subject" in one or "patient" in one}) > 1
+    many = len({str(about) for one in resources if (about := whose(one) or one.get("patient"))}) > 1
     yield from read.rejected
     for understood in records_of(resources):
         if isinstance(understood, Understood):

@@ -6,9 +6,12 @@ it was measured in (`MDC_CTXT_GLU_MEAL`). The figure is the standard's; the word
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from mappings.functions import EXTENSIONS as BASE
 from mappings.measured import codings, in_categories, measure_of
 from schemas.errors import InvalidRecord
 from schemas.measures import LOCAL, MDC
@@ -18,6 +21,8 @@ Json = dict[str, Any]
 _PHD: Final = ("http://hl7.org/fhir/uv/phd/CodeSystem/PhdObservationCategories", "phd")
 _GOAL_STATUS: Final = {"planned": "proposed", "accepted": "proposed", "rejected": "cancelled"}
 """Statuses of a goal that its plan has no word for: what is planned or accepted is not sought yet."""
+_OURS: Final = f"{BASE}kinehub-care-plan"
+_TAG: Final = re.compile(r"<[^>]*>")
 _PRESSURE: Final = {"systolic", "diastolic", "mean-pressure"}
 _BESIDE_A_VALUE: Final = ("valueQuantity", "dataAbsentReason", "interpretation", "referenceRange")
 
@@ -28,7 +33,24 @@ def as_ours(one: Json) -> Json:
         return {**one, "lifecycleStatus": _GOAL_STATUS[one["lifecycleStatus"]]}
     if one["resourceType"] == "Condition" and "start" in one.get("onsetPeriod", {}):
         return {**one, "onsetDateTime": one["onsetPeriod"]["start"]}
+    if one["resourceType"] == "CarePlan":
+        return _in_words(one)
+    one = _not_final(one) if one.get("status") == "preliminary" and one["resourceType"] == "Observation" else one
     return _one_measure(one) if _is_compound(one) else one
+
+
+def _in_words(one: Json) -> Json:
+    """A plan in nothing but its narrative, as the Physical Activity IG writes its own, has that for its words."""
+    text = one.get("text", {})
+    if "description" in one or text.get("status") != "additional" or _OURS in one.get("meta", {}).get("profile", ()):
+        return one
+    words = " ".join(html.unescape(_TAG.sub(" ", text.get("div", ""))).split())
+    return {**one, "description": words} if words else one
+
+
+def _not_final(one: Json) -> Json:
+    said = {"url": f"{BASE}quality-flag", "valueCode": "not-final"}
+    return {**one, "extension": [*(other for other in one.get("extension", ()) if other != said), said]}
 
 
 def _one_measure(one: Json) -> Json:

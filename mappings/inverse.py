@@ -124,7 +124,7 @@ def records_of(resources: Sequence[Json]) -> Iterator[Understood | tuple[int, In
             for place in places:
                 free.pop(place, None)
             try:
-                yield Understood(_read(reading, group, resources, by_reference), tuple(places), group[0].get("subject"))
+                yield Understood(_read(reading, group, resources, by_reference), tuple(places), whose(group[0]))
             except (InvalidRecord, Unreadable) as wrong:
                 yield places[0], wrong if isinstance(wrong, InvalidRecord) else InvalidRecord(str(wrong), code="not-readable", field=wrong.element)
     for place, one in free.items():
@@ -244,6 +244,13 @@ def _bouts(free: dict[int, Json], _: dict[str, int]) -> Groups:
 def _alone(free: dict[int, Json], _: dict[str, int]) -> Groups:
     reading = _readings()["vital"]
     yield from (([place], reading) for place, one in free.items() if any(template.fits(one) for template in reading.others))
+
+
+def whose(one: Json) -> Json | None:
+    """The Reference to whom a resource is about, under the name that its type has for it."""
+    type_ = _readings()["vital"].shared.types.get(one["resourceType"], {})
+    actors = (said.get("actor", {}) for said in one.get("participant", ()))
+    return one.get(type_.get("subject", "subject")) or next((actor for actor in actors if "Patient/" in actor.get("reference", "")), None)
 
 
 def _subject(one: Json) -> str:

@@ -40,6 +40,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     "same-moment": ("同一来源在同一时刻还有一条", "The same source has another record of the same moment"),
     "gap": ("有缺失的数据", "Readings are missing"),
     "unit-doubtful": ("数值像是别的单位", "The value looks like another unit"),
+    "not-final": ("来源说这还不是最终结果", "The source says that the result is not final"),
     "rule-unmet": ("来源的 FHIR 资源有规则不满足，数值照收", "A rule of R4 or of a profile that the source claims is not met; the reading was taken"),
     "instrument-unknown": (
         "不是标准认得的问卷，或答案与它的题号、顺序、类型不符；原样保存",

@@ -370,3 +370,24 @@ def _content(one: dict[str, Any]) -> str:
     """An Observation without whose and which it is."""
     left = {name: value for name, value in one.items() if name not in ("id", "subject", "identifier", "device", "derivedFrom", "hasMember")}
     return json.dumps(left | {"meta": one["meta"]["profile"], "members": len(one.get("hasMember", ()))}, sort_keys=True)
+
+
+def test_a_measurement_that_is_not_final_says_so() -> None:
+    record = only(observation("8867-4", 71, "/min", status="preliminary")).record
+    assert [flag.code for flag in record.flags] == ["not-final"]
+
+
+def test_referrals_of_two_people_are_each_ones_own() -> None:
+    asked = {"resourceType": "Task", "intent": "order", "status": "requested", "authoredOn": "2026-05-01", "owner": {"display": "东湖健身中心"}}
+    orders = [of_activity("ServiceRequest", f"s{n}", status="active", intent="order", code={"text": "指导"}, reasonCode=[{"text": "久坐"}]) for n in (1, 2)]
+    tasks = [{**asked, "id": f"t{n}", "for": {"reference": f"Patient/p{n}"}, "focus": {"reference": f"ServiceRequest/s{n}"}} for n in (1, 2)]
+    found = [row for row in read(bundle(*orders, *tasks)) if isinstance(row, Decoded)]
+    assert [row.who.source_id for row in found if row.who] == ["Patient/p1", "Patient/p2"]
+    assert all(row.original for row in found)
+
+
+def test_a_plan_in_nothing_but_its_narrative_has_that_for_its_words() -> None:
+    div = '<div xmlns="http://www.w3.org/1999/xhtml"><p>Jog &amp; swim</p><p>twice a week</p></div>'
+    plan = of_activity("CarePlan", "c1", status="active", intent="plan", period={"start": "2026-05-01"}, text={"status": "additional", "div": div})
+    assert only(plan).record.summary == "Jog & swim twice a week"  # type: ignore[attr-defined]
+    assert only(plan | {"text": {"status": "generated", "div": div}, "title": "x"}).record.summary is None  # type: ignore[attr-defined]
