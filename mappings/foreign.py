@@ -114,8 +114,8 @@ def why_not(one: Json, resources: Sequence[Json], by_reference: Mapping[str, int
 def _reason(one: Json, resources: Sequence[Json], by_reference: Mapping[str, int]) -> tuple[str, str]:
     if one["resourceType"] != "Observation":
         return f"This {one['resourceType']} says nothing that the standard has.", "code"
-    if _is_of_a_device(one, resources, by_reference):
-        return "It is about a device (its clock, its battery), not about a person.", "subject"
+    if is_of_a_device(one, resources, by_reference):
+        return "It is about a device (its clock, its battery, a test of it), not about a person.", "subject"
     if "valueSampledData" in one:
         return "A curve is held as the samples of a session, which this one does not derive from.", "valueSampledData"
     if _is_compound(one) and _measured(one):
@@ -125,7 +125,10 @@ def _reason(one: Json, resources: Sequence[Json], by_reference: Mapping[str, int
     return _unknown_code(one), "code"
 
 
-def _is_of_a_device(one: Json, resources: Sequence[Json], by_reference: Mapping[str, int]) -> bool:
+def is_of_a_device(one: Json, resources: Sequence[Json], by_reference: Mapping[str, int]) -> bool:
+    """Whether a device is the subject: its clock, its battery, or a measurement of a simulator."""
+    if one["resourceType"] != "Observation":
+        return False
     said = str(one.get("subject", {}).get("reference", ""))
     place = by_reference.get(said)
     return said.startswith("Device/") or "/Device/" in said or (place is not None and resources[place]["resourceType"] == "Device")

@@ -21,7 +21,7 @@ from mappings import functions, opposites
 from mappings.compiler import R4_PROFILES, base_of, read_shared
 from mappings.elements import Shared, factor_of, fields_of, listed, url_of
 from mappings.face import FOLDER, tables_of
-from mappings.foreign import as_ours, why_not, words_beside
+from mappings.foreign import as_ours, is_of_a_device, why_not, words_beside
 from mappings.functions import BASE
 from mappings.measured import codings, in_categories, measure_of, quantity_of
 from mappings.opposites import Unreadable
@@ -117,6 +117,7 @@ def records_of(resources: Sequence[Json]) -> Iterator[Understood | tuple[int, In
     resources = [as_ours(one) for one in resources]
     by_reference = {name: place for place, one in enumerate(resources) for name in names_of(one)}
     free = {place: one for place, one in enumerate(resources) if one["resourceType"] not in ABOUT}
+    of_devices = {place: free.pop(place) for place in [*free] if is_of_a_device(free[place], resources, by_reference)}
     groupings: list[Grouping] = [*(partial(_panels, rank=rank) for rank in range(3)), _orders, _goals, _days, _bouts, _alone]
     for grouping in groupings:
         for places, reading in list(grouping(free, by_reference)):
@@ -127,7 +128,7 @@ def records_of(resources: Sequence[Json]) -> Iterator[Understood | tuple[int, In
                 yield Understood(_read(reading, group, resources, by_reference), tuple(places), whose(group[0]))
             except (InvalidRecord, Unreadable) as wrong:
                 yield places[0], wrong if isinstance(wrong, InvalidRecord) else InvalidRecord(str(wrong), code="not-readable", field=wrong.element)
-    for place, one in free.items():
+    for place, one in (free | of_devices).items():
         yield place, why_not(one, resources, by_reference)
 
 

@@ -100,6 +100,7 @@ def test_parts_of_a_hospitals_panel_are_not_taken_for_measurements_of_their_own(
     ("resource", "field", "says"),
     [
         (observation("67975", system=MDC, valueDateTime="2026-05-01T08:00:00+08:00", subject={"reference": "Device/d1"}), "subject", "about a device"),
+        (observation("149530", 60, "/min", system=MDC, subject={"reference": "Device/d1"}, **PHD), "subject", "about a device"),
         (observation("150604", system=MDC, component=[{"code": {"text": "poor signal"}, "valueBoolean": True}], **PHD), "component", "bits"),
         (observation("150452", system=MDC, valueSampledData={"origin": {"value": 0}, "period": 2, "dimensions": 1, "data": "1"}), "valueSampledData", "curve"),
         (observation("8417864", system=MDC, valueCodeableConcept={"text": "Before breakfast"}, **PHD), "code", "8417864"),
