@@ -11,6 +11,9 @@ VALIDATOR_SOURCES := $(shell find tests/conformance/validator -name pom.xml -o -
 JAVA := java -XX:+UseSerialGC -cp "build/validator/classes:build/validator/dependency/*"
 CORE := build/core/.fhir/packages/hl7.fhir.r4.core\#4.0.1/package/package.json
 SUSHI := tests/conformance/sushi/node_modules/.package-lock.json
+IPS := build/core/.fhir/packages/hl7.fhir.uv.ips\#2.0.0/package/package.json
+IPS_FILES := $(addprefix hl7.fhir.uv.ips/,StructureDefinition-*.json ValueSet-*.json ImplementationGuide-*.json package.json) \
+	$(addprefix hl7.fhir.uv.extensions.r4/StructureDefinition-individual-,genderIdentity.json pronouns.json)
 ROOMS := hub adapters mappings consent schemas
 
 .PHONY: install demo serve test lint bench leaks conformance guide sushi validate clean
@@ -55,7 +58,7 @@ conformance: install
 guide: install sushi
 	$(BIN)/python -m tests.conformance.guide $(WRITE)
 
-sushi: $(CORE) $(SUSHI)
+sushi: $(CORE) $(SUSHI) $(IPS)
 
 $(CORE): $(VALIDATOR)
 	$(JAVA) org.kinehub.conformance.Core build/core/.fhir/packages
@@ -63,6 +66,12 @@ $(CORE): $(VALIDATOR)
 $(SUSHI): tests/conformance/sushi/package-lock.json
 	npm ci --prefix $(dir $<) --ignore-scripts --silent --no-audit --no-fund
 	touch $@
+
+# IPS, and the two extensions that its Patient names; the rest of what it depends on is not loaded (package.json overrides it with nothing).
+# Its canonicals name versions, by which the validator does not find R4's own: they are taken off.
+$(IPS): $(SUSHI)
+	mkdir -p $(dir $@)
+	cd $(dir $<) && for file in $(IPS_FILES); do sed -E 's/("https?:[^"|]*)\|[^"]*"/\1"/g' $$file > $(CURDIR)/$(dir $@)$$(basename $$file); done
 
 # make validate FILES="a.ndjson b.json" [PACKAGES="guide.tgz folder"]: one OperationOutcome a line for each resource.
 validate: $(VALIDATOR)

@@ -43,6 +43,7 @@ from schemas.instruments import INSTRUMENTS  # noqa: E402
 from schemas.measures import MEASURES  # noqa: E402
 from schemas.quality import BANDS  # noqa: E402
 from schemas.r4 import structures  # noqa: E402
+from schemas.r4 import terms as r4_terms  # noqa: E402
 from schemas.standard import FACTS, STANDARD  # noqa: E402
 
 ROOMS = ("schemas", "adapters", "mappings", "consent", "hub")
@@ -331,6 +332,21 @@ def profiles() -> str:
     return table(("id", "title", "parent", "what it is for"), rows)
 
 
+def derived_profiles() -> str:
+    rows = [
+        (f"`{one['baseDefinition'].rpartition('/')[2]}`", f"`{name}`")
+        for name, one in _definitions(extensions=False) if one["baseDefinition"] in package.parents()
+    ]  # fmt: skip
+    return table(("theirs", "ours"), rows)
+
+
+def unlisted_value_sets() -> str:
+    elements = (element for one in package.parents().values() for element in one["snapshot"]["element"] if "binding" in element)
+    found = {(element["binding"]["valueSet"], element["binding"]["strength"], element["id"]) for element in elements}
+    rows = [(f"`{url}`", strength, f"`{where}`") for url, strength, where in sorted(found) if r4_terms.value_set(url) is None]
+    return table(("value set", "strength", "element"), rows)
+
+
 def _value_types(one: dict[str, Any]) -> str:
     values = next((element for element in one["snapshot"]["element"] if element["id"] == "Extension.value[x]"), {})
     return code(each["code"] for each in values.get("type", ())) if values.get("max") != "0" else "parts"
@@ -419,6 +435,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
         validator_differences,
         validated_types,
         profiles,
+        derived_profiles,
+        unlisted_value_sets,
         extensions,
         sensitivities,
         label_rules,

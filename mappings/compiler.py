@@ -36,11 +36,13 @@ from schemas.records import KINDS
 
 _TEMPLATE = (
     "slot", "type", "class", "profile", "category", "code", "measure", "value", "quantity", "when", "each", "order", "effective", "whole",
-    "note", "members", "stands_in", "claimed_when", "extension", "elements", "constant", "components",
+    "note", "members", "stands_in", "claimed_when", "claimed_otherwise", "extension", "elements", "constant", "components",
 )  # fmt: skip
 _MAPPING = ("kind", "version", "class", "effective", "device", "left_out", "shared", "resources", "examples")
 _TYPE = ("subject", "time", "device", "status", "identifier", "members")
 R4_PROFILES = "http://hl7.org/fhir/StructureDefinition/"
+IPS_PROFILES = "http://hl7.org/fhir/uv/ips/StructureDefinition/"
+"""Of any record of a type, as R4's own: no record is known by them."""
 _RANGE, _REPEATS = 100, 5
 _REFERRING = {"practitioner", "organization", "author"}
 RESERVED = range(60, 100)
@@ -181,8 +183,10 @@ def _without_note(spec: Table) -> Table:
 
 def _meta(scope: Scope, spec: Table, profiles: list[str], data_class: str) -> bytes | Part:
     """Profiles and label. With `claimed_when` the first profile is claimed when each of its calls writes something, and of a person or a party
-    a reference, not a name alone."""
-    whole, less = (b'"meta":' + dumps({"profile": urls, "security": [security(data_class)]}) + b',"language":"zh-CN"' for urls in (profiles, profiles[1:]))
+    a reference, not a name alone; else those beside it are, or the one of `claimed_otherwise`."""
+    otherwise = spec.get("claimed_otherwise")
+    fewer = [named(spec, "claimed_otherwise", otherwise, scope.shared.profiles)] if otherwise else profiles[1:]
+    whole, less = (b'"meta":' + dumps({"profile": urls, "security": [security(data_class)]}) + b',"language":"zh-CN"' for urls in (profiles, fewer))
     if "claimed_when" not in spec:
         return whole
     needed = [(shape.node(scope, spec, call), b'"reference":' if _REFERRING & set(call) else b"") for call in spec["claimed_when"]]

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from mappings import functions, opposites
-from mappings.compiler import R4_PROFILES, base_of, read_shared
+from mappings.compiler import IPS_PROFILES, R4_PROFILES, base_of, read_shared
 from mappings.elements import Shared, factor_of, fields_of, listed, url_of
 from mappings.face import FOLDER, tables_of
 from mappings.foreign import as_ours, is_of_a_device, why_not, words_beside
@@ -95,7 +95,8 @@ class Template(NamedTuple):
     @property
     def is_any(self) -> bool:
         """Whether it takes every resource of its type, for want of a code or a profile of its own."""
-        return not self.codes and self.measures is None and (self.profile is None or self.profile == R4_PROFILES + self.spec["type"])
+        is_general = self.profile is None or self.profile.startswith(IPS_PROFILES) or self.profile == R4_PROFILES + self.spec["type"]
+        return not self.codes and self.measures is None and is_general
 
 
 class Reading(NamedTuple):

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
-from mappings.compiler import security
+from mappings.compiler import IPS_PROFILES, security
 from mappings.face import Resource
 from mappings.functions import EXTENSIONS, dumps
 from schemas.classes import DataClass
 from schemas.codes import PARTY_KIND, SEX
 from schemas.resident import HEALTH_CARD_SYSTEM, ID_NUMBER_SYSTEM, MEMBER_SYSTEM, Resident, id_number
 
+NOT_KNOWN: Final = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]}
+"""Said in place of the name and the birth date, which IPS requires of a Patient: everything else of a resident refers to it."""
 IDENTIFIER_TYPES: Final = "http://terminology.hl7.org/CodeSystem/v2-0203"
 
 
@@ -32,16 +34,17 @@ def patient(resident: Resident, resident_id: str) -> Resource:
     said: dict[str, Any] = {
         "resourceType": "Patient",
         "id": resident_id,
-        "meta": {"profile": [EXTENSIONS + "kinehub-patient"], "security": [security("identity")]},
+        "meta": {"profile": [IPS_PROFILES + "Patient-uv-ips", EXTENSIONS + "kinehub-patient"], "security": [security("identity")]},
         "language": "zh-CN",
         "extension": _extensions(resident),
         "identifier": _identifiers(resident),
         "active": True,
-        "name": [{"use": "official", "text": resident.name}] if _said(resident.name) else [],
+        "name": [{"use": "official", "text": resident.name}] if _said(resident.name) else [{"_text": NOT_KNOWN}],
         "telecom": [{"system": "phone", "value": resident.phone, "use": "mobile"}] if _said(resident.phone) else [],
         "gender": resident.gender,
         "_gender": _gender_code(resident),
         "birthDate": resident.birth_date,
+        "_birthDate": None if resident.birth_date else NOT_KNOWN,
         "address": [{"extension": [{"url": EXTENSIONS + "division", "valueCode": resident.area}]}] if _said(resident.area) else [],
     }
     present = {name: value for name, value in said.items() if value not in (None, [])}

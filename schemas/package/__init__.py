@@ -1,6 +1,7 @@
 """The profiles and extensions of `schemas/fsh/` with their snapshots, without what is only for people: `make guide WRITE=--write` makes them.
 
 structures.json  canonical URL to StructureDefinition
+parents.json     the same of the profiles of IPS that ours are derived from
 sets.json        value set that they bind to {system: its codes, or null for every code of it}
 """
 
@@ -12,7 +13,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["profiles", "structures", "value_sets"]
+__all__ = ["parents", "profiles", "structures", "value_sets"]
 
 
 def _read(name: str) -> Any:
@@ -27,12 +28,19 @@ def structures() -> dict[str, dict[str, Any]]:
 
 
 @cache
+def parents() -> dict[str, dict[str, Any]]:
+    """Every profile of IPS that ours are derived from, and the profiles of datatypes that it uses."""
+    found: dict[str, dict[str, Any]] = _read("parents.json")
+    return found
+
+
+@cache
 def value_sets() -> dict[str, dict[str, list[str] | None]]:
-    """The value sets of ours that they bind."""
+    """The value sets that they bind, ours and those of IPS whose codes can be listed."""
     found: dict[str, dict[str, list[str] | None]] = _read("sets.json")
     return found
 
 
 def profiles(type_: str) -> list[str]:
-    """Our profiles of a resource type that a resource may claim."""
-    return [url for url, one in structures().items() if one["type"] == type_ and not one.get("abstract")]
+    """The profiles of a resource type that a resource may claim: those of IPS, and ours."""
+    return [url for url, one in (parents() | structures()).items() if one["type"] == type_ and not one.get("abstract")]

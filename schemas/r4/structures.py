@@ -1,7 +1,7 @@
 """StructureDefinitions of R4 and ours, read when they are first asked for, each as a tree of its elements.
 
-`structures.json` holds R4's (made by `snapshots.py`), `schemas/package/structures.json` ours in the same layout: canonical URL to a
-StructureDefinition with its snapshot.
+`structures.json` holds R4's (made by `snapshots.py`), `schemas/package/` ours and those of IPS that ours are derived from, in the same
+layout: canonical URL to a StructureDefinition with its snapshot.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Structure:
 
 @cache
 def _written() -> dict[str, msgspec.Raw]:
-    texts = (files("schemas").joinpath(folder, "structures.json").read_bytes() for folder in ("r4", "package"))
+    texts = (files("schemas").joinpath(*path).read_bytes() for path in (("r4", "structures.json"), ("package", "structures.json"), ("package", "parents.json")))
     return {url: raw for text in texts for url, raw in msgspec.json.decode(text, type=dict[str, msgspec.Raw]).items()}
 
 

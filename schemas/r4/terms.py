@@ -62,11 +62,16 @@ def _cased(system: str, code: str) -> str:
     return code.lower() if system in _terms().insensitive else code
 
 
+def all_codes(system: str) -> frozenset[str] | None:
+    """Every code of a code system; None when it is not known whole."""
+    return _codes(system) if system in _terms().systems or system in _ours() else None
+
+
 def is_code(system: str, code: str) -> bool | None:
     """Whether a code system has the code; None when the system is not known whole."""
     if (grammar := GRAMMARS.get(system)) is not None:
         return grammar(code)
-    codes = _codes(system) if system in _terms().systems or system in _ours() else None
+    codes = all_codes(system)
     return None if codes is None else _cased(system, code) in codes
 
 

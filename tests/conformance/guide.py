@@ -34,6 +34,8 @@ Content = dict[str, Any]
 
 ROOT: Final = Path(__file__).parents[2]
 CORE: Final = ROOT / "build" / "core"
+IPS: Final = CORE / ".fhir" / "packages" / "hl7.fhir.uv.ips#2.0.0" / "package"
+"""What some of our profiles are derived from, as `make sushi` puts it beside R4 core."""
 GUIDE: Final = ROOT / "build" / "guide"
 PACKAGE: Final = GUIDE / "package.tgz"
 SAID: Final = GUIDE / "sushi.log"
@@ -116,7 +118,7 @@ def prepare() -> None:
 
 
 def run_sushi() -> None:
-    """Every definition of the guide with its snapshot; what SUSHI says goes to `sushi.log`. Its home is where it finds R4 core."""
+    """Every definition of the guide with its snapshot; what SUSHI says goes to `sushi.log`. Its home is where it finds R4 core and IPS."""
     done = subprocess.run(
         ["node", str(_SUSHI), "build", "--snapshot", str(GUIDE)], env={**os.environ, "HOME": str(CORE)}, capture_output=True, text=True, check=False
     )
@@ -135,4 +137,4 @@ def build() -> Path:
 if __name__ == "__main__":
     made = build()
     if "--write" in sys.argv:
-        write_compact(made, COMMITTED)
+        write_compact(made, IPS, COMMITTED)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from schemas.r4 import terms
 from schemas.records import STANDARD_VERSION
 
 Content = dict[str, Any]
@@ -19,10 +20,11 @@ _MANIFEST: Final = {
     "name": "org.kinehub.fhir", "version": STANDARD_VERSION, "canonical": "https://kinehub.org/fhir", "type": "IG", "fhirVersions": ["4.0.1"],
     "author": "KineHub", "title": "KineHub 统一数据标准 unified data standard",
     "description": "FHIR R4 face of the unified data standard for exercise and health data.",
-    "dependencies": {"hl7.fhir.r4.core": "4.0.1"}, "directories": {"lib": "package", "example": "example"},
+    "dependencies": {"hl7.fhir.r4.core": "4.0.1", "hl7.fhir.uv.ips": "2.0.0"}, "directories": {"lib": "package", "example": "example"},
 }  # fmt: skip
 _INDEXED: Final = ("resourceType", "id", "url", "version", "kind", "type")
 _FHIR_TYPE: Final = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type"
+_CORE: Final = "http://hl7.org/fhir/StructureDefinition/"
 _EVERYWHERE: Final = "ele-1"
 """Every element has it: a validator knows it without being told each time."""
 
@@ -84,7 +86,8 @@ def _present(content: Content) -> Content:
 
 def _type(one: Content) -> Content:
     told = [extension["valueUrl"] for extension in one.get("extension", ()) if extension["url"] == _FHIR_TYPE]
-    return _present({"code": told[0] if told else one["code"], "profile": one.get("profile"), "targetProfile": one.get("targetProfile")})
+    profiles = [url.partition("|")[0] for url in one.get("profile", ())]
+    return _present({"code": told[0] if told else one["code"], "profile": profiles, "targetProfile": one.get("targetProfile")})
 
 
 def _binding(binding: Content) -> Content:
@@ -117,7 +120,17 @@ def _structure(one: Content) -> Content:
 
 def _codes(value_set: Content) -> dict[str, list[str] | None]:
     """System to its codes in the value set; None for all that the system has."""
-    return {part["system"]: [one["code"] for one in part["concept"]] if "concept" in part else None for part in value_set["compose"]["include"]}
+    found = {part["system"]: [one["code"] for one in part["concept"]] if "concept" in part else None for part in value_set["compose"]["include"]}
+    for part in value_set["compose"].get("exclude", ()):
+        gone = {test["value"] for test in part["filter"]}
+        found[part["system"]] = sorted((terms.all_codes(part["system"]) or frozenset()) - gone)
+    return found
+
+
+def _is_listed(value_set: Content) -> bool:
+    """Whether every code of a value set can be told: by its own list, or as all of a system that is known whole."""
+    include = value_set["compose"]["include"]
+    return all("system" in part and "filter" not in part and ("concept" in part or terms.all_codes(part["system"]) is not None) for part in include)
 
 
 def _bound(structures: Iterable[Content]) -> set[str]:
@@ -125,13 +138,36 @@ def _bound(structures: Iterable[Content]) -> set[str]:
     return {element["binding"]["valueSet"] for element in elements if "binding" in element}
 
 
-def compact(package: Path) -> dict[str, dict[str, Any]]:
-    """`structures`: URL to a StructureDefinition without what is only for people; `sets`: our value sets that those bind, as codes by system."""
-    found = list(resources(package))
-    structures = {one["url"]: _structure(one) for one in found if one["resourceType"] == "StructureDefinition"}
-    bound = _bound(structures.values())
-    sets = {one["url"]: _codes(one) for one in found if one["resourceType"] == "ValueSet" and one["url"] in bound}
-    return {"structures": dict(sorted(structures.items())), "sets": dict(sorted(sets.items()))}
+def _above(structures: Iterable[Content], known: dict[str, Content]) -> Iterator[str]:
+    """The structures of another guide that these are derived from, and the datatype profiles of their elements, down to R4's own."""
+    for one in structures:
+        types = (type_ for element in one["snapshot"]["element"] for type_ in element.get("type", ()))
+        for url in {one["baseDefinition"], *(url for type_ in types for url in type_.get("profile", ()))} & known.keys():
+            yield url
+            yield from _above([known[url]], known)
+
+
+def _by_type(structure: Content, known: dict[str, Content]) -> Content:
+    """References lead to types: whether what they lead to has a profile of another guide is not asked."""
+    for type_ in (type_ for element in structure["snapshot"]["element"] for type_ in element.get("type", ()) if "targetProfile" in type_):
+        targets = (f"{_CORE}{known[url]['type']}" if url in known else url for url in type_["targetProfile"])
+        type_["targetProfile"] = list(dict.fromkeys(targets))
+    return structure
+
+
+def compact(package: Path, guide: Path) -> dict[str, dict[str, Any]]:
+    """`structures`: URL to a StructureDefinition without what is only for people; `parents`: those of another guide (a folder) that ours are
+    derived from; `sets`: the value sets of both that these bind, as codes by system, where the codes can be listed."""
+    found, others = list(resources(package)), [json.loads(path.read_bytes()) for path in sorted(guide.glob("*-*.json"))]
+    structures, known = (
+        {one["url"]: _structure(one) for one in part if one["resourceType"] == "StructureDefinition" and "snapshot" in one} for part in (found, others)
+    )
+    parents = {url: known[url] for url in sorted({*_above(structures.values(), known)})}
+    bound = _bound([*structures.values(), *parents.values()])
+    sets = {one["url"]: _codes(one) for one in (*found, *(one for one in others if one["resourceType"] == "ValueSet" and _is_listed(one))) if one["resourceType"] == "ValueSet" and one["url"] in bound}
+    kept = {"structures": structures, "parents": parents}
+    told = {name: {url: _by_type(one, known) for url, one in sorted(section.items())} for name, section in kept.items()}
+    return {**told, "sets": dict(sorted(sets.items()))}
 
 
 def rows(section: dict[str, Any]) -> str:
@@ -142,8 +178,8 @@ def rows(section: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def write_compact(package: Path, folder: Path) -> None:
+def write_compact(package: Path, guide: Path, folder: Path) -> None:
     """Writes the compact form as one file a part."""
     folder.mkdir(exist_ok=True)
-    for name, section in compact(package).items():
+    for name, section in compact(package, guide).items():
         (folder / f"{name}.json").write_text(rows(section), encoding="utf-8")

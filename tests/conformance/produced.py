@@ -50,6 +50,7 @@ def by_mappings() -> Iterator[tuple[str, bytes]]:
     for path in kept.files():
         yield from ((f"golden {path.stem}", json.dumps(one).encode()) for one in json.loads(path.read_bytes())["face"])
     yield "a full resident", patient(a_full_resident(), RECORD_ID).json
+    yield "a resident of whom nothing is known", patient(Resident(), RECORD_ID).json
 
 
 def _faces(source: str, content: bytes, name: str) -> Iterator[tuple[str, bytes]]:

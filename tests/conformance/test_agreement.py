@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from hub.exchange.validate import findings
+from tests.conformance import guide
 from tests.conformance.corpus import Case, corpus
 from tests.conformance.mutations import MUTATIONS
 
@@ -70,7 +71,7 @@ def judged(package: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Judg
     """Both verdicts on every case."""
     cases, path = list(corpus(SIZE)), tmp_path_factory.mktemp("corpus") / "corpus.ndjson"
     path.write_text("\n".join(case.text() for case in cases), encoding="utf-8")
-    done = subprocess.run(["make", "--silent", "validate", f"FILES={path}", f"PACKAGES={package}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(["make", "--silent", "validate", f"FILES={path}", f"PACKAGES={package} {guide.IPS}"], cwd=ROOT, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     assert len(lines) == len(cases), f"The validator did not run: {done.stdout[-2000:]} {done.stderr[-2000:]}"
     return [Judged(case, _said_by_reference(line), _said_by_us(case)) for case, line in zip(cases, lines, strict=True)]

@@ -25,7 +25,7 @@ def test_sushi_finds_nothing_without_a_reason(package: Path) -> None:
 
 
 def test_the_form_that_the_hub_keeps_is_of_this_guide(package: Path) -> None:
-    for name, section in packed.compact(package).items():
+    for name, section in packed.compact(package, guide.IPS).items():
         assert (guide.COMMITTED / f"{name}.json").read_text() == packed.rows(section), "stale: make guide WRITE=--write"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conformance import packed
+from tests.conformance import guide, packed
 from tests.conformance.judged import Finding, judged
 from tests.conformance.produced import by_mappings, over_http
 from tests.process import a_hub
@@ -19,12 +19,14 @@ from tests.process import a_hub
 KNOWN: dict[str, list[str]] = {entry["reason"]: entry["says"] for entry in yaml.safe_load((Path(__file__).parent / "known.yaml").read_text())}
 UNKNOWN = re.compile(r"^(Profile reference '|CodeSystem is unknown and can't be validated: |ValueSet '?|Unknown extension )(?P<url>(http|urn)[^' ]+)")
 OURS_OR_CORE = re.compile(r"http://(hl7\.org/fhir/(?!us/|uv/|sid/)|terminology\.hl7\.org/)|https://kinehub\.org/")
+IPS = "http://hl7.org/fhir/uv/ips/StructureDefinition/Patient-uv-ips"
 PROFILE = "https://kinehub.org/fhir/StructureDefinition/kinehub-session-measure"
 BROKEN = [
     b'{"resourceType":"Observation","status":"final!","code":{"text":"x"}}',
     b'{"resourceType":"Observation","meta":{"profile":["%b"]},"status":"final","code":{"text":"x"}}' % PROFILE.encode(),
+    b'{"resourceType":"Patient","meta":{"profile":["%b"]},"name":[{"text":"x"}]}' % IPS.encode(),
 ]
-"""Against R4, and against a profile of ours alone: the validator must call each an error."""
+"""Against R4, and against a profile of ours or of IPS alone: the validator must call each an error."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def findings(package: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Fi
     resources += [(f"guide: {one['resourceType']} {one['id']}", json.dumps(one).encode()) for one in published]
     for type_, count in _types(resources).items():
         assert count, f"nothing of {type_} was judged"
-    return list(judged(resources, [package], folder, BROKEN))
+    return list(judged(resources, [package, guide.IPS], folder, BROKEN))
 
 
 def _types(resources: list[tuple[str, bytes]]) -> Counter[str]:

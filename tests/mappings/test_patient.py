@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mappings.resident import organization, patient
 from schemas.classes import DataClass
+from schemas.r4.validator import is_valid
 from schemas.resident import MemberNumber, Resident, area_valid, id_number, id_number_birth_date, id_number_gender, id_number_valid, phone_valid
 
 RESIDENT_ID = "0190c000-0000-7000-8000-000000000001"
@@ -87,10 +88,13 @@ def test_a_full_resident_is_a_valid_patient() -> None:
     assert said["_gender"]["extension"][0]["valueCoding"]["code"] == "9"
 
 
-def test_what_is_not_known_of_a_resident_is_absent() -> None:
+def test_what_is_not_known_of_a_resident_is_absent_and_said_to_be_unknown_where_ips_requires_it() -> None:
     said = orjson.loads(patient(Resident(), RESIDENT_ID).json)
-    assert set(said) == {"resourceType", "id", "meta", "language", "active"}
+    assert set(said) == {"resourceType", "id", "meta", "language", "active", "name", "_birthDate"}
+    assert [set(name) for name in said["name"]] == [{"_text"}]
+    assert [one["extension"][0]["valueCode"] for one in (said["name"][0]["_text"], said["_birthDate"])] == ["unknown", "unknown"]
     Patient.model_validate(said)
+    assert is_valid(said)
 
 
 def test_an_organization_is_valid_and_says_its_kind() -> None:

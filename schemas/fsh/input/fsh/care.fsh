@@ -209,32 +209,43 @@ Context: Basic
 * value[x] only date
 
 Profile: KineHubLabReport
-Parent: DiagnosticReport
+Parent: $ips-report
 Id: kinehub-lab-report
 Title: "检验报告 Laboratory report"
 Description: "A laboratory's report with its results. 一份检验报告。"
 * insert Recorded
-* insert OfResident
+* insert OfIpsResident
 * extension contains Title named title 0..1 and Note named note 0..1
 * category 1..*
 * code = $record#lab-result
 * effective[x] 1..1
 * result 1..*
-* result only Reference(Observation)
 
-Profile: KineHubLabObservation
-Parent: Observation
-Id: kinehub-lab-observation
-Title: "检验结果 Laboratory result"
-Description: "One result of a laboratory: a measure of the standard, or the laboratory's own in its own unit; a figure, words, or neither yet. 一项检验结果。"
+RuleSet: LabResult
 * . obeys kh-label
-* insert OfResident
 * extension contains OriginalValue named originalValue 0..1
 * category 1..*
 * code.text 1..1
 * effective[x] 1..1
 * effective[x] only dateTime or Period
 * value[x] only Quantity or string
+
+Profile: KineHubLabObservation
+Parent: Observation
+Id: kinehub-lab-observation
+Title: "检验结果 Laboratory result"
+Description: "One result of a laboratory: a measure of the standard, or the laboratory's own in its own unit; a figure, words, or neither yet. 一项检验结果。"
+* insert LabResult
+* insert OfResident
+
+// IPS wants to know who performed it
+Profile: KineHubLabResult
+Parent: $ips-laboratory
+Id: kinehub-lab-result
+Title: "检验机构已知的检验结果 Result of a known laboratory"
+Description: "The same as a laboratory result for the International Patient Summary: the laboratory is known. 检验机构已知的检验结果。"
+* insert LabResult
+* insert OfIpsResident
 
 Profile: KineHubSleep
 Parent: Observation
@@ -280,3 +291,43 @@ Description: "What exercise brought, derived from tests before and after; formul
 * effective[x] 1..1
 * result 1..*
 * result only Reference(Observation)
+
+// Diagnoses, medicines and pictures, as the International Patient Summary has them
+
+Profile: KineHubCondition
+Parent: $ips-condition
+Id: kinehub-condition
+Title: "诊断 Condition"
+Description: "A diagnosis or health problem, in the words and the code of whoever made it. 诊断或健康问题。"
+* insert Recorded
+* recordedDate 1..1
+
+Profile: KineHubMedicationStatement
+Parent: $ips-medication-statement
+Id: kinehub-medication-statement
+Title: "用药 Medication"
+Description: "A medicine as it is said to be taken, by whom it is said. 用药情况。"
+* insert Recorded
+* medication[x] only $ips-concept
+* informationSource 1..1
+
+Profile: KineHubImagingStudy
+Parent: $ips-imaging-study
+Id: kinehub-imaging-study
+Title: "影像检查 Imaging study"
+Description: "An imaging examination; the pictures stay where they are. 影像检查，图像不入库。"
+* . obeys kh-label
+* insert OfIpsResident
+* started 1..1
+
+Profile: KineHubImagingReport
+Parent: $ips-report
+Id: kinehub-imaging-report
+Title: "影像报告 Imaging report"
+Description: "What the report of an imaging examination says. 影像检查报告。"
+* insert Recorded
+* insert OfIpsResident
+* extension contains Note named note 0..1 and BodySite named bodySite 0..1
+* category 1..*
+* code = $record#imaging-report
+* imagingStudy 1..*

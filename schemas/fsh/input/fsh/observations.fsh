@@ -16,6 +16,10 @@ RuleSet: OfResident
 * subject only Reference(Patient)
 * subject.reference 1..1
 
+RuleSet: OfIpsResident
+* subject 1..1
+* subject only Reference($ips-patient)
+
 RuleSet: InUcum
 * valueQuantity.value 1..1
 * valueQuantity.system 1..1

@@ -1,7 +1,7 @@
-// Residents, their consents, and the directory
+// Residents, their consents, and the directory. What IPS 2.0.0 has a profile for is derived from it.
 
 Profile: KineHubPatient
-Parent: Patient
+Parent: $ips-patient
 Id: kinehub-patient
 Title: "居民 Resident"
 Description: "A resident, with national identifiers (2.16.156.10011) and the numbers that parties know them by. 居民。"
@@ -23,7 +23,7 @@ Description: "What a resident lets whom see, for what purpose, until when. What 
 * patient only Reference(Patient)
 
 Profile: KineHubOrganization
-Parent: Organization
+Parent: $ips-organization
 Id: kinehub-organization
 Title: "机构 Organization"
 Description: "A party that sends or receives, or a part of one. 收发数据的机构。"
@@ -41,7 +41,7 @@ Description: "A venue that a record may name: the text in a record and the entry
 * address.extension contains Division named division 0..1
 
 Profile: KineHubPractitioner
-Parent: Practitioner
+Parent: $ips-practitioner
 Id: kinehub-practitioner
 Title: "从业人员 Practitioner"
 Description: "A coach, tester, physician or nurse whom a record may name. 教练、测试员、医护人员。"
@@ -50,12 +50,11 @@ Description: "A coach, tester, physician or nurse whom a record may name. 教练
 * name 1..*
 
 Profile: KineHubPractitionerRole
-Parent: PractitionerRole
+Parent: $ips-practitioner-role
 Id: kinehub-practitioner-role
 Title: "从业角色 Practitioner role"
 Description: "What somebody does at an organization or a venue. 在机构或场馆的角色。"
 * practitioner 1..1
-* practitioner only Reference(Practitioner)
 
 Profile: KineHubHealthcareService
 Parent: HealthcareService

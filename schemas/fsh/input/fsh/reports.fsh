@@ -27,7 +27,7 @@ Description: "A visit through a venue's gate. 一次场馆出入。"
 * serviceProvider 1..1
 
 Profile: KineHubDevice
-Parent: Device
+Parent: $ips-device
 Id: kinehub-device
 Title: "设备 Device"
 Description: "The device a record came from, as the record's source describes it. 数据来源设备。"
