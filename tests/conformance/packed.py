@@ -164,7 +164,7 @@ def compact(package: Path, guide: Path) -> dict[str, dict[str, Any]]:
     )
     parents = {url: known[url] for url in sorted({*_above(structures.values(), known)})}
     bound = _bound([*structures.values(), *parents.values()])
-    sets = {one["url"]: _codes(one) for one in (*found, *(one for one in others if one["resourceType"] == "ValueSet" and _is_listed(one))) if one["resourceType"] == "ValueSet" and one["url"] in bound}
+    sets = {one["url"]: _codes(one) for one in (*found, *others) if one["resourceType"] == "ValueSet" and one["url"] in bound and _is_listed(one)}
     kept = {"structures": structures, "parents": parents}
     told = {name: {url: _by_type(one, known) for url, one in sorted(section.items())} for name, section in kept.items()}
     return {**told, "sets": dict(sorted(sets.items()))}

@@ -71,7 +71,8 @@ def judged(package: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Judg
     """Both verdicts on every case."""
     cases, path = list(corpus(SIZE)), tmp_path_factory.mktemp("corpus") / "corpus.ndjson"
     path.write_text("\n".join(case.text() for case in cases), encoding="utf-8")
-    done = subprocess.run(["make", "--silent", "validate", f"FILES={path}", f"PACKAGES={package} {guide.IPS}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = ["make", "--silent", "validate", f"FILES={path}", f"PACKAGES={package} {guide.IPS}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
     assert len(lines) == len(cases), f"The validator did not run: {done.stdout[-2000:]} {done.stderr[-2000:]}"
     return [Judged(case, _said_by_reference(line), _said_by_us(case)) for case, line in zip(cases, lines, strict=True)]
