@@ -6,10 +6,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from hub.store import migrate, postgres
 from hub.store.tables import metadata
 from tests.databases import CLIENTS_ENDED, a_database, execute
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
