@@ -103,11 +103,18 @@ party = $2, wrong = CASE WHEN g.since < now() - $3::interval THEN 1 ELSE g.wrong
 since = CASE WHEN g.since < now() - $3::interval THEN now() ELSE g.since END RETURNING wrong"""
 
 
+# One account counts to its own limit and no further: it does not shut out its colleagues.
+_OF_PARTY = "SELECT sum(least(wrong, $3)) FROM code_guesses WHERE party = $1 AND since >= now() - $2::interval"
+
+
 async def count_guess(connection: Connection[Any], account: UUID, party: int) -> None:
-    """Count a code, or a number, before it is looked at. Raises Refused after too many wrong ones."""
+    """Count a code, or a number, before it is looked at. Raises Refused after too many wrong ones.
+
+    Residents (`party` 0) are no organization: each is counted alone, and nobody's wrong codes shut out the others.
+    """
     wrong = await connection.fetchval(_COUNT, account, party, WITHIN)
-    of_party = await connection.fetchval("SELECT sum(wrong) FROM code_guesses WHERE party = $1 AND since >= now() - $2::interval", party, WITHIN)
-    if wrong > WRONG_BY_ACCOUNT or of_party > WRONG_BY_PARTY:
+    of_party = await connection.fetchval(_OF_PARTY, party, WITHIN, WRONG_BY_ACCOUNT + 1)
+    if wrong > WRONG_BY_ACCOUNT or (party and of_party > WRONG_BY_PARTY):
         raise Refused("Too many wrong codes.", code="too-many-codes", advice="Wait a quarter of an hour, then ask for a new code.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
+import msgspec
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 from joserfc import jws
@@ -17,7 +18,8 @@ from hub.web import history, sharing
 from hub.web.pages import Page, download, pages_of, see
 from hub.web.resident import resident_of
 from hub.web.sharing import Grant
-from schemas.errors import Conflict, NotFound
+from schemas.errors import Conflict, NotFound, Refused
+from schemas.labels import MINOR, SENSITIVITIES
 
 router = APIRouter(prefix="/resident", route_class=Page)
 
@@ -29,7 +31,7 @@ SHOWN = 2
 async def given(request: Request, skip: Annotated[int, Query(ge=0, le=10_000)] = 0) -> Response:
     """Every grant, those in force first."""
     person, resident = await resident_of(request, "look")
-    grants = await sharing.grants_of(hub_of(request), resident)
+    grants = [sharing.read_by(person, grant) for grant in await sharing.grants_of(hub_of(request), resident)]
     older = skip + SHOWN if len(grants) > skip + SHOWN else 0
     return pages_of(request).render(request, "given.html", person=person, grants=grants[skip : skip + SHOWN], first=not skip, older=older)
 
@@ -45,8 +47,9 @@ async def _one(hub: Hub, resident: UUID, grant: UUID) -> Grant:
 async def receipt(request: Request, grant: UUID) -> Response:
     """One grant to keep on paper: what was agreed, when, and how to stop it. Raises NotFound."""
     person, resident = await resident_of(request, "look")
-    found = await _one(hub_of(request), resident, grant)
-    versions = await sharing.versions(hub_of(request), resident, grant)
+    found = sharing.read_by(person, await _one(hub_of(request), resident, grant))
+    written = await sharing.versions(hub_of(request), resident, grant)
+    versions = [msgspec.structs.replace(version, grant=sharing.read_by(person, version.grant)) for version in written]
     return pages_of(request).render(request, "grant.html", person=person, grant=found, sentence=sharing.sentence_of(found), versions=versions)
 
 
@@ -77,6 +80,8 @@ async def stop_all(request: Request) -> Response:
 async def stop(request: Request, grant: UUID) -> Response:
     """Withdraw one consent; effective on the next request anyone makes."""
     person, resident = await resident_of(request, "stop")
+    if person.acting and not (await _one(hub_of(request), resident, grant)).permits:
+        raise Refused("What the resident refused, only they take back.", code="not-your-right")  # without it more could be seen, not less
     await _stop(request, person, resident, grant)
     return see(f"/resident?stopped={grant}#main")
 
@@ -96,6 +101,8 @@ async def again(request: Request, grant: UUID) -> Response:
     found = await _one(hub, resident, grant)
     if found.live:  # tapped twice, or never stopped
         return see(f"/resident?granted={grant}#main")
+    if person.acting and set(found.effect.sensitive) - {SENSITIVITIES[MINOR].name}:
+        raise Refused("What is most private only the resident shares.", code="not-your-right")
     if not found.again:
         raise Conflict("This consent has ended, or its receiver is gone.", advice="Make a new one.")
     made = await store.renew(hub, resident, grant, actor=history.actor_of(person, resident))

@@ -69,7 +69,7 @@ async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] =
     window = await history.read(hub, asked, since=history.since_week(now.date(), HOME_WEEKS, zone))
     latest = window.seen[:LATEST] or (await history.read(hub, asked, most=LATEST)).seen
     seen_by, _ = await looks.read(hub, resident, zone, most=3)
-    grants = await sharing.grants_of(hub, resident)
+    grants = [sharing.read_by(person, grant) for grant in await sharing.grants_of(hub, resident)]
     notice = sharing.notice(stopped, granted, grants, datetime.now(zone))
     urgent = await emergencies.recent(hub, resident, zone)
     told = [] if notice or urgent else await alerts.unseen(hub, resident, zone, grants)

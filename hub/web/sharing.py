@@ -130,6 +130,14 @@ class Grant(msgspec.Struct, frozen=True):
         return say("看：%(kinds)s", kinds=self.kinds_text) + without
 
 
+def read_by(person: Person, grant: Grant) -> Grant:
+    """A grant as `person` reads it: to who acts for the resident it does not say what it permits of the most private, for that tells that there is some."""
+    if not person.acting:
+        return grant
+    kept = tuple(name for name in grant.effect.sensitive if name == SENSITIVITIES[MINOR].name)
+    return msgspec.structs.replace(grant, effect=msgspec.structs.replace(grant.effect, sensitive=kept))
+
+
 async def grants_of(hub: Hub, resident: UUID) -> list[Grant]:
     """Every grant, those in force first; among them what lets everybody see, then the newest."""
     consents = await grants.listing(hub, resident)

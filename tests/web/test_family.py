@@ -199,3 +199,42 @@ def test_at_fourteen_the_young_person_says_what_a_parent_may(place: Place) -> No
         assert refused.exit_code != 0
         file.write_text(json.dumps(born | {"birth_date": f"{today().year - 10}-01-05"}))
         cli(place, "resident", "add", "--from", str(file))
+
+
+def refusals(place: Place, visitor: Visitor) -> list[str]:
+    consents = [entry["resource"] for entry in visitor.get("/fhir/Consent?_count=200").json().get("entry", [])]
+    return [one["id"] for one in consents if one["status"] == "active" and one["provision"]["type"] == "deny"]
+
+
+def test_family_that_may_stop_does_not_end_a_refusal_of_the_residents(place: Place) -> None:
+    with place.browse("li") as elder, place.browse("wang") as helper:
+        helping(elder, helper, "look", "stop")
+        elder.send_form("/resident/pause")
+        (pause,) = [one for one in refusals(place, elder) if "data" not in elder.get(f"/fhir/Consent/{one}").json()["provision"]]
+        assert helper.send_form(f"/resident/grants/{pause}/stop").status_code == 403
+        assert "全部暂停着" in elder.show("/resident")
+        elder.send_form("/resident/resume")
+
+
+def test_family_that_may_grant_neither_reads_nor_gives_back_what_is_most_private(place: Place) -> None:
+    with place.browse("li") as elder, place.browse("wang") as helper:
+        helping(elder, helper, "look", "grant")
+        who = elder.show("/resident/grants/new")
+        link = re.findall(r'class="choice" href="([^"]+)"', who)[0].replace("&amp;", "&")
+        page = elder.show(f"{link}&kind=activity&term=month")
+        fields = dict(re.findall(r'type="hidden" name="([a-z]+)" value="([^"]*)"', page))
+        made = elder.post("/resident/grants/new", data=fields | {"sensitive": "PSY"}).headers["location"].partition("granted=")[2].partition("#")[0]
+        for path in ("/resident", "/resident/grants", f"/resident/grants/{made}"):
+            assert "包括敏感的" in elder.show(path), path
+            assert "包括敏感的" not in helper.show(path), path
+        elder.send_form(f"/resident/grants/{made}/stop")
+        assert helper.send_form(f"/resident/grants/{made}/again").status_code == 403
+        assert elder.send_form(f"/resident/grants/{made}/again").status_code == 303
+        elder.send_form("/resident/stop-all")
+
+
+def test_wrong_codes_of_one_resident_shut_out_nobody_else(place: Place) -> None:
+    with place.browse("li") as elder, place.browse("wang") as helper, place.browse("xiaoming") as third:
+        for _ in range(21):
+            third.send_form("/resident/family/accept", code="000000000")
+        assert helper.send_form("/resident/family/accept", code=invited(elder, "look")).status_code == 303
