@@ -95,6 +95,13 @@ async def open_(hub: Hub, person: Person, party: Party, resident: UUID, *, reaso
     return identity
 
 
+async def refuse(hub: Hub, person: Person, party: Party, *, reason: str, text: str, hours: int) -> None:
+    """What `open_` would refuse whomever it is about: asked before a number is looked up, so that nobody learns from a refusal whether it is known."""
+    _check(party, reason, text, hours)
+    async with hub.database.connection() as connection:
+        _refuse(await connection.fetchrow(_STANDING, person.account, UNJUDGED))
+
+
 def _check(party: Party, reason: str, text: str, hours: int) -> None:
     if not may_open(party):
         raise Refused("This organization may not open emergency accesses.", advice="Ask the hub's administrator.")

@@ -23,7 +23,7 @@ from hub.web import faults, history, hospital
 from hub.web.locales import pick, say
 from hub.web.pages import Page, pages_of, see
 from hub.web.resident import resident_of
-from schemas.errors import BadRequest, KineHubError, NotFound, Refused
+from schemas.errors import KineHubError, NotFound, Refused
 
 router = APIRouter(route_class=Page)
 
@@ -92,13 +92,12 @@ async def open_(request: Request) -> Response:
     person, party = await _doctor(request)
     require_recent(person)
     hub, fields = hub_of(request), await requests.fields(request)
-    resident = None
+    resident, hours = None, fields.get("hours", "")
+    said: dict[str, Any] = {"reason": fields.get("reason", ""), "text": fields.get("text", ""), "hours": int(hours) if hours in _HOURS else 0}
     try:
+        await emergency.refuse(hub, person, party, **said)
         resident = await _whom(hub, person, party, fields)
-        hours = fields.get("hours", "")
-        await emergency.open_(
-            hub, person, party, resident, reason=fields.get("reason", ""), text=fields.get("text", ""), hours=int(hours) if hours in _HOURS else 0
-        )
+        await emergency.open_(hub, person, party, resident, **said)
     except KineHubError as wrong:
         if wrong.status >= 500:
             raise
@@ -112,9 +111,7 @@ _HOURS = {str(hours) for hours in emergency.HOURS}
 
 
 async def _whom(hub: Hub, person: Person, party: Party, fields: dict[str, str]) -> UUID:
-    """Whom the number names. The reason is looked at first, so that nobody learns without one whether a number is known; wrong numbers are counted."""
-    if fields.get("reason") not in emergency.REASONS:
-        raise BadRequest("An emergency access needs its reason.", code="emergency-reason", field="reason")
+    """Whom the number names; wrong numbers are counted."""
     async with hub.database.connection() as connection:
         await visit_codes.count_guess(connection, person.account, party.number)
     resident = await hospital.identified(hub, party, fields.get("system", ""), fields.get("value", ""))

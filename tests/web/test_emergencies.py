@@ -197,3 +197,19 @@ def test_an_emergency_does_not_reach_what_the_resident_refused_for_emergencies_b
         resident.send_form("/resident/resume")
         resident.send_form(f"/resident/grants/{made.json()['id']}/stop")
         assert "羽毛球" in doctor.show(PATIENT)
+
+
+@pytest.mark.parametrize("fields", [{"text": "快"}, {"hours": "48"}])
+def test_a_form_that_is_refused_tells_nothing_of_the_number(place: Place, fields: dict[str, str]) -> None:
+    with place.browse("doctor") as doctor:
+        known, unknown = opened(doctor, **fields), opened(doctor, value=an_id_number(77), **fields)
+        assert known[:2] == unknown[:2] == (400, "")
+        assert opened(doctor)[0] == 303
+        assert opened(doctor)[0] == opened(doctor, value=an_id_number(77))[0] == 409, "nor while another one is open"
+
+
+def test_wrong_numbers_of_one_doctor_do_not_shut_out_a_colleague(place: Place) -> None:
+    with place.browse("doctor") as doctor, place.browse("doctor2") as colleague:
+        for _ in range(21):
+            opened(doctor, value=an_id_number(77))
+        assert opened(colleague)[0] == 303
