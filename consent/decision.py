@@ -160,6 +160,7 @@ class Decision(msgspec.Struct, frozen=True, eq=False):
 
     `classes`, `since`, `until` (excluded), `sources` (None: any) and `restricted` bound what can be permitted, never too tightly:
     they are the query's filter, `check` is the answer. `exact`: no rule looks into content, so `check(facts)` is final.
+    `hidden`: resources by name that are hidden from everybody.
     """
 
     nodes: tuple[Node, ...]
@@ -174,6 +175,7 @@ class Decision(msgspec.Struct, frozen=True, eq=False):
     keyed: tuple[bool, bool, bool, tuple[datetime, ...]]
     purposes: frozenset[str] | None
     remembered: dict[tuple[object, ...], Verdict | None]
+    hidden: frozenset[str] = frozenset()
 
     def covers(self, facts: Facts) -> bool:
         """Whether the filter lets the resource through: always where `check` permits any of it. Unknown dates and classes pass."""
@@ -484,6 +486,7 @@ def _decision(
         keyed=(typed, named or any(isinstance(each, Source) for each in conditions), named, _edges(periods)),
         purposes=purposes,
         remembered={},
+        hidden=frozenset(name for node in nodes if _hides(node.rule) for each in node.rule.conditions if isinstance(each, Data) for name in each.instances),
     )
 
 
@@ -504,19 +507,27 @@ def self_access(resident: str) -> Decision:
 def emergency(policy: Policy, request: Request, place: str, ends: datetime) -> Decision:
     """What breaking the glass shows, whatever was agreed to, until `ends`: all but biometric data and what carries a sensitivity other than a child's age.
 
-    Consents that refuse breaking the glass by name (a rule that denies BTG) hold; other refusals, a pause among them, do not.
+    Consents that refuse breaking the glass by name (a rule that denies BTG) hold, and those that hide single resources from everybody; other
+    refusals, a pause among them, do not.
     """
-    purposes = _purposes("BTG")
-    refusing = [rule for rule in policy.rules if _refuses(rule, "BTG")]
-    nodes = _live(refusing, _Ask(request, identify(request, policy.resources, policy.zone), purposes))
-    later = bisect_right(policy.boundaries, request.at)
-    until = min(ends, policy.boundaries[later]) if later < len(policy.boundaries) else ends
-    return _decision((*_ordinary(place), *nodes), policy, until, purposes)
+    refusing = [rule for rule in policy.rules if _refuses(rule, "BTG") or _hides(rule)]
+    return _beside(policy, request, place, ends, refusing, _purposes("BTG"))
 
 
 def representative(policy: Policy, request: Request, place: str, ends: datetime | None) -> Decision:
-    """What somebody who acts for the resident may look at until `ends`: as in an emergency; what the resident refuses others is not about them."""
-    return _decision(_ordinary(place), policy, ends, _purposes(request.purpose))
+    """What somebody who acts for the resident may look at until `ends`: as in an emergency; what the resident refuses others is not about them.
+
+    What the resident hides from everybody is hidden from them too.
+    """
+    return _beside(policy, request, place, ends, [rule for rule in policy.rules if _hides(rule)], _purposes(request.purpose))
+
+
+def _beside(policy: Policy, request: Request, place: str, ends: datetime | None, refusing: Sequence[Rule], purposes: frozenset[str]) -> Decision:
+    """What rests on no consent, as far as these refusals let it."""
+    nodes = _live(refusing, _Ask(request, identify(request, policy.resources, policy.zone), purposes))
+    later = bisect_right(policy.boundaries, request.at)
+    until = min(filter(None, (ends, *policy.boundaries[later : later + 1])), default=None)
+    return _decision((*_ordinary(place), *nodes), policy, until, purposes)
 
 
 def _ordinary(place: str) -> tuple[Node, Node]:
@@ -528,6 +539,12 @@ def _ordinary(place: str) -> tuple[Node, Node]:
 
 def _refuses(rule: Rule, purpose: str) -> bool:
     return (rule.outcome == DENY and purpose in (rule.purposes or ())) or any(_refuses(child, purpose) for child in rule.children)
+
+
+def _hides(rule: Rule) -> bool:
+    """Whether it hides resources by name from everybody, whatever they want them for."""
+    named = any(isinstance(each, Data) and each.instances for each in rule.conditions)
+    return named and rule.outcome == DENY and rule.actors is None and rule.purposes is None
 
 
 def either(one: Decision, other: Decision) -> Decision:

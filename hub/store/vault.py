@@ -499,7 +499,7 @@ class Vault:
         slots = [slot for slot, channel in sampled.CHANNELS.items() if stored.issuperset(CHANNELS[name] for name in channel.series)]
         body = _open(subject, row)
         group, label = body.slot(sampled.GROUP), self._label(row, body)
-        if not slots or group is None or (label is None and permit.basis != "self"):
+        if not slots or group is None or (permit.basis != "self" and (label is None or _is_hidden(permit.decision, body.header, str(one.id)))):
             return []
         about = orjson.loads(body.stored(group))
         found = []
@@ -541,6 +541,8 @@ class Vault:
     def _judged(self, decision: Decision, row: Row, body: Body, record_id: str, label: Label) -> tuple[list[tuple[Slot, bytes | None]], tuple[str, ...]]:
         """The slots that pass, each with its redacted bytes when a part of it was removed, and the rules that let them."""
         header = body.header
+        if _is_hidden(decision, header, record_id):
+            return [], ()
         facts = self._facts(row, label, 0, "", "")
         passed: list[tuple[Slot, bytes | None]] = []
         rules: dict[str, None] = {}
@@ -630,6 +632,11 @@ async def _representation_ends(connection: Connection[Any], asked: Asked) -> dat
     return cast("datetime | None", row["ends"])
 
 
+def _is_hidden(decision: Decision, header: Header, record_id: str) -> bool:
+    """Whether a refusal hides the record by name, told by its Provenance, which each version has: what a later version adds is hidden as well."""
+    return bool(decision.hidden) and any(slot.type == "Provenance" and f"Provenance/{join(record_id, slot.slot)}" in decision.hidden for slot in header.slots)
+
+
 _NO_CLASS = Verdict("deny", (), "what has no class is for the resident alone")
 
 
@@ -669,7 +676,7 @@ LEFT JOIN LATERAL (
 WHERE r.bucket = $1 AND r.id = $2 ORDER BY d.starts DESC, d.id DESC"""  # noqa: S608 - constant columns
 
 _ONE = f"""SELECT {_KEY}, {_ROW} FROM records d JOIN residents r ON r.bucket = d.bucket AND r.id = d.resident
-JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id WHERE d.bucket = $1 AND d.id = $2 AND d.resident = $3"""  # noqa: S608 - constant columns
+JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id WHERE d.bucket = $1 AND d.id = $2 AND d.resident = $3 AND NOT d.deleted"""  # noqa: S608 - constant columns
 
 _SENSITIVE = f"""SELECT {_KEY}, {_ROW} FROM records d JOIN residents r ON r.bucket = d.bucket AND r.id = d.resident
 JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id
@@ -677,8 +684,11 @@ WHERE d.bucket = $1 AND d.resident = $2 AND NOT d.deleted AND (d.restricted OR d
 
 _ANY_VERSION = "bucket, id, version, kind, labels, restricted, label_rules, starts, ends, party, recorded, deleted, body, resident"
 
+_STANDING_RECORD = "EXISTS (SELECT FROM records g WHERE g.bucket = d.bucket AND g.id = d.id AND NOT g.deleted)"
+"""SQL: no version is shown of a record that was deleted."""
+
 _VERSIONS = f"""SELECT {_KEY}, {_ROW} FROM (SELECT * FROM record_columns($1, $2)) d JOIN residents r ON r.bucket = $1 AND r.id = d.resident
-JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id WHERE d.resident = $3 ORDER BY d.version DESC""".replace(  # noqa: S608 - constant columns
+JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id WHERE d.resident = $3 AND {_STANDING_RECORD} ORDER BY d.version DESC""".replace(  # noqa: S608 - constant columns
     "SELECT * FROM record_columns($1, $2)",
     " UNION ALL ".join(
         f"SELECT {_ANY_VERSION} FROM {table} WHERE bucket = $1 AND id = $2"  # noqa: S608
@@ -691,7 +701,7 @@ JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id CROSS JOIN LATERAL 
   SELECT array_agg(channel ORDER BY channel, chunk) AS channels, array_agg(chunk ORDER BY channel, chunk) AS chunks,
   array_agg(body ORDER BY channel, chunk) AS bodies
   FROM series WHERE bucket = $1 AND record = d.id AND version = d.version AND channel = ANY($5::smallint[])) s
-WHERE d.bucket = $1 AND d.id = ANY($2::uuid[]) AND d.resident = $3 AND d.kind = $4 AND NOT d.deleted
+WHERE d.bucket = $1 AND d.id = ANY($2::uuid[]) AND d.resident = $3 AND d.kind = $4 AND {_STANDING_RECORD}
 ORDER BY d.starts DESC, d.id DESC, d.version DESC"""  # noqa: S608 - constant columns
 
 _SAMPLED_VERSIONS = _SAMPLED.replace(

@@ -8,6 +8,8 @@ from uuid import UUID
 
 import orjson
 
+from tests.web.test_emergencies import opened
+from tests.web.test_family import acting, invited
 from tests.web.test_resident import granted
 from tests.web.town import Place, Visitor, today
 
@@ -149,3 +151,53 @@ def test_nobody_asks_of_anothers_record_or_reads_anothers_petition(place: Place)
         assert visitor.send_form("/resident/petitions/new", record=str(record), kind="correction", words="again").status_code == 409
     (row,) = place.rows("SELECT * FROM petitions WHERE id = $1", UUID(petition.rpartition("/")[2]))
     assert "那天".encode() not in row["words"]
+
+
+def test_what_is_to_be_deleted_is_hidden_from_family_and_in_an_emergency_too(place: Place) -> None:
+    record = recorded(place, 3, 49)
+    with place.browse("li") as elder, place.browse("wang") as helper, place.browse("doctor") as doctor:
+        assert helper.send_form("/resident/family/accept", code=invited(elder, "look")).status_code == 303
+        assert acting(helper) == 303
+        assert "健走 49 分钟" in helper.show("/resident/records")
+        place.rows("DELETE FROM code_guesses")
+        assert opened(doctor)[0] == 303
+        assert "49" in doctor.show("/hospital/emergency/patient")
+        asked(elder, record, "deletion")
+        assert "健走 49 分钟" not in helper.show("/resident/records")
+        assert "羽毛球" in helper.show("/resident/records")
+        shown = doctor.show("/hospital/emergency/patient")
+        assert "羽毛球" in shown
+        assert "49" not in shown
+        doctor.send_form("/hospital/emergency/end")
+    place.rows("DELETE FROM emergencies")
+    place.rows("DELETE FROM representatives")
+    place.rows("UPDATE records SET deleted = true WHERE id = $1", record)
+
+
+def test_no_version_of_a_deleted_record_is_left_in_its_history(place: Place) -> None:
+    record = recorded(place, 4, 38)
+    with place.browse("li") as visitor, place.browse("staff") as staff:
+        entries = [one["resource"] for one in visitor.get("/resident/download").json()["entry"]]
+        names = [f"{one['resourceType']}/{one['id']}" for one in entries if one["id"].startswith(str(record))]
+        assert names
+        assert all(visitor.get(f"/fhir/{name}/_history").status_code == 200 for name in names)
+        petition = asked(visitor, record, "deletion")
+        assert answered(staff, petition, "center", "deleted") == 303
+        assert {visitor.get(f"/fhir/{name}/_history").status_code for name in names} == {404}
+        assert {visitor.get(f"/fhir/{name}/_history/1").status_code for name in names} == {404}
+
+
+def test_a_new_version_of_a_hidden_record_shows_nothing_of_itself(place: Place) -> None:
+    record = recorded(place, 5, 36)
+    day = (today() - timedelta(days=5)).isoformat()
+    with place.browse("li") as visitor, place.browse("staff") as staff, place.browse("doctor") as doctor:
+        granted(visitor, place)
+        asked(visitor, record, "deletion")
+        preview = staff.upload((HEAD + f"YH-0002,李建国,快走,{day} 09:00,{day} 09:36,36,104,3217\n").encode()).headers["location"]
+        assert staff.send_form(f"{preview}/accept").status_code == 303
+        assert place.rows("SELECT version FROM records WHERE id = $1", record)[0]["version"] == 2
+        table = doctor.show(f"/hospital/patients/{place.town.neighbour}/sessions.csv")
+        assert "3217" not in table
+        assert day not in table
+        visitor.send_form("/resident/stop-all")
+    place.rows("UPDATE records SET deleted = true WHERE id = $1", record)
