@@ -87,15 +87,19 @@ async def withdraw(hub: Hub, resident: UUID, consent_id: UUID, *, actor: str) ->
     await save_consent(hub, resident, lambda _: stopped, actor=actor, consent_id=consent_id, action=action)
 
 
-async def renew(hub: Hub, resident: UUID, consent_id: UUID, *, actor: str) -> str:
-    """Give back a withdrawn consent: a new one that says the same until the same end; returns its id. Raises NotFound, Conflict."""
+async def renew(hub: Hub, resident: UUID, consent_id: UUID, *, actor: str, performer: str | None = None) -> str:
+    """Give back a withdrawn consent: a new one that says the same until the same end; returns its id. Raises NotFound, Conflict.
+
+    `performer`: who agrees now in the resident's name, whoever did before
+    """
     found = next((consent for consent in await listing(hub, resident) if consent["id"] == str(consent_id)), None)
     if found is None:
         raise NotFound("There is no such consent.")
     if found["status"] != "inactive":
         raise Conflict("This consent was not withdrawn.")
     now = datetime.now(UTC)
-    return await save_consent(hub, resident, lambda identity: renewed(found, now, identity), actor=actor, action="consent-grant")
+    agreed = {"performer": [{"reference": performer or f"Patient/{resident}"}]}
+    return await save_consent(hub, resident, lambda identity: renewed(found, now, identity) | agreed, actor=actor, action="consent-grant")
 
 
 async def listing(hub: Hub, resident: UUID) -> list[dict[str, Any]]:

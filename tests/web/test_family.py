@@ -92,7 +92,14 @@ def test_a_grant_by_family_names_who_agreed(place: Place) -> None:
         (made,) = [one for one in consents if one["status"] == "active"]
         (row,) = place.rows("SELECT id FROM representatives WHERE account IS NOT NULL")
         elder.send_form("/resident/stop-all")
-    assert made["performer"] == [{"reference": f"RelatedPerson/{row['id']}"}]
+        given_back = elder.send_form(f"/resident/grants/{made['id']}/again").headers["location"].partition("granted=")[2].partition("#")[0]
+        mine = elder.get(f"/fhir/Consent/{given_back}").json()
+        elder.send_form("/resident/stop-all")
+        given_back = helper.send_form(f"/resident/grants/{given_back}/again").headers["location"].partition("granted=")[2].partition("#")[0]
+        theirs = elder.get(f"/fhir/Consent/{given_back}").json()
+        elder.send_form("/resident/stop-all")
+    assert made["performer"] == theirs["performer"] == [{"reference": f"RelatedPerson/{row['id']}"}]
+    assert mine["performer"] == [{"reference": f"Patient/{place.town.neighbour}"}]
 
 
 @pytest.mark.parametrize("how", ["elder", "date"])
