@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 from functools import cache
@@ -21,7 +22,7 @@ import msgspec
 from schemas.codes import CODE_SYSTEMS
 from schemas.records import Device, Envelope, Flag, Moment
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the two tables. 1 stood before there were rules; 0 is what nothing ever labelled."""
 ACT_CODE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 CONFIDENTIALITY: Final = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
@@ -124,6 +125,8 @@ class _Words(NamedTuple):
     of: tuple[tuple[str, re.Pattern[str]], ...]
 
     def found(self, text: str) -> Iterator[str]:
+        if not text.isascii():  # wide letters, as a Chinese keyboard writes them
+            text = unicodedata.normalize("NFKC", text)
         if self.any_.search(text.lower()):
             yield from (code for code, pattern in self.of if pattern.search(text))
 

@@ -39,7 +39,7 @@ from schemas.records import (
 NOON = datetime(2026, 5, 1, 4, tzinfo=UTC)
 AT = Moment(at=NOON)
 ICD, LOINC, SCT, ATC = "http://hl7.org/fhir/sid/icd-10", "http://loinc.org", "http://snomed.info/sct", "http://www.whocc.no/atc"
-TABLES = {2: "0670a1c5dceb88d1"}
+TABLES = {3: "0670a1c5dceb88d1"}
 """Version to the SHA-256 of both tables: whoever changes a rule raises the version, or stored records keep the old label for good."""
 
 
@@ -66,6 +66,8 @@ def test_loinc_numbers_of_the_rules_pass_their_check_digit() -> None:
 
 @pytest.mark.parametrize(("record", "label"), [
     (Condition(start=AT, name="抑郁症"), "PSY"),
+    (Condition(start=AT, name="ＨＩＶ（＋）"), "HIV"),
+    (Condition(start=AT, name="ｍａｊｏｒ ｄｅｐｒｅｓｓｉｏｎ"), "PSY"),
     (Condition(start=AT, name="-", coding=f"{ICD}|F32.900"), "PSY"),
     (Condition(start=AT, name="-", coding=f"{ICD}-cm|F10.20"), "SUD"),
     (Condition(start=AT, name="-", coding="urn:oid:2.16.156.10011.2.3.3.11|B20.x00"), "HIV"),
