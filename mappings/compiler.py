@@ -186,7 +186,9 @@ def _meta(scope: Scope, spec: Table, profiles: list[str], data_class: str) -> by
     a reference, not a name alone; else those beside it are, or the one of `claimed_otherwise`."""
     otherwise = spec.get("claimed_otherwise")
     fewer = [named(spec, "claimed_otherwise", otherwise, scope.shared.profiles)] if otherwise else profiles[1:]
-    whole, less = (b'"meta":' + dumps({"profile": urls, "security": [security(data_class)]}) + b',"language":"zh-CN"' for urls in (profiles, fewer))
+    whole, less = _labelled(profiles, data_class), _labelled(fewer, data_class)
+    if spec["type"] == "Observation" and "performer" in spec.get("elements", {}) and "/physical-activity/" in profiles[0]:
+        return _unless_performed(scope, spec, whole, data_class)
     if "claimed_when" not in spec:
         return whole
     needed = [(shape.node(scope, spec, call), b'"reference":' if _REFERRING & set(call) else b"") for call in spec["claimed_when"]]
@@ -196,6 +198,17 @@ def _meta(scope: Scope, spec: Table, profiles: list[str], data_class: str) -> by
         return whole if all(one and needle in one for one, needle in said) else less
 
     return write
+
+
+def _unless_performed(scope: Scope, spec: Table, whole: bytes, data_class: str) -> Part:
+    """The Physical Activity profiles take a person of the directory as performer, no name alone and no organization: what has one is a measurement."""
+    performed, plain = shape.node(scope, spec, spec["elements"]["performer"]), _labelled([scope.shared.profiles["measurement"]], data_class)
+    assert not isinstance(performed, bytes)
+    return lambda context, item: plain if performed(context, item) else whole
+
+
+def _labelled(profiles: list[str], data_class: str) -> bytes:
+    return b'"meta":' + dumps({"profile": profiles, "security": [security(data_class)]}) + b',"language":"zh-CN"'
 
 
 def _written(scope: Scope, spec: Table, measure: Measure | None, closing: Parts) -> Written:

@@ -219,7 +219,10 @@ class Session(Envelope, kw_only=True, tag="session"):
 
 
 class VitalSign(Envelope, kw_only=True, tag="vital"):
-    """One vital sign or point measurement: `quantity`, or `components` under a panel `measure` (blood pressure)."""
+    """One vital sign or point measurement: `quantity`, or `components` under a panel `measure` (blood pressure).
+
+    performer, performing_organization: who measured, by name or identifier
+    """
 
     measure: str
     quantity: Quantity | None = None
@@ -230,12 +233,16 @@ class VitalSign(Envelope, kw_only=True, tag="vital"):
     reference_low: float | None = None
     reference_high: float | None = None
     ordinal: int = 0
+    performer: str | None = None
+    performing_organization: str | None = None
 
 
 class BodyComposition(Envelope, kw_only=True, tag="body-composition"):
-    """One weighing on a body-composition scale: all its quantities together."""
+    """One weighing on a body-composition scale: all its quantities together. Who measured is said as of a vital sign."""
 
     quantities: list[Quantity]
+    performer: str | None = None
+    performing_organization: str | None = None
 
 
 class DaySummary(Envelope, kw_only=True, tag="day-summary"):

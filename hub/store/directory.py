@@ -37,7 +37,7 @@ Named = Mapping[tuple[str, str], tuple[str, str]]
 """(type, exact text) to (reference, display) of the one entry that the text names."""
 
 _COLUMNS: Final = "type, id, version, party, updated, change, body, contacts"
-_NAMING: Final = ("venue", "coach", "tester")
+_NAMING: Final = ("venue", "coach", "tester", "performer", "performing_organization", "laboratory", "reporter", "practitioner", "assessor", "recorder")
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -123,14 +123,14 @@ class Directory:
 
 def _texts(type_: str, body: Body) -> tuple[str, set[str]]:
     """An entry's name, and every text that names it: its name and the values of its identifiers."""
-    names = [body["name"]] if type_ == "Location" else [name["text"] for name in body.get("name", ()) if "text" in name]
+    names = [body["name"]] if type_ != "Practitioner" else [name["text"] for name in body.get("name", ()) if "text" in name]
     return names[0], {*names, *(identifier["value"] for identifier in body.get("identifier", ()))}
 
 
 def _unambiguous(entries: Iterable[Entry]) -> Named:
     found: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for entry in entries:
-        if entry.type in ("Location", "Practitioner"):
+        if entry.type in ("Location", "Organization", "Practitioner"):
             display, texts = _texts(entry.type, entry.body)
             for text in texts:
                 found.setdefault((entry.type, text), set()).add((entry.reference, display))

@@ -323,6 +323,24 @@ def test_a_record_that_names_an_entry_exactly_refers_to_it(in_town: InTown) -> N
     in_town(work)
 
 
+def test_who_measured_is_a_person_and_an_organization_of_the_directory(in_town: InTown) -> None:
+    async def work(town: Town) -> None:
+        coach, resident = await town.add(a_coach()), await town.city.resident()
+        pressure = [{"measure": "systolic", "value": 128, "unit": "mm[Hg]"}, {"measure": "diastolic", "value": 82, "unit": "mm[Hg]"}]
+        said = {"kind": "vital", "start": "2026-05-01T08:00:00+08:00", "measure": "blood-pressure", "components": pressure}
+        record = said | {"performer": "周敏", "performing_organization": "滨江健身馆"}
+        answer = await town.city.upload(town.center, {"records": [{"record": record}]}, resident=resident)
+        (name,) = (reference for reference in answer.json()["records"][0]["resources"] if reference.startswith("Observation/"))
+        assert (await town.got(name, town.center))["performer"] == [
+            {"type": "Practitioner", "reference": coach["reference"], "display": "周敏"},
+            {"type": "Organization", "reference": f"Organization/{town.center.id}", "display": "滨江健身馆"},
+        ]
+        found = await town.got("Observation", town.center, patient=str(resident), performer=coach["reference"])
+        assert [entry["resource"]["id"] for entry in found["entry"]] == [name.partition("/")[2]]
+
+    in_town(work)
+
+
 def test_a_record_that_names_no_entry_exactly_keeps_its_text_alone(in_town: InTown) -> None:
     def plain(venue: str, person: str) -> tuple[Any, ...]:
         return venue, person, {"display": venue}, {"type": "Practitioner", "display": person}

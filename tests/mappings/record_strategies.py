@@ -107,7 +107,7 @@ SESSIONS = ended(
 @st.composite
 def vitals(draw: st.DrawFn) -> VitalSign:
     common = {name: draw(strategy) for name, strategy in COMMON.items()}
-    more = {name: draw(SAID) for name in ("posture", "body_site")}
+    more = {name: draw(SAID) for name in ("posture", "body_site", "performer", "performing_organization")}
     ends = {name: draw(MAYBE) for name in ("reference_low", "reference_high")}
     meaning = draw(st.sampled_from([None, "L", "H", "N", "AA"]))
     if draw(st.booleans()):
@@ -118,7 +118,7 @@ def vitals(draw: st.DrawFn) -> VitalSign:
     return VitalSign(**common, **more, **ends, interpretation=meaning, measure=quantity.measure, quantity=present)
 
 
-BODY = st.builds(BodyComposition, **COMMON, quantities=st.lists(quantities(), min_size=1, max_size=5))
+BODY = st.builds(BodyComposition, **COMMON, quantities=st.lists(quantities(), min_size=1, max_size=5), performer=SAID, performing_organization=SAID)
 DAYS = st.builds(
     DaySummary, **COMMON, date=st.dates(date(2000, 1, 1), date(2035, 1, 1)), steps=st.integers(0, 10**6), distance_m=MAYBE, energy_kcal=MAYBE,
     active_energy_kcal=MAYBE, active_min=MAYBE, moderate_min=MAYBE, vigorous_min=MAYBE, resting_hr=MAYBE, hr_avg=MAYBE, hr_max=MAYBE,

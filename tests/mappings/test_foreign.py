@@ -161,7 +161,6 @@ DROPPED: dict[str, str] = {
     "Observation.extension.*": "gateways are no devices of a record",
     "Observation.issued": "no field: when it was measured counts",
     "Observation.method.text": "no field for a measurement outside a laboratory's report",
-    "Observation.performer.display": "no field for a measurement outside a test or report",
     "Observation.referenceRange.text": "no field for a measurement outside a laboratory's report",
     "Observation.status": "a record is the last word of its source; one that is preliminary has the flag `not-final`",
     "*.unit": "the display of a unit is ours",
