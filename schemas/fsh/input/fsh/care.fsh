@@ -300,7 +300,6 @@ Id: kinehub-condition
 Title: "诊断 Condition"
 Description: "A diagnosis or health problem, in the words and the code of whoever made it. 诊断或健康问题。"
 * insert Recorded
-* recordedDate 1..1
 
 Profile: KineHubMedicationStatement
 Parent: $ips-medication-statement
