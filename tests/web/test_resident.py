@@ -63,7 +63,7 @@ def test_nobody_meets_another_residents_data(place: Place) -> None:
     assert not [page for page in [*pages, bundle] if "王秀英" in page or "康复" in page or str(place.town.resident) in page]
     assert preview.status_code == stop.status_code == 404
     with place.browse("wang") as visitor:
-        assert f"/resident/grants/{place.town.consent}/stop" in visitor.show("/resident")
+        assert f"/resident/grants/{place.town.consent}/stop" in visitor.show(f"/resident/grants/{place.town.consent}")
 
 
 def test_the_list_pages_through_every_record_once(place: Place) -> None:
