@@ -696,6 +696,7 @@ ENGLISH: dict[str, str] = {
     # the account
     "%(day)s 加的": "added on %(day)s",
     "删掉": "Remove",
+    "还有 %(n)d 处。": "And %(n)d more.",
     "在哪里登录着": "Where you are signed in",
     "这里": "Here",
     "别处": "Elsewhere",
