@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import cache
@@ -22,7 +23,7 @@ from asyncpg import UniqueViolationError
 
 from hub.store.database import Connection, Database
 from hub.store.keyring import Keyring
-from schemas.errors import BadRequest, Conflict, NotFound, Unauthenticated
+from schemas.errors import BadRequest, Conflict, KineHubError, NotFound, Unauthenticated
 
 Role = Literal["resident", "staff", "doctor", "city", "admin"]
 
@@ -84,6 +85,17 @@ async def account(connection: Connection[Any], keyring: Keyring, id_: UUID) -> A
     if row is None:
         raise NotFound("There is no such account.")
     return opened(keyring, dict(row))
+
+
+async def of_actors(connection: Connection[Any], keyring: Keyring, entries: Iterable[Any]) -> dict[str, Account]:
+    """The accounts behind the `actor` of audit entries (`Account/ID`), as far as they are there and can be read."""
+    found = {}
+    for actor in {entry["actor"] for entry in entries if entry["actor"].startswith("Account/")}:
+        try:
+            found[actor] = await account(connection, keyring, UUID(actor.partition("/")[2]))
+        except (KineHubError, ValueError):
+            continue
+    return found
 
 
 async def by_login(connection: Connection[Any], keyring: Keyring, login: str) -> Account:

@@ -15,6 +15,7 @@ import msgspec
 
 from hub.access.sessions import Person
 from hub.audit.trail import Entry
+from hub.store import residents
 from hub.store.ids import bucket_of
 from hub.store.parties import Party
 from hub.store.vault import SystemPermit
@@ -136,7 +137,7 @@ async def end(hub: Hub, found: Emergency, actor: str) -> None:
         )  # fmt: skip
         if done == "UPDATE 0":
             return
-        await connection.execute("UPDATE residents SET epoch = epoch + 1 WHERE bucket = $1 AND id = $2", bucket_of(found.resident), found.resident)
+        await residents.raise_epoch(connection, found.resident)
         entry = Entry(actor=actor, action="emergency-end", outcome="success", resident=found.resident, party=found.party, purpose=PURPOSE, rule=rule(found.id))
         await hub.trail.append(connection, [entry])
 

@@ -6,7 +6,6 @@ afterwards; each begins at 00:00 where the child lives. Family is invited by the
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ import msgspec
 
 from hub.access.sessions import Person
 from hub.audit.trail import Entry
-from hub.store import visit_codes
+from hub.store import residents, visit_codes
 from hub.store.ids import bucket_of
 from schemas.errors import BadRequest, Conflict, NotFound
 
@@ -64,7 +63,7 @@ async def invite(hub: Hub, resident: UUID, rights: Iterable[str], last: date) ->
         raise BadRequest("Say what they may do.", field="rights")
     if not today <= last <= today + LONGEST:
         raise BadRequest("It lasts a year at most.", field="until")
-    code = "".join(secrets.choice("0123456789") for _ in range(visit_codes.DIGITS))
+    code = visit_codes.drawn()
     ends = datetime.combine(last + timedelta(days=1), time(), tzinfo=zone)
     await _add(hub, resident, None, "family", chosen, ends, f"Patient/{resident}", hub.keyring.token("representative", code))
     return code
@@ -166,8 +165,7 @@ async def _fourteen(hub: Hub, resident: UUID) -> datetime | None:
 
 async def _today(hub: Hub, resident: UUID) -> tuple[ZoneInfo, date]:
     async with hub.database.connection() as connection:
-        name = await connection.fetchval("SELECT zone FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident), resident)
-    zone = ZoneInfo(name or "Asia/Shanghai")
+        zone = await residents.zone_of(connection, resident)
     return zone, datetime.now(zone).date()
 
 
@@ -192,7 +190,7 @@ async def _change(hub: Hub, resident: UUID, identity: UUID, change: str, value: 
         )  # fmt: skip
         if done == "UPDATE 0":
             raise NotFound("There is no such representative.")
-        await connection.execute("UPDATE residents SET epoch = epoch + 1 WHERE bucket = $1 AND id = $2", bucket_of(resident), resident)
+        await residents.raise_epoch(connection, resident)
         await hub.trail.append(connection, [_entry(actor, action, resident, identity)])
 
 

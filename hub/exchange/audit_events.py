@@ -21,7 +21,7 @@ from hub.exchange.compartment import Compartment, Resource
 from hub.exchange.parameters import Query
 from hub.exchange.search import Page
 from hub.store.vault import Asked
-from schemas.errors import BadRequest, KineHubError
+from schemas.errors import BadRequest
 
 if TYPE_CHECKING:
     from hub.service import Hub
@@ -192,18 +192,8 @@ def _place(position: bytes) -> Place | None:
 
 async def _events(hub: Hub, connection: Any, asked: Asked, rows: Sequence[Any]) -> list[Resource]:
     references = await hub.vault.references(connection, [row["party"] for row in rows if row["party"]])
-    reader = _Reader(hub, asked, references, await _people(hub, connection, rows))
+    reader = _Reader(hub, asked, references, await accounts.of_actors(connection, hub.keyring, rows))
     return [_resource(reader, row) for row in rows]
-
-
-async def _people(hub: Hub, connection: Any, rows: Sequence[Any]) -> dict[str, accounts.Account]:
-    found = {}
-    for actor in {row["actor"] for row in rows if row["actor"].startswith("Account/")}:
-        try:
-            found[actor] = await accounts.account(connection, hub.keyring, UUID(actor.partition("/")[2]))
-        except (KineHubError, ValueError):
-            continue
-    return found
 
 
 def _resource(reader: _Reader, row: Any) -> Resource:

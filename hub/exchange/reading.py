@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -17,7 +16,8 @@ from hub.access.requests import even_out
 from hub.audit.trail import Entry
 from hub.exchange import linkage
 from hub.exchange.compartment import Resource
-from hub.store.ids import bucket_of, join
+from hub.store import residents
+from hub.store.ids import join
 from hub.store.vault import KIND_NUMBERS, Asked, Disclosed
 from mappings.face import types
 from schemas.errors import BadRequest, SealError
@@ -81,8 +81,7 @@ async def _linkages(hub: Hub, connection: Any, permit: Permit, sessions: Sequenc
     if len(sessions) < 2:
         return []
     resident = UUID(permit.resident)
-    zone = await connection.fetchval("SELECT zone FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident), resident)
-    made = linkage.linkages(permit, sessions, await hub.vault.references(connection), ZoneInfo(zone or "Asia/Shanghai"))
+    made = linkage.linkages(permit, sessions, await hub.vault.references(connection), await residents.zone_of(connection, resident))
     return [Resource(body, "Linkage", id_, micros(counts.starts)) for id_, body, counts in made]
 
 

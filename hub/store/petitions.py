@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from hub.audit.trail import Entry
-from hub.store import grants
+from hub.store import grants, residents
 from hub.store.database import Connection
 from hub.store.ids import bucket_of, join
 from hub.store.vault import OF_RESIDENTS, Asked, SystemPermit
@@ -204,6 +204,7 @@ async def _refuse_untrue(connection: Connection[Any], petition: Petition, actor:
 
 async def _delete(connection: Connection[Any], petition: Petition) -> None:
     """The tombstone: the rows stay sealed until the resident is erased, and no way out shows them. A cached permit is no longer good."""
-    bucket = bucket_of(petition.resident)
-    await connection.execute("UPDATE records SET deleted = true WHERE bucket = $1 AND id = $2 AND resident = $3", bucket, petition.record, petition.resident)
-    await connection.execute("UPDATE residents SET epoch = epoch + 1 WHERE bucket = $1 AND id = $2", bucket, petition.resident)
+    await connection.execute(
+        "UPDATE records SET deleted = true WHERE bucket = $1 AND id = $2 AND resident = $3", bucket_of(petition.resident), petition.record, petition.resident
+    )
+    await residents.raise_epoch(connection, petition.resident)

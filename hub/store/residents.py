@@ -30,6 +30,20 @@ if TYPE_CHECKING:
     from hub.service import Hub
 
 
+ZONE = "Asia/Shanghai"
+"""Where the days of a resident begin who does not say."""
+
+
+async def zone_of(connection: Connection[Any], resident: UUID) -> ZoneInfo:
+    """Where the resident's days begin; the hub's default for one who does not exist."""
+    return ZoneInfo(await connection.fetchval("SELECT zone FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident), resident) or ZONE)
+
+
+async def raise_epoch(connection: Connection[Any], resident: UUID) -> None:
+    """Every decision made about the resident before this transaction is good no longer, in any process."""
+    await connection.execute("UPDATE residents SET epoch = epoch + 1 WHERE bucket = $1 AND id = $2", bucket_of(resident), resident)
+
+
 async def register(hub: Hub, resident: Resident, *, actor: str, party: int = 0) -> tuple[UUID, bool]:
     """The resident's id and whether they are new. The same ID number, card or member number is the same resident.
 
@@ -152,10 +166,10 @@ async def _named(hub: Hub, resident: UUID, consent: dict[str, Any], consent_id: 
         if not asked:
             return ()
         before = await hub.vault.policy(connection, resident, NOTIFY) if consent_id else (None, [])
-        zone = await connection.fetchval("SELECT zone FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident), resident)
+        zone = await zone_of(connection, resident)
     if consent_id:
         await hub.trail.note(Entry(actor="system", action="policy", outcome="opened", resident=resident, rule=f"system:{NOTIFY.job}"))
-    done = [effect(one, ZoneInfo(zone or "Asia/Shanghai")) for one in (consent, *(one for one in before[1] if one.get("id") == str(consent_id)))]
+    done = [effect(one, zone) for one in (consent, *(one for one in before[1] if one.get("id") == str(consent_id)))]
     named = frozenset().union(*(one.named for one in done))
     everybody = any(one.everybody for one in done)
     return tuple(number for reference, number in asked.items() if everybody or reference in named)

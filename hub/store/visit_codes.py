@@ -44,7 +44,7 @@ async def make(hub: Hub, resident: UUID, classes: DataClass, hours: int) -> Visi
     """A new code; the resident's earlier one is no longer good. Raises BadRequest."""
     if not classes or hours not in HOURS:
         raise BadRequest("Nothing was chosen to share, or for another length of time.", field="hours")
-    code = VisitCode("".join(secrets.choice("0123456789") for _ in range(DIGITS)), datetime.now(UTC) + LASTS)
+    code = VisitCode(drawn(), datetime.now(UTC) + LASTS)
     token = _token(hub.keyring, code.digits)
     async with hub.database.connection() as connection, connection.transaction():
         await connection.execute("DELETE FROM visit_codes WHERE resident = $1 OR expires < now()", resident)
@@ -125,6 +125,11 @@ async def forgive_guess(connection: Connection[Any], account: UUID) -> None:
 
 def _token(keyring: Keyring, digits: str) -> bytes:
     return keyring.token("visit-code", digits)
+
+
+def drawn() -> str:
+    """The digits of a new code."""
+    return "".join(secrets.choice("0123456789") for _ in range(DIGITS))
 
 
 def plain(text: str) -> str:

@@ -17,7 +17,8 @@ from hub.access.sessions import Person, require_person
 from hub.store import parties
 from hub.store import petitions as store
 from hub.store.parties import Party
-from hub.web import faults, history
+from hub.store.residents import ZONE
+from hub.web import faults
 from hub.web.pages import Page, pages_of, see
 from hub.web.petitions import KINDS, OUTCOMES, clock, names_of
 from schemas.errors import BadRequest, Conflict, NotFound, Refused
@@ -38,7 +39,7 @@ class Desk(NamedTuple):
 
     @property
     def zone(self) -> ZoneInfo:
-        return ZoneInfo((self.party.zone if self.party else None) or history.ZONE)
+        return ZoneInfo((self.party.zone if self.party else None) or ZONE)
 
 
 async def _desk(request: Request) -> Desk:

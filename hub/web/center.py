@@ -34,8 +34,8 @@ from hub.quality import reports
 from hub.service import Hub
 from hub.store import grants, parties
 from hub.store.parties import Party
+from hub.store.residents import ZONE
 from hub.web import faults, tables, words
-from hub.web.history import ZONE
 from hub.web.locales import say
 from hub.web.pages import Page, download, pages_of, see
 from schemas.errors import AdapterError, BadRequest, NotFound, Refused, Unauthenticated

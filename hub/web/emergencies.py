@@ -19,6 +19,7 @@ from hub.audit.trail import Entry
 from hub.service import Hub
 from hub.store import parties, visit_codes
 from hub.store.parties import Party
+from hub.store.residents import ZONE
 from hub.web import faults, history, hospital
 from hub.web.locales import pick, say
 from hub.web.pages import Page, pages_of, see
@@ -164,7 +165,7 @@ async def reviews(request: Request) -> Response:
     """What is still to be judged in one's own organization."""
     person, party = await _doctor(request)
     hub = hub_of(request)
-    found = await shown(hub, await emergency.to_judge(hub, party.number), ZoneInfo(party.zone or history.ZONE), person.account)
+    found = await shown(hub, await emergency.to_judge(hub, party.number), ZoneInfo(party.zone or ZONE), person.account)
     return pages_of(request).render(
         request, "reviews.html", person=person, party=party, found=found, outcomes=emergency.OUTCOMES, counts=await emergency.counts(hub)
     )

@@ -13,8 +13,7 @@ import msgspec
 from hub.care import activity
 from hub.care.activity import Bout, Summary
 from hub.care.faces import person_of, record_seen, seen_whole
-from hub.store import parties
-from hub.store.ids import bucket_of
+from hub.store import parties, residents
 from hub.store.vault import Asked
 from schemas.errors import NotFound
 from schemas.records import DaySummary, Envelope, Session
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 KINDS = tuple(STANDARD)
 PAGE, MOST, AHEAD = 500, 5_000, 8
-ZONE = "Asia/Shanghai"
 DAY = timedelta(days=1)
 
 Place = tuple[datetime, UUID]
@@ -120,8 +118,7 @@ async def person(hub: Hub, asked: Asked) -> Resident | None:
 async def zone_of(hub: Hub, resident: UUID) -> ZoneInfo:
     """Where the resident's days begin; the hub's default for one who does not exist."""
     async with hub.database.connection() as connection:
-        zone = await connection.fetchval("SELECT zone FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident), resident)
-    return ZoneInfo(zone or ZONE)
+        return await residents.zone_of(connection, resident)
 
 
 def since_week(today: date, weeks: int, zone: ZoneInfo) -> datetime:

@@ -16,7 +16,7 @@ from hub.audit.proof import Inclusion
 from hub.store import parties
 from hub.web import words
 from hub.web.locales import pick, say
-from schemas.errors import KineHubError, NotFound
+from schemas.errors import NotFound
 
 if TYPE_CHECKING:
     from hub.service import Hub
@@ -83,7 +83,7 @@ async def read(
         mine = await own(connection, resident)
         rows = await connection.fetch(_LOG + _PARTS[tab] + " ORDER BY at DESC LIMIT $4", resident, before, mine, wanted)
         names = {party.number: party.name for party in await parties.everyone(connection)}
-        people = await _people(hub, connection, rows)
+        people = await accounts.of_actors(connection, hub.keyring, rows)
     looks: list[Look] = []
     for number, row in enumerate(rows):
         look = _look(row, names, people, mine, zone)
@@ -125,7 +125,7 @@ async def one(hub: Hub, resident: UUID, zone: ZoneInfo, entry: tuple[int, int]) 
         if row is None:
             raise NotFound("There is no such entry.")
         names = {party.number: party.name for party in await parties.everyone(connection)}
-        people = await _people(hub, connection, [row])
+        people = await accounts.of_actors(connection, hub.keyring, [row])
         (detail,) = await hub.vault.open_details(connection, resident, [row["detail"]])
     return _look(row, names, people, mine, zone), _shown(detail or {})
 
@@ -172,16 +172,6 @@ async def proof(hub: Hub, resident: UUID, chain: int, seq: int) -> Inclusion:
         if not await connection.fetchval("SELECT resident = $3 FROM audit WHERE chain = $1 AND seq = $2", chain, seq, resident):
             raise NotFound("There is no such entry.")
         return await proofs.included(connection, hub.trail.heads, hub.trail.algorithm, chain, seq)
-
-
-async def _people(hub: Hub, connection: Any, rows: Sequence[Any]) -> dict[str, accounts.Account]:
-    found = {}
-    for actor in {row["actor"] for row in rows if row["actor"].startswith("Account/")}:
-        try:
-            found[actor] = await accounts.account(connection, hub.keyring, UUID(actor.partition("/")[2]))
-        except (KineHubError, ValueError):
-            continue
-    return found
 
 
 def _look(row: Any, names: dict[int, str], people: dict[str, accounts.Account], mine: Sequence[str], zone: ZoneInfo) -> Look:

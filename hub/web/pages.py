@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import quote
 
@@ -179,8 +180,8 @@ class _Static(StaticFiles):
         return response
 
 
-def mount(app: FastAPI) -> None:
-    """The portals and what they are drawn with."""
+def portals() -> tuple[ModuleType, ...]:
+    """The modules of pages, in the order in which their routes are tried."""
     from hub.web import (
         account,
         alerts,
@@ -203,11 +204,17 @@ def mount(app: FastAPI) -> None:
         visits,
     )
 
-    app.mount("/static", _Static(directory=STATIC), name="static")
-    app.include_router(standard.documents)
-    mounted = (
+    return (
         grants, given, brakes, visits, petitions, answers, log, alerts, downloads, resident, curves, quality, center, hospital, emergencies, family, account,
         reference, standard,
     )  # fmt: skip
-    for module in mounted:
+
+
+def mount(app: FastAPI) -> None:
+    """The portals and what they are drawn with."""
+    from hub.web import standard
+
+    app.mount("/static", _Static(directory=STATIC), name="static")
+    app.include_router(standard.documents)
+    for module in portals():
         app.include_router(module.router, include_in_schema=False)

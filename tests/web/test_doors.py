@@ -8,24 +8,7 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from hub.web import (
-    account,
-    alerts,
-    answers,
-    brakes,
-    center,
-    curves,
-    downloads,
-    emergencies,
-    family,
-    given,
-    grants,
-    hospital,
-    log,
-    petitions,
-    resident,
-    visits,
-)
+from hub.web import pages, quality, reference, standard
 from tests.web.town import Place
 
 ID = "7f3c94e0-0d1a-4c1e-9d55-3b1f0a6c2e48"
@@ -65,6 +48,10 @@ DOWNLOADS = [
 ]  # fmt: skip
 
 
+ELSEWHERE = (quality, reference, standard)
+"""Reports without anybody's values (tests/quality), and what is for everybody (tests/web/test_standard.py)."""
+
+
 def routes(router: APIRouter) -> list[tuple[str, str]]:
     return [(method, route.path) for route in router.routes if isinstance(route, APIRoute) for method in route.methods]
 
@@ -72,8 +59,7 @@ def routes(router: APIRouter) -> list[tuple[str, str]]:
 def test_every_route_of_the_portals_is_tried_below() -> None:
     tried = {("GET", path) for listed in PAGES.values() for path in listed} | {("GET", path) for path in DOWNLOADS}
     tried |= {("POST", path) for listed in FORMS.values() for path in listed}
-    modules = (account, alerts, answers, brakes, center, curves, downloads, emergencies, family, given, grants, hospital, log, petitions, resident, visits)
-    known = [route for module in modules for route in routes(module.router)]
+    known = [route for module in pages.portals() if module not in ELSEWHERE for route in routes(module.router)]
     shapes = {(method, re.compile(re.sub(r"{[a-z_]+}", "[^/]+", path))) for method, path in known}
     assert len(known) == 80
     assert not [shape for method, shape in shapes if not any(method == how and shape.fullmatch(path) for how, path in tried)]
