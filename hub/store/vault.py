@@ -104,6 +104,12 @@ class SystemPermit(msgspec.Struct, frozen=True):
     job: str
 
 
+def _require(permit: object, what: str) -> None:
+    """Raises PermitRequired for anything but a system permit."""
+    if not isinstance(permit, SystemPermit):
+        raise PermitRequired(f"{what} asked for without a system permit.")
+
+
 _STANDING = f"""SELECT clock_timestamp() AS now, r.id AS resident, r.epoch, r.zone, k.kek, k.erasure, k.wrapped, d.id, d.version, d.body,
 p.version AS person_version, p.body AS person
 FROM unnest($1::smallint[], $2::uuid[], $3::bigint[]) AS w(bucket, id, epoch) JOIN residents r ON r.bucket = w.bucket AND r.id = w.id
@@ -269,8 +275,7 @@ class Vault:
 
         The caller notes the opening in the audit under the permit's job.
         """
-        if not isinstance(permit, SystemPermit):
-            raise PermitRequired("A resident's consents were asked for without a system permit.")
+        _require(permit, "A resident's consents were")
         rows = await self._standing_rows(connection, {resident: None})
         if not rows:
             raise NotFound("There is no such resident.")
@@ -279,8 +284,7 @@ class Vault:
 
     async def policies(self, connection: Connection[Any], residents: Collection[UUID], permit: SystemPermit) -> dict[UUID, Policy]:
         """The compiled policies of many residents in one query; one who does not exist is left out. The caller notes each opening."""
-        if not isinstance(permit, SystemPermit):
-            raise PermitRequired("Residents' consents were asked for without a system permit.")
+        _require(permit, "Residents' consents were")
         found: dict[UUID, list[Row]] = {}
         known = {resident: self._standings.get(resident) for resident in residents}
         for row in await self._standing_rows(connection, known):
@@ -344,16 +348,14 @@ class Vault:
 
     async def open_emergencies(self, connection: Connection[Any], rows: Sequence[Row], permit: SystemPermit) -> list[bytes | None]:
         """Why each emergency access was opened; None after an erasure. The caller notes it in the audit, unless the resident reads."""
-        if not isinstance(permit, SystemPermit):
-            raise PermitRequired("The reason of an emergency access was asked for without a system permit.")
+        _require(permit, "The reason of an emergency access was")
         subjects = await self.subjects(connection, list({row["resident"] for row in rows}))
         found = [(subjects.get(row["resident"]), row) for row in rows]
         return [unpack(who.sealer("emergencies").open(row["body"], who.id.bytes, row["id"].bytes)) if who and row["body"] else None for who, row in found]
 
     async def petitioned(self, connection: Connection[Any], row: Row, permit: SystemPermit) -> tuple[str, str]:
         """What a resident says in a petition, and what was answered, for the two who wrote it. The caller notes the opening in the audit."""
-        if not isinstance(permit, SystemPermit):
-            raise PermitRequired("A petition was asked for without a system permit.")
+        _require(permit, "A petition was")
         sealer, place = (await self._standing(connection, row["resident"]))[1].subject.sealer("petitions"), (row["resident"].bytes, row["id"].bytes)
         said = [unpack(sealer.open(row[name], *place, name.encode())).decode() if row[name] else "" for name in ("words", "answer")]
         return said[0], said[1]
@@ -362,16 +364,14 @@ class Vault:
 
     def reopened(self, row: Row, permit: SystemPermit) -> tuple[Body, list[Series]]:
         """A record with its samples, to be sealed again as its next version. `row` is one of `STORED`; the caller notes the run in the audit."""
-        if not isinstance(permit, SystemPermit):
-            raise PermitRequired("A record was asked for without a system permit.")
+        _require(permit, "A record was")
         subject = self.subject(row["resident"], row)
         stored = set(row["channels"] or ())
         return _open(subject, row), [_series(subject, row, name) for name, number in CHANNELS.items() if number in stored]
 
     async def original(self, connection: Connection[Any], row: Row, permit: SystemPermit) -> tuple[bytes, datetime] | None:
         """The bytes that a record came from and when they came, as `reopened`; None where none are kept."""
-        if not isinstance(permit, SystemPermit):
-            raise PermitRequired("An original was asked for without a system permit.")
+        _require(permit, "An original was")
         found = await connection.fetchrow(
             "SELECT received, body FROM originals WHERE bucket = $1 AND id = $2 AND resident = $3", row["bucket"], row["original"], row["resident"]
         )
@@ -382,8 +382,7 @@ class Vault:
 
     async def open_figures(self, connection: Connection[Any], wanted: Sequence[UUID], permit: SystemPermit) -> list[Measured]:
         """The figures of records, with the age and sex of whom they are about. The caller notes the run in the audit."""
-        if not isinstance(permit, SystemPermit):
-            raise PermitRequired("Figures of records were asked for without a system permit.")
+        _require(permit, "Figures of records were")
         rows = await connection.fetch(_MEASURED, [bucket_of(record) for record in wanted], list(wanted))
         await self.unlocked(rows)
         people: dict[UUID, Resident | None] = {}
@@ -591,8 +590,7 @@ class Vault:
 
         `row` is one of `hub/store/relabel.py`. The caller notes the run in the audit.
         """
-        if not isinstance(permit, SystemPermit):
-            raise PermitRequired("A record was asked for without a system permit.")
+        _require(permit, "A record was")
         subject = self._aged(self.subject(row["resident"], row), row)
         body = _open(subject, row)
         label = self._labelled(row, body, subject)
