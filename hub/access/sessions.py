@@ -89,7 +89,10 @@ async def require_person(request: Request, *roles: str, csrf: str | None = None)
 
 
 def require_recent(person: Person) -> None:
-    """For what a borrowed browser must not do. Raises Unauthenticated when the sign-in was more than ten minutes ago."""
+    """For what a borrowed browser must not do: showing more, downloads, who may act. Raises Unauthenticated when the sign-in was over ten minutes ago.
+
+    What shows less (stopping, pausing, ending) never asks for it: taking back is not harder than giving.
+    """
     if datetime.now(UTC) - person.signed_in_at > RECENT:
         raise Unauthenticated("Sign in once more for this step.", code="sign-in-again", advice="It is asked for when the last sign-in is a while ago.")
 
@@ -130,15 +133,18 @@ def _session(keyring: Keyring, row: dict[str, Any]) -> Session | None:
     return Session(row["token"], row["csrf"], person)
 
 
-async def begin(connection: Connection[Any], account: UUID | None, now: datetime, instead_of: bytes | None = None) -> str:
-    """A new session in place of an old one; returns its cookie. `account` is None before sign-in."""
+async def begin(connection: Connection[Any], account: UUID | None, now: datetime, instead_of: bytes | None = None, device: str = "") -> str:
+    """A new session in place of an old one; returns its cookie. `account` is None before sign-in.
+
+    Whoever confirms that it is them goes on acting for whom they acted: otherwise the next step would be one about themselves.
+    """
     cookie = secrets.token_urlsafe(32)
     async with connection.transaction():
-        if instead_of is not None:
-            await revoke(connection, instead_of)
+        old = await connection.fetchrow("DELETE FROM sessions WHERE token = $1 RETURNING account, acting", instead_of) if instead_of else None
+        acting = old["acting"] if old and old["account"] == account else None
         await connection.execute(
-            "INSERT INTO sessions (token, account, csrf, created, seen, expires) VALUES ($1, $2, $3, $4, $4, $5)",
-            digest(cookie), account, secrets.token_urlsafe(32), now, now + (ABSOLUTE if account else IDLE),
+            "INSERT INTO sessions (token, account, csrf, created, seen, expires, acting, device) VALUES ($1, $2, $3, $4, $4, $5, $6, $7)",
+            digest(cookie), account, secrets.token_urlsafe(32), now, now + (ABSOLUTE if account else IDLE), acting, device,
         )  # fmt: skip
         await _sweep(connection, now)
     return cookie
@@ -156,15 +162,16 @@ class Open(msgspec.Struct, frozen=True):
     created: datetime
     seen: datetime
     this: bool
+    device: str = ""
 
 
 async def open_of(connection: Connection[Any], person: Person, now: datetime) -> list[Open]:
     """Where an account is signed in, the newest first."""
     rows = await connection.fetch(
-        "SELECT token, csrf, created, seen FROM sessions WHERE account = $1 AND expires > $2 AND seen > $3 ORDER BY created DESC",
+        "SELECT token, csrf, created, seen, device FROM sessions WHERE account = $1 AND expires > $2 AND seen > $3 ORDER BY created DESC",
         person.account, now, now - IDLE,
     )  # fmt: skip
-    return [Open(key_of(row["token"]), row["created"], row["seen"], row["csrf"] == person.csrf) for row in rows]
+    return [Open(key_of(row["token"]), row["created"], row["seen"], row["csrf"] == person.csrf, row["device"]) for row in rows]
 
 
 async def end(connection: Connection[Any], person: Person, key: str | None) -> None:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from hub.access import accounts, passkeys, requests, sessions
+from hub.access.devices import device_of
 from hub.access.requests import hub_of
 from hub.access.sessions import Session
 from hub.audit.trail import Entry
@@ -107,7 +108,7 @@ async def new_passkey(request: Request) -> Response:
     current = cast(Session, await sessions.session(request))
     answer = passkeys.credential(await requests.body(request))
     async with hub.database.connection() as connection:
-        await passkeys.register(connection, hub.settings, current, person, answer, datetime.now(UTC))
+        await passkeys.register(connection, hub.settings, current, person, answer, datetime.now(UTC), _device(request))
     actor = f"Account/{person.account}"
     await hub.trail.note(Entry(actor=actor, action="passkey-add", outcome="success", party=person.party, resident=person.resident))
     return JSONResponse({}, 201, _NO_STORE)
@@ -132,9 +133,13 @@ async def _entered(request: Request, current: Session, account: UUID, now: datet
     hub = hub_of(request)
     async with hub.database.connection() as connection:
         who = await accounts.account(connection, hub.keyring, account)
-        cookie = await sessions.begin(connection, account, now, instead_of=current.token)
+        cookie = await sessions.begin(connection, account, now, instead_of=current.token, device=_device(request))
     await _note(request, who)
     return cookie, who.role
+
+
+def _device(request: Request) -> str:
+    return device_of(request.headers.get("user-agent", ""))
 
 
 async def _note(request: Request, who: accounts.Account | None) -> None:

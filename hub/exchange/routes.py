@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from functools import partial
@@ -16,9 +16,10 @@ from fastapi import APIRouter, Request, Response
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.routing import BaseRoute, Route
 
+from consent.effect import Kinds, effect
 from hub.access.caller import Caller, caller, require
 from hub.access.requests import body, hub_of
-from hub.access.sessions import session
+from hub.access.sessions import require_person, require_recent, session
 from hub.exchange import audit_events, directory, explained, formats, linkage, published, reading, sampled, terminology, validate
 from hub.exchange.capability import capability_statement, smart_configuration, terminology_capabilities
 from hub.exchange.compartment import Compartment, Resource
@@ -30,6 +31,7 @@ from hub.exchange.valid import check
 from hub.exchange.written import written
 from hub.intake import identity
 from hub.service import Hub
+from hub.store import residents
 from hub.store.ids import bucket_of, split
 from hub.store.residents import save_consent
 from hub.store.vault import KIND_NUMBERS, Asked
@@ -585,8 +587,9 @@ async def validate_one(request: Request, type_: str, id_: str) -> Response:
 
 @router.post("/Consent", status_code=201)
 async def create_consent(request: Request) -> Response:
-    """A resident's own Consent, in their own sign-in."""
+    """A resident's own Consent, in their own sign-in; one that lets anybody see anything asks for a recent one."""
     hub, resident, consent = await _own_consent(request)
+    await _require_confirmed(request, resident, consent)
     identity_ = await save_consent(hub, resident, lambda id_: consent | {"id": id_}, actor=f"Patient/{resident}", action="consent-grant")
     return await _consent_answer(request, resident, identity_, 201)
 
@@ -598,6 +601,8 @@ async def update_consent(request: Request, id_: str) -> Response:
     found = split(id_)
     if found is None or not await _is_own(hub, resident, found[0]):
         raise _NotHere
+    before = await _one(hub, Asked(resident=resident, actor=f"Patient/{resident}", self_access=True), "Consent", id_)
+    await _require_confirmed(request, resident, consent, before.content)
     await save_consent(hub, resident, lambda _: consent | {"id": id_}, actor=f"Patient/{resident}", consent_id=found[0], action="consent-change")
     return await _consent_answer(request, resident, id_, 200)
 
@@ -614,6 +619,15 @@ async def _own_consent(request: Request) -> tuple[Hub, UUID, dict[str, Any]]:
     if resource.get("patient", {}).get("reference") != f"Patient/{resident}":
         raise BadRequest("The patient of the Consent must be the signed-in resident.", field="Consent.patient")
     return hub_of(request), resident, {key: value for key, value in resource.items() if key not in ("id", "meta")}
+
+
+async def _require_confirmed(request: Request, resident: UUID, consent: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> None:
+    """What may show more asks for a recent sign-in; withdrawing what lets anybody see never does."""
+    async with hub_of(request).database.connection() as connection:
+        zone = await residents.zone_of(connection, resident)
+    active = consent.get("status") == "active"
+    if (active and (before is not None or effect(consent, zone).permits != Kinds())) or (before is not None and effect(before, zone).permits == Kinds()):
+        require_recent(await require_person(request, "resident"))
 
 
 async def _is_own(hub: Hub, resident: UUID, consent: UUID) -> bool:

@@ -333,6 +333,9 @@ passkeys = Table(
     Column("public_key", LargeBinary, nullable=False),
     Column("sign_count", BigInteger, nullable=False),
     Column("created", INSTANT, nullable=False, server_default=NOW),
+    Column("name", LargeBinary, comment="what the person calls it, sealed"),
+    Column("device", Text, nullable=False, server_default="", comment="codes of browser and system it was made with"),
+    Column("used", INSTANT, comment="last sign-in with it"),
 )  # fmt: skip
 
 sessions = Table(
@@ -342,6 +345,7 @@ sessions = Table(
     Column("csrf", Text, nullable=False),
     Column("challenge", LargeBinary),
     Column("acting", UUID, comment="row of representatives: for whom this session acts"),
+    Column("device", Text, nullable=False, server_default="", comment="codes of browser and system"),
     Column("created", INSTANT, nullable=False, server_default=NOW),
     Column("seen", INSTANT, nullable=False, server_default=NOW),
     Column("expires", INSTANT, nullable=False),

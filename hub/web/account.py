@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from hub.access import emergency, sessions
+from hub.access import emergency, passkeys, requests, sessions
 from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
 from hub.audit.trail import Entry
 from hub.quality import reports
 from hub.store import parties
+from hub.web import faults
 from hub.web.pages import Page, pages_of, see
-from schemas.errors import NotFound
+from schemas.errors import Conflict, NotFound
 
 router = APIRouter(route_class=Page)
 
 
 @router.get("/account")
-async def account(request: Request) -> Response:
-    """Who is signed in, their passkeys, signing out."""
-    person = await require_person(request)
-    async with hub_of(request).database.connection() as connection:
+async def account(request: Request, added: Annotated[str, Query(max_length=1)] = "") -> Response:
+    """Who is signed in, their passkeys, where they are signed in, signing out."""
+    person, hub = await require_person(request), hub_of(request)
+    async with hub.database.connection() as connection:
         party = await parties.by_number(connection, person.party) if person.party else None
-        keys = await connection.fetch("SELECT credential, created FROM passkeys WHERE account = $1 ORDER BY created", person.account)
+        keys = await passkeys.of_account(connection, hub.keyring, person.account)
         open_now = await sessions.open_of(connection, person, datetime.now(UTC))
-    return pages_of(request).render(
-        request, "account.html", person=person, party=party, sessions=open_now,
-        passkeys=[(sessions.key_of(row["credential"]), row["created"]) for row in keys],
-    )  # fmt: skip
+    return pages_of(request).render(request, "account.html", person=person, party=party, sessions=open_now, passkeys=keys, added=bool(added))
 
 
 @router.post("/account/sessions/{key}/end")
@@ -42,15 +41,42 @@ async def end(request: Request, key: str) -> Response:
     return see("/account")
 
 
+@router.get("/account/passkeys/{key}")
+async def passkey(request: Request, key: str) -> Response:
+    """One passkey: what it is called, and removing it. Raises NotFound."""
+    return await _passkey(request, await require_person(request), key)
+
+
+async def _passkey(request: Request, person: Person, key: str, error: str = "", status: int = 200) -> Response:
+    hub = hub_of(request)
+    async with hub.database.connection() as connection:
+        found = await passkeys.of_account(connection, hub.keyring, person.account)
+    one = next((one for one in found if one.key == key), None)
+    if one is None:
+        raise NotFound("There is no such passkey.")
+    return pages_of(request).render(request, "passkey.html", status, person=person, one=one, longest=passkeys.LONGEST_NAME, error=error)
+
+
+@router.post("/account/passkeys/{key}/name")
+async def rename(request: Request, key: str) -> Response:
+    """Call a passkey by a name that its owner knows."""
+    person, hub = await require_person(request), hub_of(request)
+    name = (await requests.fields(request)).get("name", "")
+    async with hub.database.connection() as connection:
+        await passkeys.rename(connection, hub.keyring, person.account, key, name)
+    return see("/account")
+
+
 @router.post("/account/passkeys/{key}/remove")
 async def remove(request: Request, key: str) -> Response:
     """A passkey that was lost signs nobody in any more. Asks for a recent sign-in."""
     person = await require_person(request)
     sessions.require_recent(person)
-    async with hub_of(request).database.connection() as connection:
-        for row in await connection.fetch("SELECT credential FROM passkeys WHERE account = $1", person.account):
-            if sessions.key_of(row["credential"]) == key:
-                await connection.execute("DELETE FROM passkeys WHERE credential = $1", row["credential"])
+    try:
+        async with hub_of(request).database.connection() as connection:
+            await passkeys.remove(connection, person.account, key)
+    except Conflict as wrong:
+        return await _passkey(request, person, key, faults.file(wrong.code, wrong.message, wrong.advice), wrong.status)
     await _note(request, person, "passkey-remove")
     return see("/account")
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from hub.access.requests import hub_of
-from hub.access.sessions import Person
+from hub.access.sessions import Person, require_recent
 from hub.service import Hub
 from hub.store import grants as store
 from hub.web import history, sharing
@@ -48,6 +48,7 @@ async def pause(request: Request) -> Response:
 async def resume(request: Request) -> Response:
     """End every pause: what was agreed to counts again."""
     person, resident = await resident_of(request, "grant")
+    require_recent(person)
     hub = hub_of(request)
     await _take_back(hub, resident, [grant for grant in await sharing.grants_of(hub, resident) if grant.pauses], person)
     return see("/resident?stopped=pause#main")
@@ -91,6 +92,7 @@ async def shut(request: Request, party: UUID) -> Response:
 async def reopen(request: Request, party: UUID) -> Response:
     """What came from this source is shown again to whom it was agreed with."""
     person, resident = await resident_of(request, "grant")
+    require_recent(person)
     hub = hub_of(request)
     shut = [grant for grant in await sharing.grants_of(hub, resident) if grant.source and grant.source.id == party]
     await _take_back(hub, resident, shut, person)

@@ -33,8 +33,9 @@ YEARS = 20
 
 @router.get("/downloads")
 async def choose(request: Request) -> Response:
-    """In which form."""
+    """In which form. Asks for a recent sign-in here, so that no file is asked for in vain."""
     person, _ = await resident_of(request)
+    require_recent(person)
     return pages_of(request).render(request, "downloads.html", person=person)
 
 
@@ -104,6 +105,7 @@ def figures(record: Envelope) -> Iterator[tuple[str, float, str]]:
 async def printed(request: Request, years: Annotated[int, Query(ge=1, le=YEARS)] = 1) -> Response:
     """The records of the last years on sheets, for a printer or the browser's own PDF."""
     person, resident = await resident_of(request)
+    require_recent(person)
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
     now = activity.today_in(zone)

@@ -56,9 +56,19 @@ ENGLISH: dict[str, str] = {
     "说明": "What it does",
     "登录名": "Sign-in name",
     "密码": "Password",
-    "或者": "or",
     "用指纹、面容或屏幕锁登录": "Sign in with fingerprint, face or screen lock",
-    "没有成功。请再试一次，或用密码登录。": "That did not work. Try again, or use your password.",
+    "用指纹、面容或屏幕锁确认": "Confirm with fingerprint, face or screen lock",
+    "以前加过的，按上面，不用名字和密码。没加过的，用下面的密码；登录以后，在“账号”里可以加。":
+        "If you have added it before, press above; no name and no password. If not, use your password below; once signed in, you can add it under “Account”.",
+    "没有成功。要用手指、面容或屏幕锁确认是您本人。请再试一次，或用下面的密码。":
+        "That did not work. Confirm with finger, face or screen lock that it is you. Try again, or use the password below.",
+    "这台设备没有确认是您本人。请打开它的指纹、面容或屏幕锁，或用下面的密码。":
+        "This device did not check that it is you. Turn on its fingerprint, face or screen lock, or use the password below.",
+    "这台设备没有确认是您本人。请先在设备的设置里打开指纹、面容或屏幕锁。":
+        "This device did not check that it is you. First turn on fingerprint, face or screen lock in its settings.",
+    "确认": "Confirm",
+    "改用密码": "Use a password instead",
+    "用密码登录": "Sign in with the password",
     "没有成功，请再试一次。": "That did not work. Please try again.",
     "名字或密码不对。请再试一次，或到服务台请人帮忙。": "The name or the password is not right. Try again, or ask at the service desk.",
     "居民": "Resident",
@@ -66,11 +76,22 @@ ENGLISH: dict[str, str] = {
     "医生": "Doctor",
     "城市管理": "City",
     "管理员": "Administrator",
-    "通行密钥": "Passkeys",
-    "有 %(n)d 把。登录时用指纹、面容或屏幕锁，不用记密码。": ("You have %(n)d. Sign in with fingerprint, face or screen lock; no password to remember."),
-    "还没有。加一把以后，登录用指纹、面容或屏幕锁，不用记密码。": (
-        "None yet. With one you sign in by fingerprint, face or screen lock; no password to remember."
-    ),
+    "通行密钥": "Passkey",
+    "不用密码的登录": "Signing in without a password",
+    "有 %(n)d 把通行密钥。登录时用指纹、面容或屏幕锁，不用记密码。":
+        "Passkeys you have: %(n)d. Sign in with fingerprint, face or screen lock; no password to remember.",
+    "还没有。在这台设备上加一把通行密钥，以后登录用指纹、面容或屏幕锁，不用记密码。":
+        "None yet. Add a passkey on this device, and from then on sign in with fingerprint, face or screen lock; no password to remember.",
+    "上次用：%(day)s": "last used on %(day)s",
+    "改名、删掉": "Rename, remove",
+    "还有 %(n)d 把": "%(n)d more",
+    "返回账号": "Back to the account",
+    "叫它什么（例如：我的手机）": "What to call it (for example: my phone)",
+    "存下名字": "Save the name",
+    "设备丢了，或者不用了？": "Lost the device, or not using it any more?",
+    "删掉这一把": "Remove this one",
+    "不认识的设备": "a device we do not know",
+    "就是这里": "this one",
     "在这台设备上加一把": "Add one on this device",
     "加好了，下次可以用它登录。": "Added. You can sign in with it next time.",
     "退出登录": "Sign out",
@@ -695,11 +716,8 @@ ENGLISH: dict[str, str] = {
     ),
     # the account
     "%(day)s 加的": "added on %(day)s",
-    "删掉": "Remove",
     "还有 %(n)d 处。": "And %(n)d more.",
     "在哪里登录着": "Where you are signed in",
-    "这里": "Here",
-    "别处": "Elsewhere",
     "%(day)s %(time)s 登录": "signed in on %(day)s at %(time)s",
     "别处全部退出": "Sign out everywhere else",
     # representatives
@@ -732,8 +750,8 @@ ENGLISH: dict[str, str] = {
     "改了家长能做什么": "changed what a parent may do",
     "不再让人代办": "ended that somebody acts for you",
     # emergency access
-    "请再登录一次": "Please sign in once more",
-    "这一步很要紧，请您再确认一次是本人。": "This step matters: please confirm once more that it is you.",
+    "请再确认一次是您本人": "Please confirm once more that it is you",
+    "这一步很要紧。确认以后，接着办您刚才的事。": "This step matters. Once you have confirmed, you go on with what you were doing.",
     "您正在紧急查看，居民已经收到通知。到 %(time)s 自动结束，每一步都有记录，同事会复核。":
         "You are in an emergency access and the resident has been told. It ends by itself at %(time)s; every step is on record, and a colleague will "
         "review it.",

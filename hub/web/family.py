@@ -133,8 +133,9 @@ async def oneself(request: Request) -> Response:
 
 @router.post("/{identity}/agree")
 async def agree(request: Request, identity: UUID) -> Response:
-    """Somebody of 14 to 17 says what a parent may."""
-    _, resident = await resident_of(request)
+    """Somebody of 14 to 17 says what a parent may. Asks for a recent sign-in."""
+    person, resident = await resident_of(request)
+    require_recent(person)
     await representatives.agree(hub_of(request), resident, identity, _rights(await requests.fields(request)))
     return see("/resident/family")
 

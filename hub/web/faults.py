@@ -68,6 +68,7 @@ FILES: dict[str, str] = {
     "too-many-codes": "输错太多次了。请等一刻钟，再请患者出一个新的。",
     "not-representative": "您不再替这个人办事了，已经回到您自己的记录。",
     "not-your-right": "这一步您不能替他办。请他自己办，或请他允许您。",
+    "last-way-in": "这是您唯一的登录办法，不能删。请先在别的设备上加一把。",
     "many-representatives": "代办的人太多了，请先停掉一位。",
     "emergency-reason": "请选一个原因。",
     "emergency-text": "请写明发生了什么，10 到 500 个字。",

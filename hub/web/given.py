@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from joserfc import jws
 
 from hub.access.requests import hub_of
-from hub.access.sessions import Person
+from hub.access.sessions import Person, require_recent
 from hub.service import Hub
 from hub.store import grants as store
 from hub.web import history, sharing
@@ -80,8 +80,10 @@ async def stop_all(request: Request) -> Response:
 async def stop(request: Request, grant: UUID) -> Response:
     """Withdraw one consent; effective on the next request anyone makes."""
     person, resident = await resident_of(request, "stop")
-    if person.acting and not (await _one(hub_of(request), resident, grant)).permits:
-        raise Refused("What the resident refused, only they take back.", code="not-your-right")  # without it more could be seen, not less
+    if not (await _one(hub_of(request), resident, grant)).permits:  # without it more could be seen, not less
+        if person.acting:
+            raise Refused("What the resident refused, only they take back.", code="not-your-right")
+        require_recent(person)
     await _stop(request, person, resident, grant)
     return see(f"/resident?stopped={grant}#main")
 
@@ -97,6 +99,7 @@ async def _stop(request: Request, person: Person, resident: UUID, grant: UUID) -
 async def again(request: Request, grant: UUID) -> Response:
     """Give back what was stopped: a new Consent that says the same until the same day. Raises NotFound, Conflict."""
     person, resident = await resident_of(request, "grant")
+    require_recent(person)
     hub = hub_of(request)
     found = await _one(hub, resident, grant)
     if found.live:  # tapped twice, or never stopped

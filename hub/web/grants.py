@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from hub.access import requests
 from hub.access.requests import hub_of
+from hub.access.sessions import require_recent
 from hub.care.activity import today_in
 from hub.service import Hub
 from hub.store import grants as store
@@ -105,6 +106,7 @@ async def new(
             no=_link(chosen, codes, "", _Said(said.yes, (*said.no, next_one))),
             back=_link(chosen, [], ""),
         )
+    require_recent(person)
     today = today_in(await history.zone_of(hub, resident)).date()
     return render(
         request,
@@ -140,8 +142,9 @@ def _link(receiver: Receiver, codes: list[str], term: str, said: _Said = NOTHING
 
 @router.post("/new")
 async def save(request: Request) -> Response:
-    """Save the grant that was read back."""
+    """Save the grant that was read back. Asks for a recent sign-in, as the screen that read it back did."""
     person, resident = await resident_of(request, "grant")
+    require_recent(person)
     hub, fields = hub_of(request), await requests.fields(request)
     chosen = await _receiver(hub, fields.get("to", ""))
     bits = sharing.bits(fields.get("kinds", "").split(","))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from hub.access.signin import local
 from hub.settings import Settings
 from hub.web import charts, dates, faults, locales, looks, sharing, words
 from mappings.sources import KINDS_TAKEN
@@ -84,8 +85,17 @@ class Pages:
         """An error of ours as a page, in words of the request's language; never a value, an id or a trace."""
         if isinstance(error, Unauthenticated):
             again = error.code == "sign-in-again"
-            return to_sign_in(request.url.path if again else "/" + request.url.path.split("/")[1], again=again)
+            return to_sign_in(_page_of(request) if again else "/" + request.url.path.split("/")[1], again=again)
         return self.render(request, "problem.html", error.status, code=error.code, message=error.message, advice=error.advice)
+
+
+def _page_of(request: Request) -> str:
+    """The page to come back to: the one asked for, or the one that a form was on."""
+    if request.method in ("GET", "HEAD"):
+        return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    came = urlsplit(request.headers.get("referer", ""))
+    page = came.path + (f"?{came.query}" if came.query else "")
+    return page if came.netloc == request.url.netloc and local(page) else "/" + request.url.path.split("/")[1]
 
 
 def to_sign_in(path: str, *, again: bool = False) -> Response:

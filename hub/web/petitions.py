@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from hub.access import requests
 from hub.access.requests import hub_of
+from hub.access.sessions import require_recent
 from hub.service import Hub
 from hub.store import parties
 from hub.store import petitions as store
@@ -110,6 +111,8 @@ async def ask(request: Request) -> Response:
     one = await _record(hub, resident, record)
     if kind not in ("correction", "deletion"):
         raise BadRequest("A record is corrected or deleted.", field="kind")
+    if kind == "deletion":
+        require_recent(person)
     at = history.local(one.record, await history.zone_of(hub, resident))
     try:
         said = told(f"{at:%Y-%m-%d %H:%M} {words.line(one.record)}", fields.get("words", ""))

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from hub.access import requests
 from hub.access.requests import hub_of
+from hub.access.sessions import require_recent
 from hub.store import visit_codes
 from hub.web import history, sharing
 from hub.web.pages import Page, pages_of, see
@@ -32,6 +33,7 @@ async def choose(request: Request, asked: Annotated[str, Query(max_length=1)] = 
         return pages_of(request).render(
             request, "code_kinds.html", person=person, ordinary=sharing.ORDINARY, examples=sharing.EXAMPLES, missing=bool(asked)
         )
+    require_recent(person)
     return pages_of(request).render(request, "code_long.html", person=person, codes=codes, hours=visit_codes.HOURS)
 
 
@@ -39,6 +41,7 @@ async def choose(request: Request, asked: Annotated[str, Query(max_length=1)] = 
 async def make(request: Request) -> Response:
     """The code, shown this once and kept nowhere: not in an address, not in a log. Asked for again, it is another one."""
     person, resident = await resident_of(request)
+    require_recent(person)
     hub, fields = hub_of(request), await requests.fields(request)
     codes = [code for code in fields.get("kinds", "").split(",") if code in sharing.ORDINARY]
     hours = fields.get("hours", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from hub.access import devices
 from hub.care.activity import Reading
 from hub.web.locales import LANGUAGE, pick, say
 from schemas.flags import FLAGS, ROUTINE
@@ -47,6 +48,11 @@ HINTS: dict[str, tuple[str, str]] = {
     "phone": ("手机", "phone"),
 }
 """What a row says about whom it belongs to: no field of a record."""
+
+
+def device(told: str) -> str:
+    """Chrome · 安卓; what of it is not known is not said."""
+    return " · ".join(pick(name) for name in devices.names(told)) or say("不认识的设备")
 
 
 def number(value: float) -> str:

@@ -123,7 +123,8 @@ async def test_every_wrong_answer_is_refused_in_the_same_words(http: httpx.Async
         impostor.answer,
         lambda options: phone.answer(options, origin="https://evil.example"),
         lambda options: phone.answer(options, rp_id="evil.example"),
-        lambda options: phone.answer(options, verified=False),
+        lambda options: stranger.answer(options, verified=False),
+        lambda options: impostor.answer(options, verified=False),
         lambda options: phone.answer(options, type_="webauthn.create"),
         lambda options: phone.answer(options, user=b64(UUID(int=1).bytes)),
         lambda options: phone.answer(options | {"challenge": b64(token_bytes(32))}),
@@ -145,6 +146,14 @@ async def test_every_wrong_answer_is_refused_in_the_same_words(http: httpx.Async
     assert answers.pop()[0] == 401
     assert (await http.get("/resident")).status_code == 401
     assert (await answered(lambda options: phone.answer(options, count=101)))[0] == 200
+
+
+async def test_a_passkey_that_did_not_check_who_holds_it_is_refused_and_told_why(http: httpx.AsyncClient, phone: Authenticator) -> None:
+    headers = await guest(http)
+    unverified = await http.post("/sign-in/passkey", json=phone.answer(await asked(http, headers), verified=False), headers=headers)
+    assert (unverified.status_code, unverified.json()["code"]) == (401, "not-verified")
+    assert (await http.get("/resident")).status_code == 401
+    assert (await http.post("/sign-in/passkey", json=phone.answer(await asked(http, headers)), headers=headers)).status_code == 200
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"7", b"{", b'{"a":' * 20_000, b"\xff"])

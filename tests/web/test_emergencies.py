@@ -131,7 +131,7 @@ def test_an_old_sign_in_is_asked_for_once_more(place: Place) -> None:
         place.rows("UPDATE sessions SET created = created - interval '11 minutes' WHERE account IN (SELECT id FROM accounts WHERE role = 'doctor')")
         answer = doctor.get("/hospital/emergency")
         assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?again=1&next=/hospital/emergency")
-        assert "请再登录一次" in doctor.show(answer.headers["location"])
+        assert "请再确认一次是您本人" in doctor.show(answer.headers["location"])
         assert opened(doctor)[:2] == (303, "/sign-in?again=1&next=/hospital/emergency")
         doctor.sign_in("doctor", again=True)
         assert opened(doctor)[0] == 303

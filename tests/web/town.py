@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -191,7 +192,8 @@ class Place(msgspec.Struct):
         return worker.judge_apart(load(self.folder), self.database, worker.Wanted()) if worker.installed() else []
 
     def rows(self, statement: str, *values: Any) -> list[Any]:
-        return asyncio.run(_run(self.database, statement, *values))
+        with ThreadPoolExecutor(1) as beside:  # a browser's tests have a loop of their own in this thread
+            return beside.submit(asyncio.run, _run(self.database, statement, *values)).result()
 
     @contextmanager
     def browse(self, login: str | None = None) -> Iterator[Visitor]:

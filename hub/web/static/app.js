@@ -57,8 +57,10 @@ async function post(path, csrf, body) {
     method: "POST", body: body === undefined ? undefined : JSON.stringify(body),
     headers: { "X-CSRF-Token": csrf, "Content-Type": "application/json" },
   });
-  if (!answer.ok) throw new Error("refused");
-  return answer.json();
+  if (answer.ok) return answer.json();
+  const problem = await answer.json().catch(() => ({}));
+  if (problem.code === "sign-in-again") location.assign(`/sign-in?again=1&next=${encodeURIComponent(location.pathname)}`);
+  throw new Error(problem.code || "refused");
 }
 
 function asked(options) {
@@ -76,29 +78,53 @@ function answered(credential) {
   return { id: credential.id, rawId: text(credential.rawId), type: credential.type, response, clientExtensionResults: credential.getClientExtensionResults() };
 }
 
-async function signIn(place) {
-  const options = await post("/sign-in/passkey/options", place.dataset.csrf);
-  const credential = await navigator.credentials.get(asked(options));
+let waiting, challenged = Promise.resolve();
+
+async function signIn(place, mediation) {
+  waiting?.abort();
+  const turn = waiting = new AbortController();
+  // One after the other: the hub keeps the newest challenge of a session only.
+  challenged = challenged.catch(() => {}).then(() => post("/sign-in/passkey/options", place.dataset.csrf));
+  const options = await challenged;
+  const credential = await navigator.credentials.get({ ...asked(options), mediation, signal: turn.signal });
   const next = place.dataset.next ? `?next=${encodeURIComponent(place.dataset.next)}` : "";
   location.assign((await post(`/sign-in/passkey${next}`, place.dataset.csrf, answered(credential))).next);
 }
 
-async function register(place, status) {
+// Offers passkeys in the field of the name; asked anew before its challenge, good for five minutes, is too old.
+async function offer(place) {
+  if (!await PublicKeyCredential.isConditionalMediationAvailable?.()) return;
+  const failed = (error) => { if (error.name !== "AbortError") failure(place, error); };
+  const arm = () => signIn(place, "conditional").catch(failed);
+  const again = setInterval(arm, 240000);
+  place.querySelector("button").addEventListener("click", () => clearInterval(again), { once: true });
+  arm();
+}
+
+async function register(place) {
   const options = await post("/account/passkeys/options", place.dataset.csrf);
   await post("/account/passkeys", place.dataset.csrf, answered(await navigator.credentials.create(asked(options))));
-  status.textContent = status.dataset.done;
+  location.assign("/account?added=1#passkeys");
+}
+
+function failure(place, error) {
+  const status = place.querySelector("[role=status]");
+  status.textContent = error.message === "not-verified" ? status.dataset.unverified : status.dataset.failed;
 }
 
 for (const place of document.querySelectorAll("[data-passkey]")) {
   if (!window.PublicKeyCredential) continue;
   place.hidden = false;
-  const status = place.querySelector("[role=status]");
+  const fallback = document.querySelector("details.fallback");
+  if (fallback && !("keep" in fallback.dataset)) fallback.open = false;
   place.querySelector("button").addEventListener("click", async () => {
-    status.textContent = "";
+    place.querySelector("[role=status]").textContent = "";
     try {
-      await (place.dataset.passkey === "register" ? register(place, status) : signIn(place));
-    } catch {
-      status.textContent = status.dataset.failed;
+      await (place.dataset.passkey === "register" ? register(place) : signIn(place));
+    } catch (error) {
+      failure(place, error);
+      if (fallback) fallback.open = true;
     }
   });
+  if (place.dataset.passkey === "sign-in") offer(place);
 }
