@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -93,9 +94,11 @@ def _page_of(request: Request) -> str:
     """The page to come back to: the one asked for, or the one that a form was on."""
     if request.method in ("GET", "HEAD"):
         return request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    came = urlsplit(request.headers.get("referer", ""))
-    page = came.path + (f"?{came.query}" if came.query else "")
-    return page if came.netloc == request.url.netloc and local(page) else "/" + request.url.path.split("/")[1]
+    came = _CAME.match(request.headers.get("referer", ""))
+    return came[2] if came and came[1] == request.headers.get("host") and local(came[2]) else "/" + request.url.path.split("/")[1]
+
+
+_CAME = re.compile(r"https?://([^/]*)(/[^#]*)")
 
 
 def to_sign_in(path: str, *, again: bool = False) -> Response:

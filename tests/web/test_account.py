@@ -117,6 +117,9 @@ def test_what_shows_more_asks_who_it_is_and_what_shows_less_never_does(place: Pl
         }.items():  # fmt: skip
             answer = resident.post(path, data={"csrf": resident.csrf} | more, headers=home)
             assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?again=1&next=/resident"), path
+        for foreign in ("https://evil.example/resident/more", f"{place.url}//evil.example", "", "http://[x"):
+            answer = resident.post("/resident/resume", data={"csrf": resident.csrf}, headers={"Referer": foreign})
+            assert answer.headers["location"] == "/sign-in?again=1&next=/resident", foreign
         for path in ("/resident/pause", f"/resident/sources/{place.town.center.id}/shut", f"/resident/grants/{made}/stop", "/resident/stop-all"):
             assert resident.send_form(path).headers["location"].startswith("/resident"), path
         (pause,) = [one["id"] for one in consents(resident) if "data" not in one["provision"] and one["provision"]["type"] == "deny"]

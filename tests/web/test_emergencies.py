@@ -25,7 +25,8 @@ def none_before(place: Place) -> Iterator[None]:
 
 def opened(doctor: Visitor, **more: str) -> tuple[int, str, str]:
     fields = {"system": "id-number", "value": NEIGHBOUR, "reason": "unconscious", "text": TEXT, "hours": "4"} | more
-    answer = doctor.send_form("/hospital/emergency", **fields)
+    page = {"Referer": f"{doctor.base_url.scheme}://{doctor.base_url.netloc.decode()}/hospital/emergency"}
+    answer = doctor.post("/hospital/emergency", data={"csrf": doctor.csrf} | fields, headers=page)
     return answer.status_code, answer.headers.get("location", ""), answer.text
 
 
