@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from hub.access.sessions import Person
 from hub.audit.trail import Entry
 from hub.store import residents
 from hub.store.ids import bucket_of
@@ -22,6 +21,7 @@ from hub.store.vault import SystemPermit
 from schemas.errors import BadRequest, Conflict, NotFound, Refused
 
 if TYPE_CHECKING:
+    from hub.access.sessions import Person
     from hub.service import Hub
 
 PURPOSE = "BTG"

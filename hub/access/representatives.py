@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from hub.access.sessions import Person
 from hub.audit.trail import Entry
 from hub.store import residents, visit_codes
 from hub.store.ids import bucket_of
 from schemas.errors import BadRequest, Conflict, NotFound
 
 if TYPE_CHECKING:
+    from hub.access.sessions import Person
     from hub.service import Hub
 
 RIGHTS: dict[str, tuple[str, str]] = {
