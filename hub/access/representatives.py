@@ -17,7 +17,9 @@ import msgspec
 from hub.audit.trail import Entry
 from hub.store import residents, visit_codes
 from hub.store.ids import bucket_of
+from hub.store.visit_codes import Agreeing
 from schemas.errors import BadRequest, Conflict, NotFound
+from schemas.labels import MINOR
 
 if TYPE_CHECKING:
     from hub.access.sessions import Person
@@ -27,6 +29,9 @@ RIGHTS: dict[str, tuple[str, str]] = {
     "look": ("看记录", "look at the records"),
     "grant": ("让别人看", "let others see"),
     "stop": ("停止给别人看", "stop others from seeing"),
+    "visit": ("看病时出号码", "make a code for a visit"),
+    "ask": ("请人更正、删除", "ask for corrections and deletions"),
+    "download": ("下载、打印", "download and print"),
 }
 RELATIONS: dict[str, tuple[str, str]] = {"parent": ("父母", "parent"), "guardian": ("监护人", "guardian"), "family": ("家人", "family")}
 OF_A_CHILD = ("parent", "guardian")
@@ -54,6 +59,16 @@ class Representative(msgspec.Struct, frozen=True):
         """As it stands in the audit."""
         return f"representative/{self.id}"
 
+    @property
+    def reference(self) -> str:
+        """As Consents and the audit over FHIR name them."""
+        return f"RelatedPerson/{self.id}"
+
+    @property
+    def of_a_child(self) -> bool:
+        """A parent or guardian of somebody below 14, in whose place they agree."""
+        return self.relation in OF_A_CHILD and bool(self.rights) and not self.young
+
 
 async def invite(hub: Hub, resident: UUID, rights: Iterable[str], last: date) -> str:
     """A code by which somebody of the family becomes a representative, shown this once. Raises BadRequest, or Conflict where there are many."""
@@ -77,6 +92,16 @@ async def register(hub: Hub, resident: UUID, account: UUID, relation: str, *, ac
     if fourteen is None or _eighteen(fourteen) <= datetime.now(UTC):
         raise BadRequest("The resident is not known to be under 18.", field="relation", advice="An adult invites family on their own page.")
     return await _add(hub, resident, account, relation, frozenset(), None, actor, None)
+
+
+async def agreeing(hub: Hub, resident: UUID, identity: UUID | None) -> Agreeing | None:
+    """Who agrees when a code for a visit is used: the resident, or the representative who made it, if they still may."""
+    if identity is None:
+        return Agreeing(f"Patient/{resident}")
+    one = await standing(hub, identity)
+    if one is None or "visit" not in one.rights:
+        return None
+    return Agreeing(f"Account/{one.account}", one.reference, (MINOR,) if one.of_a_child else ())
 
 
 async def _add(
@@ -124,9 +149,9 @@ async def of_account(hub: Hub, account: UUID) -> list[Representative]:
     return [one for one in await _found(hub, f"account = $1 AND {_STANDS}", account) if one.rights]
 
 
-async def standing(hub: Hub, identity: UUID, account: UUID) -> Representative | None:
-    """As what this account acts now, when it still may do anything."""
-    found = await _found(hub, f"id = $1 AND account = $2 AND {_STANDS}", identity, account)
+async def standing(hub: Hub, identity: UUID, account: UUID | None = None) -> Representative | None:
+    """As what this account acts now (whichever has it, where none is named), when it still may do anything."""
+    found = await _found(hub, f"id = $1 AND ($2::uuid IS NULL OR account = $2) AND {_STANDS}", identity, account)
     return found[0] if found and found[0].rights else None
 
 

@@ -108,6 +108,16 @@ def resident_represent(options: Options, resident_id: UUID, login: str, relation
     echo(options, {"representative_id": str(made)}, str(made))
 
 
+@resident.command("unrepresent")
+@click.argument("resident_id", type=click.UUID)
+@click.argument("representative_id", type=click.UUID)
+@click.pass_obj
+def resident_unrepresent(options: Options, resident_id: UUID, representative_id: UUID) -> None:
+    """A parent, guardian or helper acts no more, from the next request on: a divorce, a death, a court's decision."""
+    run(options, lambda hub: representatives.end(hub, resident_id, representative_id, "operator"))
+    echo(options, {"ended": str(representative_id)}, f"Ended {representative_id}.")
+
+
 @resident.command("erase")
 @click.argument("resident_id", type=click.UUID)
 @click.pass_obj

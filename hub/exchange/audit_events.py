@@ -100,6 +100,8 @@ class _Reader(NamedTuple):
     asked: Asked
     parties: dict[int, str]
     people: dict[str, accounts.Account]
+    delegates: dict[tuple[str, UUID], list[Any]]
+    """By account and resident: as which representatives it acts or acted, the newest first."""
 
     @property
     def is_resident(self) -> bool:
@@ -192,8 +194,24 @@ def _place(position: bytes) -> Place | None:
 
 async def _events(hub: Hub, connection: Any, asked: Asked, rows: Sequence[Any]) -> list[Resource]:
     references = await hub.vault.references(connection, [row["party"] for row in rows if row["party"]])
-    reader = _Reader(hub, asked, references, await accounts.of_actors(connection, hub.keyring, rows))
+    people = await accounts.of_actors(connection, hub.keyring, rows)
+    reader = _Reader(hub, asked, references, people, await _delegates(connection, rows, people))
     return [_resource(reader, row) for row in rows]
+
+
+async def _delegates(connection: Any, rows: Sequence[Any], people: dict[str, accounts.Account]) -> dict[tuple[str, UUID], list[Any]]:
+    """As what residents acted for other residents in these entries."""
+    acting = {people[row["actor"]].id for row in rows if _for_another(people.get(row["actor"]), row)}
+    found: dict[tuple[str, UUID], list[Any]] = {}
+    if acting:
+        query = "SELECT id, resident, account, relation, begun FROM representatives WHERE account = ANY($1::uuid[]) ORDER BY begun DESC"
+        for one in await connection.fetch(query, list(acting)):
+            found.setdefault((f"Account/{one['account']}", one["resident"]), []).append(one)
+    return found
+
+
+def _for_another(account: accounts.Account | None, row: Any) -> bool:
+    return bool(account and account.resident and row["resident"] and account.resident != row["resident"])
 
 
 def _resource(reader: _Reader, row: Any) -> Resource:
@@ -259,9 +277,27 @@ def _person(reader: _Reader, row: Any) -> Content | None:
     account = reader.people.get(row["actor"])
     if account is None:
         return None
-    who: Content = {"reference": f"Patient/{account.resident}"} if account.resident else {"display": account.name}
     recipient = _coding("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "IRCP", "information recipient")
-    return {"type": {"coding": [recipient]}, "who": who, "name": account.name, "requestor": True}
+    person: Content = {"type": {"coding": [recipient]}, "name": account.name, "requestor": True}
+    if not _for_another(account, row):
+        return person | {"who": {"reference": f"Patient/{account.resident}"} if account.resident else {"display": account.name}}
+    one = _delegate(reader, row)
+    if one is None:  # they are nobody's patient here: whose own record they are is not the reader's to know
+        return person | {"who": {"display": account.name}}
+    return person | {"role": [{"coding": [_RELATIONS[one["relation"]]]}], "who": {"reference": f"RelatedPerson/{one['id']}", "display": account.name}}
+
+
+_RELATIONS = {
+    code: _coding("http://terminology.hl7.org/CodeSystem/v3-RoleCode", *role)
+    for code, role in {"parent": ("PRN", "parent"), "guardian": ("GUARD", "guardian"), "family": ("FAMMEMB", "family member")}.items()
+}
+
+
+def _delegate(reader: _Reader, row: Any) -> Any:
+    """As which representative the entry was made: by its rule, or else the newest that had begun."""
+    known = reader.delegates.get((row["actor"], row["resident"]), [])
+    named = [one for one in known if row["rule"] == f"representative/{one['id']}"]
+    return next(iter(named or [one for one in known if one["begun"] <= row["at"]]), None)
 
 
 def _entities(row: Any, about: str, kind: Kind, *, told: bool) -> list[Content]:

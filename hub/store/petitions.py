@@ -50,15 +50,20 @@ class Petition(msgspec.Struct, frozen=True):
     due: datetime
     outcome: str | None
     answered: datetime | None
+    representative: UUID | None = None
 
 
 def _petition(row: Any) -> Petition:
-    fields = {name: row[name] for name in ("id", "resident", "kind", "party", "record", "version", "made", "due", "outcome", "answered")}
+    fields = {name: row[name] for name in ("id", "resident", "kind", "party", "record", "version", "made", "due", "outcome", "answered", "representative")}
     return Petition(**fields, entry=(row["chain"], row["seq"]) if row["chain"] is not None else None)
 
 
-async def about_record(hub: Hub, resident: UUID, record: UUID, kind: Kind, words: str) -> Petition:
+async def about_record(
+    hub: Hub, resident: UUID, record: UUID, kind: Kind, words: str, *, actor: str = "", representative: UUID | None = None
+) -> Petition:
     """Ask the source of a record to correct or delete it. One of which deletion is asked is hidden from everybody else at once.
+
+    representative: who asks in the resident's name, by the account `actor`; whether they may see the record is the caller's to know
 
     Raises BadRequest, Conflict while the same is asked already, NotFound for a record that is not one of theirs.
     """
@@ -69,13 +74,14 @@ async def about_record(hub: Hub, resident: UUID, record: UUID, kind: Kind, words
         )  # fmt: skip
         if row is None or kind == "dispute":
             raise NotFound("There is no such record.")
-    made = await _ask(hub, resident, kind, row["party"], words, record=record, version=row["version"])
+    actor = actor or f"Patient/{resident}"
+    made = await _ask(hub, resident, kind, row["party"], words, record=record, version=row["version"], actor=actor, representative=representative)
     if kind == "deletion":
-        await _hide(hub, resident, record)
+        await _hide(hub, resident, record, actor)
     return made
 
 
-async def _hide(hub: Hub, resident: UUID, record: UUID) -> None:
+async def _hide(hub: Hub, resident: UUID, record: UUID, actor: str) -> None:
     """A Consent that refuses every resource of the record to everybody."""
     own = Asked(resident=resident, actor=f"Patient/{resident}", self_access=True)
     async with hub.database.connection() as connection:
@@ -84,7 +90,7 @@ async def _hide(hub: Hub, resident: UUID, record: UUID) -> None:
             raise NotFound("There is no such record.")
         (one,) = hub.vault.disclose(found[0], [found[1]])
     names = [f"{slot.type}/{join(str(record), slot.slot)}" for slot, _ in one.resources]
-    await grants.refuse(hub, resident, actor=f"Patient/{resident}", instances=names)
+    await grants.refuse(hub, resident, actor=actor, instances=names)
 
 
 async def about_look(hub: Hub, resident: UUID, entry: tuple[int, int], words: str) -> Petition:
@@ -98,7 +104,7 @@ async def about_look(hub: Hub, resident: UUID, entry: tuple[int, int], words: st
 
 async def _ask(
     hub: Hub, resident: UUID, kind: Kind, party: int, words: str, *, record: UUID | None = None, version: int | None = None,
-    entry: tuple[int, int] | None = None,
+    entry: tuple[int, int] | None = None, actor: str = "", representative: UUID | None = None,
 ) -> Petition:  # fmt: skip
     identity, now, said = uuid4(), datetime.now(UTC), _said(words)
     await hub.vault.unlock([resident])
@@ -108,13 +114,13 @@ async def _ask(
         _refuse_again([one for one in known if one.outcome is None], kind, record, entry)
         subject = (await hub.vault.subjects(connection, [resident]))[resident]
         row = await connection.fetchrow(
-            "INSERT INTO petitions (bucket, id, resident, kind, party, record, version, chain, seq, made, due, words) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING *",
+            "INSERT INTO petitions (bucket, id, resident, kind, party, record, version, chain, seq, made, due, words, representative) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING *",
             bucket_of(resident), identity, resident, kind, party, record, version, *(entry or (None, None)), now, now + DUE,
-            subject.seal("petitions", said.encode(), identity.bytes, b"words"),
+            subject.seal("petitions", said.encode(), identity.bytes, b"words"), representative,
         )  # fmt: skip
         await hub.trail.append(connection, [Entry(
-            actor=f"Patient/{resident}", action="petition", outcome=kind, resident=resident, party=party or None, rule=f"petition:{identity}",
+            actor=actor or f"Patient/{resident}", action="petition", outcome=kind, resident=resident, party=party or None, rule=f"petition:{identity}",
         )])  # fmt: skip
     return _petition(row)
 

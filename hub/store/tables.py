@@ -148,6 +148,7 @@ petitions = Table(
     Column("answered", INSTANT),
     Column("words", LargeBinary, nullable=False, comment="what the resident says, sealed"),
     Column("answer", LargeBinary, comment="what the party says, sealed under the resident's key"),
+    Column("representative", UUID, comment="who asked in the resident's name, if not they themselves"),
     Index("petitions_resident_idx", "bucket", "resident"),
     Index("petitions_party_idx", "party", "made"),
     comment="What residents ask of who holds or saw their data (PIPL 46, 47, 50).",
@@ -161,6 +162,7 @@ visit_codes = Table(
     Column("classes", Integer, nullable=False, comment="data-class bits that it gives"),
     Column("hours", SmallInteger, nullable=False),
     Column("expires", INSTANT, nullable=False),
+    Column("representative", UUID, comment="who made it in the resident's name, if not they themselves"),
     Index("visit_codes_resident_idx", "resident"),
     comment="Codes that residents made for a visit; gone once used. Here the bucket is the token's own first 12 bits.",
 )  # fmt: skip

@@ -7,6 +7,7 @@ count; a right code takes its own count back and forgives none of the others.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -40,8 +41,8 @@ class VisitCode(msgspec.Struct, frozen=True):
     expires: datetime
 
 
-async def make(hub: Hub, resident: UUID, classes: DataClass, hours: int) -> VisitCode:
-    """A new code; the resident's earlier one is no longer good. Raises BadRequest."""
+async def make(hub: Hub, resident: UUID, classes: DataClass, hours: int, *, actor: str = "", representative: UUID | None = None) -> VisitCode:
+    """A new code; the resident's earlier one is no longer good. Raises BadRequest. `representative`: who makes it in the resident's name."""
     if not classes or hours not in HOURS:
         raise BadRequest("Nothing was chosen to share, or for another length of time.", field="hours")
     code = VisitCode(drawn(), datetime.now(UTC) + LASTS)
@@ -49,35 +50,50 @@ async def make(hub: Hub, resident: UUID, classes: DataClass, hours: int) -> Visi
     async with hub.database.connection() as connection, connection.transaction():
         await connection.execute("DELETE FROM visit_codes WHERE resident = $1 OR expires < now()", resident)
         await connection.execute(
-            "INSERT INTO visit_codes (bucket, token, resident, classes, hours, expires) VALUES ($1, $2, $3, $4, $5, $6)",
-            bucket_of_token(token), token, resident, int(classes), hours, code.expires,
+            "INSERT INTO visit_codes (bucket, token, resident, classes, hours, expires, representative) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            bucket_of_token(token), token, resident, int(classes), hours, code.expires, representative,
         )  # fmt: skip
-    await hub.trail.note(Entry(actor=f"Patient/{resident}", action="visit-code-make", outcome="success", resident=resident))
+    rule = f"representative/{representative}" if representative else ""
+    await hub.trail.note(Entry(actor=actor or f"Patient/{resident}", action="visit-code-make", outcome="success", resident=resident, rule=rule))
     return code
 
 
-async def cancel(hub: Hub, resident: UUID) -> None:
+async def cancel(hub: Hub, resident: UUID, *, actor: str = "") -> None:
     """The resident's code is no longer good."""
     async with hub.database.connection() as connection:
         await connection.execute("DELETE FROM visit_codes WHERE resident = $1", resident)
-    await hub.trail.note(Entry(actor=f"Patient/{resident}", action="visit-code-cancel", outcome="success", resident=resident))
+    await hub.trail.note(Entry(actor=actor or f"Patient/{resident}", action="visit-code-cancel", outcome="success", resident=resident))
 
 
-async def use(hub: Hub, typed: str, *, account: UUID, party: Party) -> UUID:
+class Agreeing(msgspec.Struct, frozen=True):
+    """Who agrees to what a code gives: the resident, or a representative, as the audit and the Consent name them."""
+
+    actor: str
+    performer: str | None = None
+    sensitive: tuple[str, ...] = ()
+
+
+Agreed = Callable[["Hub", UUID, UUID | None], Awaitable[Agreeing | None]]
+"""Who agrees for this resident when the code is used; None when its maker may not any more."""
+
+
+async def use(hub: Hub, typed: str, *, account: UUID, party: Party, agreed: Agreed) -> UUID:
     """Whose code it was, once their Consent for `party` is written.
 
-    Raises NotFound for one that is wrong, used or too old, in the same words, and Refused after too many of those.
+    Raises NotFound for one that is wrong, used or too old, or whose maker acts no more, in the same words, and Refused after too many of those.
     """
     actor = f"Account/{account}"
     try:
         row = await _taken(hub, plain(typed), account, party)
+        if (by := await agreed(hub, row["resident"], row["representative"])) is None:
+            raise _no_such_code()
     except (NotFound, Refused):
         await hub.trail.note(Entry(actor=actor, action="visit-code", outcome="refused", party=party.number, purpose=PURPOSE))
         raise
     resident, now = row["resident"], datetime.now(UTC)
     made = await grants.grant(
-        hub, resident, party, purpose=PURPOSE, classes=DataClass(row["classes"]), actor=f"Patient/{resident}", valid_from=now,
-        valid_until=now + timedelta(hours=row["hours"]),
+        hub, resident, party, purpose=PURPOSE, classes=DataClass(row["classes"]), actor=by.actor, performer=by.performer, sensitive=by.sensitive,
+        valid_from=now, valid_until=now + timedelta(hours=row["hours"]),
     )  # fmt: skip
     await hub.trail.note(
         Entry(actor=actor, action="visit-code", outcome="success", resident=resident, party=party.number, purpose=PURPOSE, rule=f"Consent/{made}")
@@ -90,12 +106,17 @@ async def _taken(hub: Hub, digits: str, account: UUID, party: Party) -> Any:
         await count_guess(connection, account, party.number)
         token = _token(hub.keyring, digits)
         row = await connection.fetchrow(
-            "DELETE FROM visit_codes WHERE bucket = $1 AND token = $2 AND expires > now() RETURNING resident, classes, hours", bucket_of_token(token), token
-        )
+            "DELETE FROM visit_codes WHERE bucket = $1 AND token = $2 AND expires > now() RETURNING resident, classes, hours, representative",
+            bucket_of_token(token), token,
+        )  # fmt: skip
         if row is None:
-            raise NotFound("This code is not right, or was used, or is too old.", code="no-such-code", advice="Ask for a new one.")
+            raise _no_such_code()
         await forgive_guess(connection, account)
     return row
+
+
+def _no_such_code() -> NotFound:
+    return NotFound("This code is not right, or was used, or is too old.", code="no-such-code", advice="Ask for a new one.")
 
 
 _COUNT = """INSERT INTO code_guesses AS g (account, party, wrong, since) VALUES ($1, $2, 1, now()) ON CONFLICT (account) DO UPDATE SET

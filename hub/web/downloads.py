@@ -9,12 +9,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
+from hub.access import representatives
 from hub.access.requests import hub_of
-from hub.access.sessions import require_recent
+from hub.access.sessions import Person, require_recent
 from hub.audit.trail import Entry
 from hub.care import activity
 from hub.exchange import reading
 from hub.service import Hub
+from hub.store.vault import Asked
 from hub.web import history, tables, words
 from hub.web.history import Place, Seen
 from hub.web.locales import pick, say
@@ -34,7 +36,7 @@ YEARS = 20
 @router.get("/downloads")
 async def choose(request: Request) -> Response:
     """In which form. Asks for a recent sign-in here, so that no file is asked for in vain."""
-    person, _ = await resident_of(request)
+    person, _ = await resident_of(request, "download")
     require_recent(person)
     return pages_of(request).render(request, "downloads.html", person=person)
 
@@ -42,45 +44,47 @@ async def choose(request: Request) -> Response:
 @router.get("/download")
 async def everything(request: Request) -> Response:
     """All of one's records as one FHIR Bundle."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "download")
     require_recent(person)
     hub = hub_of(request)
     async with hub.database.connection() as connection:
-        found, _ = await reading.visible(hub, connection, history.own(resident), ["*"])
+        found, _ = await reading.visible(hub, connection, history.own(resident, person), ["*"])
     if not found:
         raise NotFound("There is nothing to download.")
-    await _note(hub, resident)
+    await _note(hub, person, resident)
     entries = b",".join(b'{"resource":%b}' % one.raw for one in found)
     bundle = b'{"resourceType":"Bundle","type":"collection","entry":[%b]}' % entries
     return download(bundle, f"kinehub-{datetime.now(await history.zone_of(hub, resident)):%Y-%m-%d}.json", "application/fhir+json")
 
 
-async def _note(hub: Hub, resident: UUID) -> None:
-    await hub.trail.note(Entry(actor=f"Patient/{resident}", action="download", outcome="success", resident=resident, purpose="PATRQT"))
+async def _note(hub: Hub, person: Person, resident: UUID) -> None:
+    purpose = representatives.PURPOSE if person.acting else "PATRQT"
+    actor, rule = history.actor_of(person, resident), history.rule_of(person)
+    await hub.trail.note(Entry(actor=actor, action="download", outcome="success", resident=resident, purpose=purpose, rule=rule))
 
 
 @router.get("/records.csv")
 async def table(request: Request) -> Response:
     """All of one's records as a table, one figure a row, the newest first."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "download")
     require_recent(person)
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
     head = [say(text) for text in ("日期", "时间", "种类", "内容", "指标", "数值", "单位", "来源", "编号")]
     rows: list[tuple[object, ...]] = []
-    async for one in _every(hub, resident):
+    async for one in _every(hub, history.own(resident, person)):
         at = history.local(one.record, zone)
         what = (f"{at:%Y-%m-%d}", f"{at:%H:%M}" if history.timed(one.record) else "", words.kind(str(one.record.__struct_config__.tag)), words.line(one.record))
         found: list[tuple[object, ...]] = [*figures(one.record)]
         rows += [(*what, *figure, one.source, one.id) for figure in found or [("", "", "")]]
-    await _note(hub, resident)
+    await _note(hub, person, resident)
     return download(tables.encoded([head, *rows]), f"kinehub-{datetime.now(zone):%Y-%m-%d}.csv", "text/csv; charset=utf-8")
 
 
-async def _every(hub: Hub, resident: UUID) -> AsyncIterator[Seen]:
+async def _every(hub: Hub, asked: Asked) -> AsyncIterator[Seen]:
     after: Place | None = None
     while True:
-        found = await history.read(hub, history.own(resident), after=after)
+        found = await history.read(hub, asked, after=after)
         for one in found.seen:
             yield one
         if found.next is None:
@@ -104,15 +108,15 @@ def figures(record: Envelope) -> Iterator[tuple[str, float, str]]:
 @router.get("/records/print")
 async def printed(request: Request, years: Annotated[int, Query(ge=1, le=YEARS)] = 1) -> Response:
     """The records of the last years on sheets, for a printer or the browser's own PDF."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "download")
     require_recent(person)
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
     now = activity.today_in(zone)
     since = datetime.now(zone) - timedelta(days=365 * years)
-    found: list[Seen] = (await history.read(hub, history.own(resident), since=since)).seen
-    older = years < YEARS and bool((await history.read(hub, history.own(resident), after=(since, UUID(int=0)), most=1)).seen)
-    await _note(hub, resident)
+    found: list[Seen] = (await history.read(hub, history.own(resident, person), since=since)).seen
+    older = years < YEARS and bool((await history.read(hub, history.own(resident, person), after=(since, UUID(int=0)), most=1)).seen)
+    await _note(hub, person, resident)
     return pages_of(request).render(
         request, "printed.html", person=person, rows=[(one, history.local(one.record, zone), history.timed(one.record)) for one in found], years=years,
         since=since.date(), today=now.date(), older=older,

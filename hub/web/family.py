@@ -26,6 +26,9 @@ from schemas.errors import BadRequest, KineHubError, NotFound
 
 router = APIRouter(prefix="/resident/family", route_class=Page)
 
+COMMON = ("look", "stop", "visit")
+"""Rights that most helpers need; the others are folded up under them."""
+
 
 class Shown(msgspec.Struct, frozen=True):
     """Somebody who acts, or for whom one acts, with their last day."""
@@ -52,8 +55,24 @@ async def _page(request: Request, person: Person, resident: UUID, *, error: str 
     others = [] if person.acting else [_shown(one, await _name(hub, one), zone) for one in await representatives.of_account(hub, person.account)]
     return pages_of(request).render(
         request, "family.html", status, person=person, mine=mine, others=others, error=error, code=visit_codes.spoken(code) if code else [],
-        rights=representatives.RIGHTS, relations=representatives.RELATIONS, until=activity.today_in(zone).date() + timedelta(days=180),
+        rights=representatives.RIGHTS, relations=representatives.RELATIONS,
     )  # fmt: skip
+
+
+@router.get("/new")
+async def new(request: Request) -> Response:
+    """What somebody of the family may do, and until when. Asks for a recent sign-in."""
+    person, resident = await resident_of(request)
+    require_recent(person)
+    return await _form(request, person, resident)
+
+
+async def _form(request: Request, person: Person, resident: UUID, one: Shown | None = None, error: str = "", status: int = 200) -> Response:
+    """The rights to choose from: of a new helper, or of `one`, a parent."""
+    until = activity.today_in(await history.zone_of(hub_of(request), resident)).date() + timedelta(days=180)
+    return pages_of(request).render(
+        request, "family_rights.html", status, person=person, one=one, error=error, until=until, rights=representatives.RIGHTS, common=COMMON
+    )
 
 
 def _shown(one: Representative, name: str, zone: ZoneInfo) -> Shown:
@@ -86,7 +105,7 @@ async def invite(request: Request) -> Response:
     except KineHubError as wrong:
         if wrong.status >= 500:
             raise
-        return await _page(request, person, resident, error=faults.file(wrong.code, wrong.message, wrong.advice), status=wrong.status)
+        return await _form(request, person, resident, error=faults.file(wrong.code, wrong.message, wrong.advice), status=wrong.status)
     return await _page(request, person, resident, code=code)
 
 
@@ -129,6 +148,18 @@ async def oneself(request: Request) -> Response:
     person = await require_person(request, "resident")
     await representatives.act(hub_of(request), person, person.csrf, None)
     return see("/resident")
+
+
+@router.get("/{identity}")
+async def rights(request: Request, identity: UUID) -> Response:
+    """What somebody of 14 to 17 lets a parent do. Asks for a recent sign-in. Raises NotFound for everybody else's."""
+    person, resident = await resident_of(request)
+    require_recent(person)
+    hub = hub_of(request)
+    found = next((one for one in await representatives.of_resident(hub, resident) if one.id == identity and one.young), None)
+    if found is None:
+        raise NotFound("There is no such representative.")
+    return await _form(request, person, resident, _shown(found, await _account(hub, found), await history.zone_of(hub, resident)))
 
 
 @router.post("/{identity}/agree")

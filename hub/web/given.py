@@ -108,8 +108,7 @@ async def again(request: Request, grant: UUID) -> Response:
         raise Refused("What is most private only the resident shares.", code="not-your-right")
     if not found.again:
         raise Conflict("This consent has ended, or its receiver is gone.", advice="Make a new one.")
-    performer = f"RelatedPerson/{person.acting}" if person.acting else None
-    made = await store.renew(hub, resident, grant, actor=history.actor_of(person, resident), performer=performer)
+    made = await store.renew(hub, resident, grant, actor=history.actor_of(person, resident), performer=history.performer_of(person))
     return see(f"/resident?granted={made}#main")
 
 

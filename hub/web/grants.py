@@ -159,7 +159,7 @@ async def save(request: Request) -> Response:
         raise Refused("What is most private only the resident shares.", code="not-your-right")
     made = await store.grant(
         hub, resident, chosen.party, purpose=chosen.purpose, classes=bits, sensitive=sensitive, valid_from=today,
-        valid_until=until, actor=history.actor_of(person, resident), performer=f"RelatedPerson/{person.acting}" if person.acting else None,
+        valid_until=until, actor=history.actor_of(person, resident), performer=history.performer_of(person),
     )
     return see(f"/resident?granted={made}#main")
 

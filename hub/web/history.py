@@ -97,6 +97,16 @@ async def one(hub: Hub, asked: Asked, record: UUID) -> Seen | None:
     return None
 
 
+def performer_of(person: Person) -> str | None:
+    """Who agrees in the resident's name, as a Consent says it; None for the resident."""
+    return f"RelatedPerson/{person.acting}" if person.acting else None
+
+
+def rule_of(person: Person) -> str:
+    """By which right an act is done that rests on no Consent, as the audit says it; nothing for the resident's own."""
+    return f"representative/{person.acting}" if person.acting else ""
+
+
 def actor_of(person: Person, resident: UUID) -> str:
     """Whose act it is, as the audit names them: a representative's is their own, for the resident."""
     return f"Account/{person.account}" if person.acting else f"Patient/{resident}"

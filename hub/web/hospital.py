@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from hub.access import emergency, requests
+from hub.access import emergency, representatives, requests
 from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
 from hub.audit.trail import Entry
@@ -85,7 +85,7 @@ async def redeem(request: Request) -> Response:
     person, party = await doctor_of(request)
     hub, fields = hub_of(request), await requests.fields(request)
     try:
-        resident = await visit_codes.use(hub, fields.get("code", ""), account=person.account, party=party)
+        resident = await visit_codes.use(hub, fields.get("code", ""), account=person.account, party=party, agreed=representatives.agreeing)
     except (NotFound, Refused) as wrong:
         await requests.even_out()
         said = faults.file(wrong.code, wrong.message, wrong.advice)

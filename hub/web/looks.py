@@ -102,8 +102,10 @@ _OTHERS = "NOT actor = ANY($3::text[])"
 SEEN = f"NOT outcome = ANY('{{{','.join(REFUSED)}}}')"
 ACCESSES = "(action IN ('read', 'everything', 'deliver', 'export') OR action LIKE 'read %' OR action LIKE 'search %' OR action LIKE 'history %')"
 """SQL: entries by which records left the hub, or were shown."""
+OF_A_HELPER = "('download', 'visit-code-make', 'petition')"
+"""SQL: acts that are one's own, and to be told where somebody else did them in one's name."""
 _PARTS = {
-    "": f"{_OTHERS} AND (NOT action = ANY('{{{','.join(QUIET)}}}') OR action LIKE 'consent-%' AND actor LIKE 'Account/%')",
+    "": f"{_OTHERS} AND (NOT action = ANY('{{{','.join(QUIET)}}}') OR (action LIKE 'consent-%' OR action IN {OF_A_HELPER}) AND actor LIKE 'Account/%')",
     "people": f"{_OTHERS} AND actor LIKE 'Account/%' AND {SEEN}",
     "automated": f"{_OTHERS} AND actor NOT LIKE 'Account/%' AND {SEEN}",
     "denied": f"{_OTHERS} AND NOT {SEEN}",

@@ -12,11 +12,12 @@ from fastapi import APIRouter, Query, Request, Response
 
 from hub.access import requests
 from hub.access.requests import hub_of
-from hub.access.sessions import require_recent
+from hub.access.sessions import Person, require_recent
 from hub.service import Hub
 from hub.store import parties
 from hub.store import petitions as store
 from hub.store.petitions import Petition
+from hub.store.vault import Asked
 from hub.web import faults, history, words
 from hub.web.history import Seen
 from hub.web.locales import say
@@ -74,11 +75,12 @@ async def names_of(hub: Hub) -> dict[int, str]:
 @router.get("")
 async def listing(request: Request, skip: Annotated[int, Query(ge=0, le=10_000)] = 0) -> Response:
     """What was asked, newest first."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "ask")
     hub = hub_of(request)
     zone, names = await history.zone_of(hub, resident), await names_of(hub)
     async with hub.database.connection() as connection:
-        found = [clock(one, names, zone) for one in await store.of_resident(connection, resident)]
+        known = await store.of_resident(connection, resident)
+    found = [clock(one, names, zone) for one in known if await _may_read(hub, person, resident, one)]
     return pages_of(request).render(
         request, "petitions.html", person=person, petitions=found[skip : skip + SHOWN], first=not skip, kinds=KINDS, outcomes=OUTCOMES,
         older=skip + SHOWN if len(found) > skip + SHOWN else 0,
@@ -88,15 +90,22 @@ async def listing(request: Request, skip: Annotated[int, Query(ge=0, le=10_000)]
 @router.get("/new")
 async def new(request: Request, record: Annotated[str, Query(max_length=40)] = "") -> Response:
     """Ask for one record. Raises NotFound for what is not theirs, or was recorded by nobody else."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "ask")
     hub = hub_of(request)
-    one = await _record(hub, resident, _uuid(record))
+    one = await _record(hub, history.own(resident, person), _uuid(record))
     zone = await history.zone_of(hub, resident)
     return pages_of(request).render(request, "petition_new.html", person=person, one=one, at=history.local(one.record, zone), error="")
 
 
-async def _record(hub: Hub, resident: UUID, record: UUID) -> Seen:
-    one = await history.one(hub, history.own(resident), record)
+async def _may_read(hub: Hub, person: Person, resident: UUID, petition: Petition) -> bool:
+    """A representative reads what they asked themselves, and what is about a record that they may see: words tell what the record says."""
+    if not person.acting or petition.representative == person.acting:
+        return True
+    return petition.record is not None and await history.one(hub, history.own(resident, person), petition.record) is not None
+
+
+async def _record(hub: Hub, asked: Asked, record: UUID) -> Seen:
+    one = await history.one(hub, asked, record)
     if one is None:
         raise NotFound("There is no such record.")
     return one
@@ -105,10 +114,10 @@ async def _record(hub: Hub, resident: UUID, record: UUID) -> Seen:
 @router.post("/new")
 async def ask(request: Request) -> Response:
     """Send it. The same asked twice is one petition."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "ask")
     hub, fields = hub_of(request), await requests.fields(request)
     kind, record = fields.get("kind", ""), _uuid(fields.get("record", ""))
-    one = await _record(hub, resident, record)
+    one = await _record(hub, history.own(resident, person), record)
     if kind not in ("correction", "deletion"):
         raise BadRequest("A record is corrected or deleted.", field="kind")
     if kind == "deletion":
@@ -116,7 +125,10 @@ async def ask(request: Request) -> Response:
     at = history.local(one.record, await history.zone_of(hub, resident))
     try:
         said = told(f"{at:%Y-%m-%d %H:%M} {words.line(one.record)}", fields.get("words", ""))
-        made = await store.about_record(hub, resident, record, "correction" if kind == "correction" else "deletion", said)
+        made = await store.about_record(
+            hub, resident, record, "correction" if kind == "correction" else "deletion", said, actor=history.actor_of(person, resident),
+            representative=person.acting,
+        )  # fmt: skip
     except (BadRequest, Conflict) as wrong:
         return pages_of(request).render(request, "petition_new.html", wrong.status, person=person, one=one, at=at, error=why(wrong))
     return see(f"/resident/petitions/{made.id}#main")
@@ -141,11 +153,15 @@ def _uuid(text: str) -> UUID:
 @router.get("/{petition}")
 async def show(request: Request, petition: UUID) -> Response:
     """One petition with its answer. Raises NotFound."""
-    person, resident = await resident_of(request)
+    person, resident = await resident_of(request, "ask")
     hub = hub_of(request)
-    found, said, answer = await store.read(hub, petition, actor=f"Patient/{resident}", resident=resident)
+    async with hub.database.connection() as connection:
+        known = next((one for one in await store.of_resident(connection, resident) if one.id == petition), None)
+    if known is None or not await _may_read(hub, person, resident, known):
+        raise NotFound("There is no such petition.")
+    found, said, answer = await store.read(hub, petition, actor=history.actor_of(person, resident), resident=resident)
     zone = await history.zone_of(hub, resident)
-    one = await history.one(hub, history.own(resident), found.record) if found.record else None
+    one = await history.one(hub, history.own(resident, person), found.record) if found.record else None
     return pages_of(request).render(
         request, "petition.html", person=person, one=clock(found, await names_of(hub), zone), said=said, answer=answer, kinds=KINDS, outcomes=OUTCOMES,
         line=words.line(one.record) if one else "", at=history.local(one.record, zone) if one else None,

@@ -216,7 +216,7 @@ def addresses(place: Place, login: str | None) -> Iterator[str]:
                 known = re.match("([^#]+)", visitor.send_form("/resident/petitions/new", **fields).headers["location"])
         assert known
         yield from (known[1], record[1], "/resident/petitions", "/resident/looks?tab=own", *(look[1] for look in looks if look))
-        yield from ("/resident/alerts", "/resident/review", "/resident/downloads")
+        yield from ("/resident/alerts", "/resident/review", "/resident/downloads", "/resident/family", "/resident/family/new")
         yield from ("/resident/more", "/resident/sources", "/resident/code", "/resident/code?kind=activity&kind=identity")
         yield from ("/resident/grants/new", step, f"{step}&kind=activity&kind=identity", "/account", session[1], f"/resident/grants/{uuid4()}")
     if login == "staff":

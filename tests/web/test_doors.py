@@ -17,6 +17,7 @@ PAGES = {
     "wang": [
         "/resident", "/resident/records", "/resident/looks", "/resident/grants", "/resident/grants/new", "/resident/more", "/resident/sources",
         "/resident/code", "/resident/petitions", "/resident/emergencies", "/resident/family", "/resident/alerts", "/resident/review", "/resident/downloads",
+        "/resident/family/new",
         "/resident/records/print", "/account",
     ],
     "doctor": ["/hospital", "/hospital/code", "/hospital/emergency", "/hospital/reviews", f"/hospital/patients/{ID}", "/hospital/petitions", "/account"],
@@ -44,6 +45,7 @@ DOWNLOADS = [
     "/resident/looks/head", "/resident/looks/1/1", "/resident/looks/1/1/proof", "/resident/petitions/new", f"/resident/petitions/{ID}",
     f"/hospital/petitions/{ID}", f"/center/petitions/{ID}", f"/admin/petitions/{ID}",
     "/resident/records.csv", "/account/passkeys/x",
+    f"/resident/family/{ID}",
     "/resident/download", f"/resident/records/{ID}", f"/resident/grants/{ID}", f"/resident/grants/{ID}/receipt.json", f"/resident/grants/{ID}/preview",
     f"/hospital/patients/{ID}/sessions.csv", f"/center/preview/{ID}", f"/center/preview/{ID}/marked", f"/center/receipts/{ID}",
 ]  # fmt: skip
@@ -62,7 +64,7 @@ def test_every_route_of_the_portals_is_tried_below() -> None:
     tried |= {("POST", path) for listed in FORMS.values() for path in listed}
     known = [route for module in pages.portals() if module not in ELSEWHERE for route in routes(module.router)]
     shapes = {(method, re.compile(re.sub(r"{[a-z_]+}", "[^/]+", path))) for method, path in known}
-    assert len(known) == 82
+    assert len(known) == 84
     assert not [shape for method, shape in shapes if not any(method == how and shape.fullmatch(path) for how, path in tried)]
 
 

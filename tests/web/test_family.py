@@ -14,6 +14,8 @@ from click.testing import CliRunner, Result
 from hub.cli import cli as kinehub
 from hub.settings import load
 from tests.builders import an_id_number
+from tests.web.test_sensitive import sensitive
+from tests.web.test_visit_codes import made
 from tests.web.town import Place, Visitor, today
 
 END = (today() + timedelta(days=30)).isoformat()
@@ -66,6 +68,9 @@ def test_family_looks_stops_and_grants_as_it_was_allowed_and_the_elder_reads_it(
         for path in ("/resident/download", "/resident/grants/new", f"/resident/grants/{uuid4()}/preview"):
             assert helper.get(path).status_code == 403, path
         assert helper.send_form("/resident/code", kinds="activity", hours="2").status_code == 403
+        for path in ("/resident/downloads", "/resident/records.csv", "/resident/records/print", "/resident/petitions", "/resident/family/new"):
+            assert helper.get(path).status_code == 403, path
+        assert helper.send_form("/resident/petitions/new", record=str(uuid4()), kind="deletion", words="x").status_code == 403
         assert helper.send_form("/resident/family/invite", until=END, look="1").status_code == 403
         assert "王秀英" in elder.show("/resident/family")
         looks = elder.show("/resident/looks")
@@ -194,7 +199,8 @@ def test_at_fourteen_the_young_person_says_what_a_parent_may(place: Place) -> No
         file.write_text(json.dumps(born))
         cli(place, "resident", "add", "--from", str(file))
         assert parent.get("/resident/records").status_code == 403, "on a live session"
-        (form,) = re.findall(r'action="(/resident/family/[^"]+/agree)"', child.show("/resident/family"))
+        (page,) = re.findall(r'href="(/resident/family/[0-9a-f-]{36})"', child.show("/resident/family"))
+        (form,) = re.findall(r'action="(/resident/family/[^"]+/agree)"', child.show(page))
         assert child.send_form(form, look="1").status_code == 303
         assert acting(parent) == 303
         assert "篮球" in parent.show("/resident/records")
@@ -245,3 +251,111 @@ def test_wrong_codes_of_one_resident_shut_out_nobody_else(place: Place) -> None:
         for _ in range(21):
             third.send_form("/resident/family/accept", code="000000000")
         assert helper.send_form("/resident/family/accept", code=invited(elder, "look")).status_code == 303
+
+
+def test_a_code_by_family_is_good_while_they_may_make_it_and_names_who_agreed(place: Place) -> None:
+    with place.browse("li") as elder, place.browse("wang") as helper, place.browse("doctor") as doctor:
+        helping(elder, helper, "visit")
+        assert helper.get("/resident").status_code == 403, "it is not the right to look"
+        assert "我替李建国同意" in helper.show("/resident/code?kind=activity") or "我替家人同意" in helper.show("/resident/code?kind=activity")
+        (row,) = place.rows("SELECT id FROM representatives WHERE account IS NOT NULL")
+        assert doctor.send_form("/hospital/code", code=made(helper)).status_code == 303
+        (consent,) = [entry["resource"] for entry in elder.get("/fhir/Consent?_count=200").json()["entry"] if entry["resource"]["status"] == "active"]
+        assert consent["performer"] == [{"reference": f"RelatedPerson/{row['id']}"}]
+        assert {"王秀英"} <= set(re.findall(r"<strong>([^<·]+)</strong>", elder.show("/resident"))), "on the first page, under who looked"
+        elder.send_form("/resident/stop-all")
+        code = made(helper)
+        place.rows("UPDATE representatives SET rights = '{look}'")
+        assert doctor.send_form("/hospital/code", code=code).status_code == 404
+        place.rows("UPDATE representatives SET rights = '{visit}'")
+        code = made(helper)
+        elder.send_form(f"/resident/family/{row['id']}/end")
+        assert doctor.send_form("/hospital/code", code=code).status_code == 404
+        assert "羽毛球" not in doctor.show(f"/hospital/patients/{place.town.neighbour}")
+
+
+def test_a_parents_code_lets_the_doctor_see_a_childs_records_and_the_childs_own_does_not(place: Place) -> None:
+    a_parent(place)
+    with place.browse("wang") as parent, place.browse("xiaoming") as child, place.browse("doctor") as doctor:
+        assert acting(parent) == 303
+        assert "不满 14 岁时的记录也给看" in parent.show("/resident/code?kind=activity")
+        where = doctor.send_form("/hospital/code", code=made(parent)).headers["location"]
+        assert "篮球" in doctor.show(where)
+        parent.send_form("/resident/stop-all")
+        assert "篮球" not in doctor.show(where)
+        assert doctor.send_form("/hospital/code", code=made(child)).status_code == 303
+        assert "篮球" not in doctor.show(where)
+        child.send_form("/resident/stop-all")
+
+
+def test_family_takes_a_copy_of_what_they_may_see_and_of_nothing_sensitive(place: Place) -> None:
+    with sensitive(place) as elder, place.browse("wang") as helper:
+        helping(elder, helper, "download")
+        for path in ("/resident/records.csv", "/resident/records/print"):
+            assert "焦虑障碍" in elder.show(path)
+            assert "羽毛球" in helper.show(path)
+            assert "焦虑障碍" not in helper.show(path)
+        bundle = [entry["resource"] for entry in helper.get("/resident/download").json()["entry"]]
+        kept = {one["resourceType"] for one in (entry["resource"] for entry in elder.get("/resident/download").json()["entry"])}
+        assert {"Consent", "Condition"} <= kept
+        assert not {"Consent", "Condition"} & {one["resourceType"] for one in bundle}
+        assert "李建国" in helper.show("/resident/records/print")
+        (row,) = place.rows("SELECT id FROM representatives")
+        place.rows("UPDATE sessions SET created = created - interval '11 minutes' WHERE csrf = $1", helper.csrf)
+        assert "again=1" in helper.get("/resident/download").headers["location"]
+        noted = place.rows("SELECT actor, purpose FROM audit WHERE action = 'download' AND rule = $1", f"representative/{row['id']}")
+        assert {(one["actor"].partition("/")[0], one["purpose"]) for one in noted} == {("Account", "FAMRQT")}
+        assert len(noted) == 6
+
+
+def test_family_asks_for_corrections_of_what_they_see_and_reads_no_words_about_the_rest(place: Place) -> None:
+    with sensitive(place) as elder, place.browse("wang") as helper, place.browse("staff") as desk:
+        seen = RECORD.findall(elder.show("/resident/records"))
+        hidden = next(record for record in seen if "焦虑障碍" in elder.show(f"/resident/petitions/new?record={record}"))
+        open_one = next(record for record in seen if "羽毛球" in elder.show(f"/resident/petitions/new?record={record}"))
+        private = elder.send_form("/resident/petitions/new", record=hidden, kind="correction", words="我没有焦虑").headers["location"].partition("#")[0]
+        helping(elder, helper, "ask")
+        assert helper.get(f"/resident/petitions/new?record={hidden}").status_code == 404
+        assert helper.send_form("/resident/petitions/new", record=hidden, kind="deletion", words="x").status_code == 404
+        assert helper.get(private).status_code == 404
+        assert private not in helper.show("/resident/petitions")
+        theirs = helper.send_form("/resident/petitions/new", record=open_one, kind="correction", words="那天没有去").headers["location"].partition("#")[0]
+        for visitor in (elder, helper):
+            assert "那天没有去" in visitor.show(theirs)
+            assert theirs in visitor.show("/resident/petitions")
+        assert "由替居民办事的人提出" in desk.show(theirs.replace("/resident/", "/center/"))
+        assert "王秀英" in elder.show("/resident/looks")
+    place.rows("DELETE FROM petitions WHERE resident = $1", place.town.neighbour)
+
+
+RECORD = re.compile(r"/resident/petitions/new\?record=([0-9a-f-]{36})")
+
+
+def test_the_audit_over_fhir_names_who_acts_as_a_representative_and_never_as_a_patient(place: Place) -> None:
+    with place.browse("li") as elder, place.browse("wang") as helper:
+        helping(elder, helper, "look", "stop", "visit")
+        helper.show("/resident/records")
+        helper.send_form("/resident/pause")
+        made(helper)
+        (row,) = place.rows("SELECT id FROM representatives")
+        me = f"RelatedPerson/{row['id']}"
+        events = [entry["resource"] for entry in elder.get("/fhir/AuditEvent?_count=60").json()["entry"]]
+        elder.send_form("/resident/resume")
+        named = elder.get(f"/fhir/AuditEvent?agent={me}&_count=100").json()["entry"]
+    people = [agent for event in events for agent in event["agent"] if agent.get("name") == "王秀英"]
+    theirs = [agent for agent in people if agent["who"].get("reference") == me]
+    assert len(theirs) >= 5
+    assert {one["role"][0]["coding"][0]["code"] for one in theirs} == {"FAMMEMB"}
+    assert all(one["requestor"] and one["who"]["display"] == "王秀英" for one in theirs)
+    assert str(place.town.resident) not in json.dumps(events), "whose own record the helper's is, is not told"
+    assert len(named) >= 5
+
+
+def test_an_operator_ends_what_a_death_or_a_court_ended(place: Place) -> None:
+    made_id = cli(place, "resident", "represent", str(place.town.child), "--login", "wang", "--as", "guardian").strip()
+    with place.browse("wang") as guardian:
+        assert acting(guardian) == 303
+        assert "篮球" in guardian.show("/resident/records")
+        cli(place, "resident", "unrepresent", str(place.town.child), made_id)
+        assert guardian.get("/resident/records").status_code == 403
+        assert command(place, "resident", "unrepresent", str(place.town.child), made_id).exit_code != 0, "once"
