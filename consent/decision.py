@@ -499,6 +499,11 @@ def own_upload(party: str) -> Decision:
     return _decision((Node(Rule(PERMIT, ("own-upload", party), conditions=(Source(party),)), PERMIT, True, ()),), None, None)
 
 
+def nothing() -> Decision:
+    """What a receiver may see to whom no consent can open anything."""
+    return _decision((), None, None)
+
+
 def self_access(resident: str) -> Decision:
     """The resident sees all of theirs; no consent narrows it."""
     return _decision((Node(Rule(PERMIT, ("self", resident)), PERMIT, True, ()),), None, None)

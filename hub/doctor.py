@@ -8,7 +8,7 @@ from typing import Any
 from hub import service
 from hub.audit.verify import verify
 from hub.settings import Settings
-from hub.store import erasure, relabel, tombstones
+from hub.store import erasure, parties, relabel, tombstones
 from hub.store.keyring import Keyring
 from hub.store.migrate import NEWEST
 from schemas.errors import KineHubError, Unavailable
@@ -36,11 +36,19 @@ async def examine(settings: Settings, dsn: str) -> list[dict[str, Any]]:
             trail = await verify(connection, hub.trail.heads)
             findings.append(_finding("audit", trail.intact, trail.problem or f"{trail.entries} entries, intact"))
             findings.append(_labels(await relabel.waiting(connection, hub.vault.rules.version), hub.vault.rules.version))
+            findings.append(_contacts(await parties.everyone(connection)))
             dead = await connection.fetchval("SELECT count(*) FROM outbox WHERE status = 'dead'")
             findings.append(_finding("delivery", dead == 0, "no dead letters" if not dead else f"{dead} dead letters; see kinehub delivery list"))
     except KineHubError as error:
         findings.append(_finding("database", False, f"{error.message} {error.advice}".strip()))
     return findings
+
+
+def _contacts(known: list[parties.Party]) -> dict[str, Any]:
+    """Who receives must say how it is reached (PIPL, article 17)."""
+    without = [party.name for party in known if party.agreed_purposes and not party.contact]
+    missing = f"{len(without)} receivers without a contact, which residents are told: kinehub party contact"
+    return _finding("contacts", True, missing if without else "every receiver can be reached by residents")
 
 
 def _labels(waiting: relabel.Waiting, rules: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Identifiers follow the national arc 2.16.156.10011; member numbers and party kin
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, Protocol
 
 from mappings.compiler import IPS_PROFILES, security
@@ -27,6 +28,12 @@ class Party(Protocol):
 
     @property
     def kind(self) -> str: ...
+
+    @property
+    def contact(self) -> str | None: ...
+
+    @property
+    def country(self) -> str | None: ...
 
 
 def patient(resident: Resident, resident_id: str) -> Resource:
@@ -83,7 +90,18 @@ def _gender_code(resident: Resident) -> dict[str, object] | None:
 
 
 def organization(party: Party) -> dict[str, Any]:
-    """The directory's Organization of a party: who it is and of what kind, nothing else. The directory gives it id and version."""
+    """The directory's Organization of a party: who it is, of what kind, where it is reached. The directory gives it id and version."""
     kind = {"coding": [{"system": PARTY_KIND, "code": party.kind}]}
     meta = {"profile": [EXTENSIONS + "kinehub-organization"]}
-    return {"resourceType": "Organization", "meta": meta, "active": True, "type": [kind], "name": party.name}
+    telecom = {"telecom": [{"system": _reached_by(party.contact), "value": party.contact}]} if party.contact else {}
+    address = {"address": [{"country": party.country}]} if party.country else {}
+    return {"resourceType": "Organization", "meta": meta, "active": True, "type": [kind], "name": party.name} | telecom | address
+
+
+def _reached_by(contact: str) -> str:
+    """The ContactPoint system of a text; `other` where its form does not tell."""
+    if re.fullmatch(r"\+?[\d() -]{5,20}", contact):
+        return "phone"
+    if re.fullmatch(r"[^@\s]+@[^@\s]+", contact):
+        return "email"
+    return "url" if re.match(r"https?://", contact) else "other"

@@ -35,6 +35,12 @@ FOLDER = "audit-heads"
 HEAD_EVERY_S = 60
 log = logging.getLogger(__name__)
 
+REFUSED = ("refused", "denied", "empty", "nothing", "suppressed")
+"""Outcomes by which nothing was shown."""
+ANSWERED = f"NOT outcome = ANY('{{{','.join(REFUSED)}}}')"
+ACCESSES = "(action IN ('read', 'everything', 'deliver', 'export') OR action LIKE 'read %' OR action LIKE 'search %' OR action LIKE 'history %')"
+"""SQL: entries by which records left the hub, or were shown."""
+
 
 class Entry(msgspec.Struct, frozen=True):
     """One thing done about one resident (or none). `detail` is already sealed."""
@@ -48,6 +54,29 @@ class Entry(msgspec.Struct, frozen=True):
     rule: str | None = None
     detail: bytes | None = None
     at: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
+
+
+class Affected(msgspec.Struct, frozen=True):
+    """A resident of whom something went to a party: how often, the first and the last time, for what and under which rules."""
+
+    resident: UUID
+    times: int
+    first: datetime
+    last: datetime
+    purposes: list[str]
+    rules: list[str]
+
+
+async def affected(connection: Connection[Any], party: int, since: datetime, until: datetime, actor: str | None = None) -> list[Affected]:
+    """Every resident of whom this party (or one actor in it) was shown or sent something within a time; for a breach on their side (PIPL, article 57)."""
+    rows = await connection.fetch(
+        f"""SELECT resident, count(*) AS times, min(at) AS first, max(at) AS last, array_remove(array_agg(DISTINCT purpose), NULL) AS purposes,
+        array_remove(array_agg(DISTINCT rule), NULL) AS rules FROM audit
+        WHERE party = $1 AND at >= $2 AND at < $3 AND ($4::text IS NULL OR actor = $4) AND resident IS NOT NULL AND {ANSWERED} AND {ACCESSES}
+        GROUP BY resident ORDER BY first""",  # noqa: S608 - constants
+        party, since, until, actor,
+    )  # fmt: skip
+    return [Affected(**row) for row in rows]
 
 
 def texts(entry: Entry) -> list[str | None]:

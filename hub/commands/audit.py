@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,17 +17,28 @@ import click
 import msgspec
 from joserfc.jwk import ECKey
 
+from hub import service
 from hub.audit import proof, tree
 from hub.audit.heads import Head, Heads, opened, public_key
-from hub.audit.trail import FOLDER, Entry
+from hub.audit.trail import FOLDER, Affected, Entry, affected
 from hub.audit.verify import Verdict, exported, verify, verify_file
 from hub.commands.options import Options, database, echo, run
 from hub.settings import Settings
-from hub.store import grants, keyring, postgres
+from hub.store import grants, keyring, parties, postgres
 from hub.store.seal import digest_name
 from schemas.errors import BadRequest, NotFound
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _instant(_context: click.Context, _option: click.Parameter, text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter("not an RFC 3339 time, such as 2026-05-01T00:00:00+08:00.") from None
+    if found.tzinfo is None:
+        raise click.BadParameter("a time needs its offset, such as +08:00.")
+    return found
 
 
 @click.group()
@@ -149,6 +161,29 @@ def audit_restart(options: Options, reason: str) -> None:
 def audit_list(options: Options, resident_id: UUID) -> None:
     """Who saw what of a resident, when, for what purpose, under which consent."""
     echo(options, run(options, lambda hub: grants.looks(hub, resident_id)))
+
+
+@audit.command("affected")
+@click.option("--party", "party_id", required=True, type=click.UUID)
+@click.option("--since", required=True, callback=_instant, help="RFC 3339 with an offset: 2026-05-01T00:00:00+08:00.")
+@click.option("--until", required=True, callback=_instant, help="The end, itself outside.")
+@click.option("--actor", help="One account or client of the party, as `audit list` names it.")
+@click.pass_obj
+def audit_affected(options: Options, party_id: UUID, since: datetime, until: datetime, actor: str | None) -> None:
+    """After a breach at a party: every resident of whom it was shown or sent something within a time. The listing itself is in the audit."""
+    if until <= since:
+        raise click.UsageError("--until lies before --since.")
+
+    async def work(hub: service.Hub) -> list[Affected]:
+        async with hub.database.connection() as connection:
+            party = await parties.by_id(connection, party_id)
+            found = await affected(connection, party.number, since, until, actor)
+        await hub.trail.note(Entry(actor="operator", action="list-affected", outcome="success", party=party.number))
+        return found
+
+    found = run(options, work)
+    lines = [f"{one.resident}  {one.times:>4}  {one.first:%Y-%m-%d %H:%M} to {one.last:%Y-%m-%d %H:%M} UTC  {', '.join(one.purposes)}" for one in found]
+    echo(options, [msgspec.to_builtins(one) for one in found], "\n".join([*lines, f"{len(found)} residents"]))
 
 
 def numbers(entry: str) -> tuple[int, int]:

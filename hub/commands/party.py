@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import click
 import orjson
@@ -27,6 +28,12 @@ def _checked_url(_context: click.Context, _option: click.Parameter, url: str | N
         raise click.BadParameter(error.message) from None
 
 
+def _checked_contact(_context: click.Context, _option: click.Parameter, contact: str | None) -> str | None:
+    if contact is not None and not (3 <= len(contact.strip()) <= 120 and contact.isprintable()):
+        raise click.BadParameter("a contact is a telephone number, an e-mail or an address of 3 to 120 characters.")
+    return contact and contact.strip()
+
+
 @click.group()
 def party() -> None:
     """Organizations that send or receive."""
@@ -42,6 +49,9 @@ def party() -> None:
 @click.option("--deliver-to", callback=_checked_url, help="FHIR base URL that receives what it is owed: https, or http on this machine.")
 @click.option("--token-url", callback=_checked_url, help="Its token endpoint, where that is not at the origin of --deliver-to; nothing is discovered then.")
 @click.option("--notify-to", callback=_checked_url, help="URL that is told, signed, when a consent that names the party changes.")
+@click.option("--contact", callback=_checked_contact, help="Telephone, e-mail or address where residents reach it; they read it before they agree.")
+@click.option("--country", help="Where it handles what it receives: ISO 3166-1 alpha-2, such as CN.")
+@click.option("--transfer-basis", help="Of a party abroad: the security assessment, standard contract or certification that lets records go there.")
 @click.option("--jwks", type=click.Path(exists=True, path_type=Path), help="Its public keys; without it a pair is made.")
 @click.option("--key-out", type=click.Path(path_type=Path), help="Where the private key made for it is written (0600).")
 @click.pass_obj
@@ -56,6 +66,9 @@ def party_add(
     deliver_to: str | None,
     token_url: str | None,
     notify_to: str | None,
+    contact: str | None,
+    country: str | None,
+    transfer_basis: str | None,
     jwks: Path | None,
     key_out: Path | None,
 ) -> None:
@@ -77,6 +90,7 @@ def party_add(
             return await parties.add(
                 connection, name=name, kind=kind, jwks=public, area=area, zone=zone, purposes=purposes,
                 may_register=may_register, deliver_to=deliver_to, token_url=token_url, notify_to=notify_to,
+                contact=contact, country=country, transfer_basis=transfer_basis,
             )  # fmt: skip
 
     with _keys(jwks, key_out) as public:
@@ -84,8 +98,14 @@ def party_add(
     echo(
         options,
         {"party_id": str(made.id), "client_id": made.client_id, "organization": made.reference},
-        f"{made.name}: client {made.client_id}, party {made.id}",
+        f"{made.name}: client {made.client_id}, party {made.id}" + _abroad(made),
     )
+
+
+def _abroad(made: parties.Party) -> str:
+    if not made.abroad:
+        return ""
+    return f"; in {made.country}, " + (f"receives on {made.transfer_basis}" if made.transfer_basis else "sends only")
 
 
 def _keys_of(file: Path) -> Any:
@@ -124,6 +144,21 @@ def _write_secret(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+@party.command("contact")
+@click.argument("party_id", type=click.UUID)
+@click.argument("contact", callback=_checked_contact)
+@click.pass_obj
+def party_contact(options: Options, party_id: UUID, contact: str) -> None:
+    """Where residents reach a party: a telephone number, an e-mail or an address."""
+
+    async def work(hub: service.Hub) -> parties.Party:
+        async with hub.database.connection() as connection:
+            return await parties.reach(connection, party_id, contact)
+
+    made = run(options, work)
+    echo(options, {"party_id": str(made.id), "contact": made.contact}, f"{made.name}: {made.contact}")
+
+
 @party.command("list")
 @click.pass_obj
 def party_list(options: Options) -> None:
@@ -135,7 +170,7 @@ def party_list(options: Options) -> None:
         return [
             {
                 "party_id": str(p.id), "name": p.name, "kind": p.kind, "client_id": p.client_id, "purposes": p.purposes,
-                "deliver_to": p.deliver_to, "token_url": p.token_url,
+                "deliver_to": p.deliver_to, "token_url": p.token_url, "contact": p.contact, "country": p.country, "transfer_basis": p.transfer_basis,
             }
             for p in found
         ]

@@ -133,7 +133,7 @@ def build(city: City, receiver: str) -> None:
         ("city", CLOUD, "city-cloud", "--deliver-to", f"{receiver}/fhir"),
     )  # fmt: skip
     with ThreadPoolExecutor(4) as lanes:
-        list(lanes.map(lambda party: city.add_party(*party), parties))
+        list(lanes.map(lambda party: city.add_party(*party, "--country", "CN", "--contact", f"privacy@{party[0]}.example"), parties))
         list(lanes.map(lambda person: register(city, *person), zip(PEOPLE, ("A1001", "YH-0002", "YH-0003"), strict=True)))
     furnish(city)
 

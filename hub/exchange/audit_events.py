@@ -15,6 +15,7 @@ from uuid import UUID
 import orjson
 
 from hub.access import accounts
+from hub.audit.trail import ACCESSES, ANSWERED, REFUSED
 from hub.exchange import reading, values
 from hub.exchange.clauses import Clause
 from hub.exchange.compartment import Compartment, Resource
@@ -78,17 +79,15 @@ _ACTIONS: dict[str, Kind] = {
     "sign-in": Kind(_coding(_DICOM, "110114", "User Authentication"), "E", _coding(_DICOM, "110122", "Login")),
 }
 _OTHER = Kind(_RECORD, "E")
-_FAILED = ("refused", "denied", "empty", "nothing", "suppressed")
-_ACCESSES = "(action IN ('read', 'everything', 'deliver') OR action LIKE 'read %' OR action LIKE 'search %' OR action LIKE 'history %')"
 
 _ROWS = """SELECT chain, seq, at, resident, party, actor, action, purpose, rule, outcome FROM audit WHERE {whose}
 AND ($2::uuid IS NULL OR resident = $2) AND ($3::timestamptz IS NULL OR at >= $3) AND ($4::timestamptz IS NULL OR at <= $4)
 AND ($5::timestamptz IS NULL OR (at, chain, seq) < ($5, $6, $7)) ORDER BY at DESC, chain DESC, seq DESC LIMIT $8"""
 _OF_RESIDENT = _ROWS.format(whose="resident = $1")
-_OF_PARTY = _ROWS.format(whose=f"party = $1 AND {_ACCESSES} AND ($2::uuid IS NULL OR NOT outcome = ANY('{{{','.join(_FAILED)}}}'))")
+_OF_PARTY = _ROWS.format(whose=f"party = $1 AND {ACCESSES} AND ($2::uuid IS NULL OR {ANSWERED})")
 _ONE = "SELECT chain, seq, at, resident, party, actor, action, purpose, rule, outcome FROM audit WHERE chain = $1 AND seq = $2 AND {whose}"
 _ONE_OF_RESIDENT = _ONE.format(whose="resident = $3")
-_ONE_OF_PARTY = _ONE.format(whose=f"party = $3 AND {_ACCESSES}")
+_ONE_OF_PARTY = _ONE.format(whose=f"party = $3 AND {ACCESSES}")
 
 Place = tuple[datetime, int, int]
 
@@ -222,7 +221,7 @@ def _resource(reader: _Reader, row: Any) -> Resource:
 def _event(reader: _Reader, row: Any) -> Content:
     verb, _, about = row["action"].partition(" ")
     kind = _ACTIONS.get(f"{verb} X" if about else verb, _OTHER)
-    failed = row["outcome"] in _FAILED
+    failed = row["outcome"] in REFUSED
     told = row["resident"] is not None and (reader.is_resident or not failed)
     at = row["at"].astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     claimed = [_BALP + kind.balp[not told]] if kind.balp and not failed else []

@@ -159,10 +159,11 @@ async def _locked(connection: Connection[Any]) -> None:
     await connection.execute("LOCK TABLE directory IN SHARE ROW EXCLUSIVE MODE")
 
 
-async def add_organization(connection: Connection[Any], party: int, id_: str, body: Body) -> None:
-    """The Organization of a new party, inside the transaction that registers it."""
+async def put_organization(connection: Connection[Any], party: int, id_: str, body: Body) -> None:
+    """The Organization of a party, as a new version; inside the transaction that registers or changes the party."""
     await _locked(connection)
-    await _write(connection, None, ("Organization", id_, 1), party, body)
+    known = await connection.fetchval("UPDATE directory SET current = false WHERE type = 'Organization' AND id = $1 AND current RETURNING version", id_)
+    await _write(connection, None, ("Organization", id_, (known or 0) + 1), party, body)
 
 
 async def put(connection: Connection[Any], keyring: Keyring, party: int, body: Body) -> tuple[Entry, str]:

@@ -69,6 +69,9 @@ parties = Table(
     Column("created", INSTANT, nullable=False, server_default=NOW),
     Column("token_url", Text),
     Column("notify_to", Text, comment="where it is told that a consent that names it changed"),
+    Column("contact", Text, comment="telephone, e-mail or address where residents reach it"),
+    Column("country", Text, comment="ISO 3166-1 alpha-2, where it handles what it receives; never changed, see transfer_basis"),
+    Column("transfer_basis", Text, comment="what lets records leave the country to it; without, it receives nothing. Never changed"),
     comment="Organizations that send or receive; each is an OAuth client.",
 )  # fmt: skip
 

@@ -20,7 +20,7 @@ import msgspec
 import orjson
 from asyncpg import Record as Row
 
-from consent.decision import Decision, Policy, Verdict, compile_policy, decide, either, emergency, own_upload, representative, self_access
+from consent.decision import Decision, Policy, Verdict, compile_policy, decide, either, emergency, nothing, own_upload, representative, self_access
 from consent.permit import Permit
 from consent.request import Facts, Request
 from hub.store.body import Body, Header, Slot
@@ -28,6 +28,7 @@ from hub.store.chunks import series
 from hub.store.database import Connection, Database
 from hub.store.ids import bucket_of, join
 from hub.store.keyring import Keyring, WrappedKey
+from hub.store.parties import HOME
 from hub.store.seal import Sealer, mac, pack, unpack
 from mappings import sampled
 from mappings.face import ORIGINAL
@@ -187,6 +188,7 @@ class Vault:
         self._standings: dict[UUID, _Standing] = {}
         self._permits: dict[Asked, Permit] = {}
         self._party_references: dict[int, str] = {}
+        self._shut: set[int] = set()
         self._adult_at: dict[tuple[UUID, int, str | None], datetime | None] = {}
         self.rules = RULES
 
@@ -294,6 +296,8 @@ class Vault:
     def _decide(self, standing: _Standing, asked: Asked, now: datetime, source: str | None) -> Decision:
         if asked.self_access:
             return self_access(f"Patient/{asked.resident}")
+        if asked.party in self._shut:
+            return nothing()
         decision = decide(standing.policy, _request(asked, now))
         return either(decision, own_upload(source)) if source else decision
 
@@ -332,7 +336,8 @@ class Vault:
     async def references(self, connection: Connection[Any], seen: Iterable[int] = ()) -> dict[int, str]:
         """Party numbers to Organization references; read again when a number is `seen` that is not known yet."""
         if not self._party_references or not self._party_references.keys() >= set(seen):
-            rows = await connection.fetch("SELECT number, id FROM parties")
+            rows = await connection.fetch(f"SELECT number, id, coalesce(country, '{HOME}') <> '{HOME}' AND transfer_basis IS NULL AS shut FROM parties")  # noqa: S608 - constant
+            self._shut = {row["number"] for row in rows if row["shut"]}
             self._party_references = {row["number"]: f"Organization/{row['id']}" for row in rows} | {0: ""}
         return self._party_references
 

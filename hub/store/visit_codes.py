@@ -83,6 +83,8 @@ async def use(hub: Hub, typed: str, *, account: UUID, party: Party, agreed: Agre
     Raises NotFound for one that is wrong, used or too old, or whose maker acts no more, in the same words, and Refused after too many of those.
     """
     actor = f"Account/{account}"
+    if party.abroad:
+        raise Refused("A code does not let records leave the country.", code="abroad", advice="The resident agrees to that on a screen of its own.")
     try:
         row = await _taken(hub, plain(typed), account, party)
         if (by := await agreed(hub, row["resident"], row["representative"])) is None:

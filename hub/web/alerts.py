@@ -15,7 +15,7 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from hub.access.requests import hub_of
-from hub.audit.trail import Entry
+from hub.audit.trail import ACCESSES, ANSWERED, Entry
 from hub.store import parties
 from hub.web import dates, history, looks, sharing
 from hub.web.locales import say
@@ -66,7 +66,7 @@ async def unseen(hub: Hub, resident: UUID, zone: ZoneInfo, grants: Sequence[Gran
 
 
 _DONE = "SELECT action, max(at) AS at FROM audit WHERE resident = $1 AND action = ANY($2::text[]) GROUP BY action"
-_ACCESS = f"resident = $1 AND party IS NOT NULL AND NOT actor = ANY($2::text[]) AND {looks.SEEN} AND {looks.ACCESSES}"
+_ACCESS = f"resident = $1 AND party IS NOT NULL AND NOT actor = ANY($2::text[]) AND {ANSWERED} AND {ACCESSES}"
 _FIRST = f"""SELECT party, min(at) AS at, (array_agg(chain ORDER BY at))[1] AS chain, (array_agg(seq ORDER BY at))[1] AS seq FROM audit
 WHERE {_ACCESS} GROUP BY party HAVING min(at) > $3 ORDER BY min(at) DESC"""  # noqa: S608 - constant
 _MANY = f"""SELECT party, (at AT TIME ZONE $4)::date AS day, count(*) AS n, bool_or(action = 'export') AS export,

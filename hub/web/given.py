@@ -50,7 +50,9 @@ async def receipt(request: Request, grant: UUID) -> Response:
     found = sharing.read_by(person, await _one(hub_of(request), resident, grant))
     written = await sharing.versions(hub_of(request), resident, grant)
     versions = [msgspec.structs.replace(version, grant=sharing.read_by(person, version.grant)) for version in written]
-    return pages_of(request).render(request, "grant.html", person=person, grant=found, sentence=sharing.sentence_of(found), versions=versions)
+    told = sharing.terms(found.party, found.purpose, found.kinds_text, found.last) if found.permits and found.party else []
+    sentence = sharing.sentence_of(found)
+    return pages_of(request).render(request, "grant.html", person=person, grant=found, sentence=sentence, told=told, versions=versions)
 
 
 @router.get("/grants/{grant}/receipt.json")

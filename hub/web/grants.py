@@ -17,7 +17,7 @@ from hub.access.sessions import require_recent
 from hub.care.activity import today_in
 from hub.service import Hub
 from hub.store import grants as store
-from hub.web import history, sharing
+from hub.web import dates, history, sharing
 from hub.web.pages import Page, pages_of, see
 from hub.web.resident import resident_of
 from hub.web.sharing import Receiver
@@ -70,6 +70,7 @@ async def new(
     kind: Kinds = None,
     yes: Codes = None,
     no: Codes = None,
+    abroad: bool = False,
 ) -> Response:
     """The screen that comes next, from what is chosen so far."""
     person, resident = await resident_of(request, "grant")
@@ -94,7 +95,7 @@ async def new(
         )
     codes = codes_of(int(bits))
     asked_of = await sharing.sensitive(hub, resident, bits, person)
-    said = _Said(tuple(code for code in asked_of if code in (yes or ())), tuple(code for code in asked_of if code in (no or ())))
+    said = _Said(tuple(code for code in asked_of if code in (yes or ())), tuple(code for code in asked_of if code in (no or ())), abroad)
     if (next_one := next((code for code in asked_of if code not in said.yes + said.no), None)) is not None:
         return render(
             request,
@@ -102,12 +103,15 @@ async def new(
             person=person,
             receiver=chosen,
             one=SENSITIVITIES[next_one],
-            yes=_link(chosen, codes, "", _Said((*said.yes, next_one), said.no)),
-            no=_link(chosen, codes, "", _Said(said.yes, (*said.no, next_one))),
+            yes=_link(chosen, codes, "", said._replace(yes=(*said.yes, next_one))),
+            no=_link(chosen, codes, "", said._replace(no=(*said.no, next_one))),
             back=_link(chosen, [], ""),
         )
+    if chosen.party.abroad and not abroad:
+        return render(request, "grant_abroad.html", person=person, receiver=chosen, yes=_link(chosen, codes, "", said._replace(abroad=True)))
     require_recent(person)
     today = today_in(await history.zone_of(hub, resident)).date()
+    until, kinds = last_day(term, today), sharing.with_sensitive(sharing.listed(codes), [SENSITIVITIES[code].name for code in said.yes])
     return render(
         request,
         "grant_long.html",
@@ -115,9 +119,11 @@ async def new(
         receiver=chosen,
         codes=codes,
         sensitive=said.yes,
-        kinds=sharing.with_sensitive(sharing.listed(codes), [SENSITIVITIES[code].name for code in said.yes]),
+        kinds=kinds,
+        told=sharing.terms(chosen.party, chosen.purpose, kinds, dates.full(until)),
+        abroad=abroad,
         term=term,
-        until=last_day(term, today),
+        until=until,
         today=today,
         terms=[(name, words, last_day(name, today), _link(chosen, codes, name, said)) for name, words in TERMS.items()],
         back=_link(chosen, [], ""),
@@ -125,10 +131,11 @@ async def new(
 
 
 class _Said(NamedTuple):
-    """Sensitivities that were agreed to by name, and those that were refused."""
+    """Sensitivities that were agreed to by name, and those that were refused; whether records may leave the country."""
 
     yes: tuple[str, ...] = ()
     no: tuple[str, ...] = ()
+    abroad: bool = False
 
 
 NOTHING_SAID = _Said()
@@ -136,6 +143,7 @@ NOTHING_SAID = _Said()
 
 def _link(receiver: Receiver, codes: list[str], term: str, said: _Said = NOTHING_SAID) -> str:
     query = [("to", receiver.key), *(("kind", code) for code in codes), *(("yes", code) for code in said.yes), *(("no", code) for code in said.no)]
+    query += [("abroad", "1")] if said.abroad else []
     query += [("term", term)] if term else []
     return f"/resident/grants/new?{urlencode(query)}"
 
@@ -147,6 +155,8 @@ async def save(request: Request) -> Response:
     require_recent(person)
     hub, fields = hub_of(request), await requests.fields(request)
     chosen = await _receiver(hub, fields.get("to", ""))
+    if chosen.party.abroad and fields.get("abroad") != "True":
+        raise BadRequest("That the records leave the country was not agreed to.", field="abroad", advice="Begin again.")
     bits = sharing.bits(fields.get("kinds", "").split(","))
     if not bits:
         raise BadRequest("Nothing was chosen to share.", field="kinds")

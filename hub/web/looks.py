@@ -13,6 +13,7 @@ import msgspec
 from hub.access import accounts
 from hub.audit import proof as proofs
 from hub.audit.proof import Inclusion
+from hub.audit.trail import ANSWERED, REFUSED
 from hub.store import parties
 from hub.web import words
 from hub.web.locales import pick, say
@@ -49,7 +50,6 @@ TABS: dict[str, tuple[str, str]] = {
 }
 """Parts of the log: each entry is in one of them."""
 
-REFUSED = ("refused", "denied", "empty", "nothing", "suppressed")
 ROLES: dict[str, tuple[str, str]] = {
     "doctor": ("医生", "doctor"),
     "staff": ("工作人员", "staff"),
@@ -99,16 +99,13 @@ async def read(
 _COLUMNS = "SELECT chain, seq, at, party, actor, action, purpose, rule, outcome, detail FROM audit"
 _LOG = f"{_COLUMNS} WHERE resident = $1 AND ($2::timestamptz IS NULL OR at < $2) AND "
 _OTHERS = "NOT actor = ANY($3::text[])"
-SEEN = f"NOT outcome = ANY('{{{','.join(REFUSED)}}}')"
-ACCESSES = "(action IN ('read', 'everything', 'deliver', 'export') OR action LIKE 'read %' OR action LIKE 'search %' OR action LIKE 'history %')"
-"""SQL: entries by which records left the hub, or were shown."""
 OF_A_HELPER = "('download', 'visit-code-make', 'petition')"
 """SQL: acts that are one's own, and to be told where somebody else did them in one's name."""
 _PARTS = {
     "": f"{_OTHERS} AND (NOT action = ANY('{{{','.join(QUIET)}}}') OR (action LIKE 'consent-%' OR action IN {OF_A_HELPER}) AND actor LIKE 'Account/%')",
-    "people": f"{_OTHERS} AND actor LIKE 'Account/%' AND {SEEN}",
-    "automated": f"{_OTHERS} AND actor NOT LIKE 'Account/%' AND {SEEN}",
-    "denied": f"{_OTHERS} AND NOT {SEEN}",
+    "people": f"{_OTHERS} AND actor LIKE 'Account/%' AND {ANSWERED}",
+    "automated": f"{_OTHERS} AND actor NOT LIKE 'Account/%' AND {ANSWERED}",
+    "denied": f"{_OTHERS} AND NOT {ANSWERED}",
     "own": "actor = ANY($3::text[])",
 }
 

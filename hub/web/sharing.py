@@ -297,6 +297,7 @@ def receipt(grant: Grant, consent: dict[str, Any], resident: UUID, issuer: str) 
         "issued_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "processing": {
             "notice": sentence_of(grant),
+            "notice_terms": dict(terms(grant.party, grant.purpose, grant.kinds_text, grant.last)) if grant.permits and grant.party else None,
             "language": LANGUAGE.get(),
             "purpose": grant.purpose,
             "recipient": grant.party.reference if grant.party else None,
@@ -312,6 +313,24 @@ def receipt(grant: Grant, consent: dict[str, Any], resident: UUID, issuer: str) 
         },
         "consent": consent,
     }
+
+
+def terms(party: Party, purpose: str, kinds: str, last: str) -> list[tuple[str, str]]:
+    """What PIPL (articles 17, 23, 30, 39) has a resident told of a receiver, as label and text; in the screens of a grant and on its receipt."""
+    unknown = say("对方还没有登记联系方式。要找对方，请打 12345。")
+    copied = say("在本系统里看；本系统也会把副本传给对方的系统。") if party.deliver_to else say("在本系统里看，或由对方的系统来查。")
+    country = say("在中国以外：%(country)s。依据：%(basis)s", country=party.country, basis=party.transfer_basis) if party.abroad else ""
+    told = [
+        (say("给谁"), party.name),
+        (say("怎么联系"), party.contact or unknown),
+        (say("送到国外"), country),
+        (say("为了什么"), purpose_text(purpose)),
+        (say("看什么"), kinds),
+        (say("怎么看"), copied),
+        (say("多久"), say("到 %(day)s，或到您停止的那一刻。对方看过、存下的，按法律规定的年限保存，本系统收不回来。", day=last)),
+        (say("您的权利"), say("随时停止；要求更正、删除；下载一份带走；看谁看过；对哪次查看有疑问，可以要求说明。不服，打 12345。")),
+    ]
+    return [(label, text) for label, text in told if text]
 
 
 class Notice(msgspec.Struct, frozen=True):
