@@ -97,7 +97,13 @@ def test_what_is_not_known_of_a_resident_is_absent_and_said_to_be_unknown_where_
     assert is_valid(said)
 
 
-def test_an_organization_is_valid_and_says_its_kind() -> None:
-    said = organization(SimpleNamespace(name="东湖健身中心", kind="fitness-center"))
+@pytest.mark.parametrize(
+    ("contact", "system"),
+    [("021-00000001", "phone"), ("privacy@hub.example", "email"), ("https://hub.example/contact", "url"), ("控江路 1 号二楼", "other"), (None, None)],
+)
+def test_an_organization_is_valid_and_says_its_kind_and_how_it_is_reached(contact: str | None, system: str | None) -> None:
+    said = organization(SimpleNamespace(name="东湖健身中心", kind="fitness-center", contact=contact, country="CN" if contact else None))
     Organization.model_validate(said)
     assert said["type"][0]["coding"][0]["code"] == "fitness-center"
+    assert said.get("telecom") == ([{"system": system, "value": contact}] if contact else None)
+    assert said.get("address") == ([{"country": "CN"}] if contact else None)
