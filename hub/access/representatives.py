@@ -155,6 +155,13 @@ async def standing(hub: Hub, identity: UUID, account: UUID | None = None) -> Rep
     return found[0] if found and found[0].rights else None
 
 
+async def once_for(hub: Hub, identity: UUID, account: UUID) -> UUID | None:
+    """For whom this account acted so once, whatever became of it; None where it never did, or nothing of it is left."""
+    async with hub.database.connection() as connection:
+        found = await connection.fetchval("SELECT resident FROM representatives WHERE id = $1 AND account = $2", identity, account)
+    return UUID(str(found)) if found else None
+
+
 _STANDS = "ended IS NULL AND (ends IS NULL OR ends > clock_timestamp()) AND (account IS NOT NULL OR code_expires > clock_timestamp())"
 
 

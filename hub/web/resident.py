@@ -14,6 +14,7 @@ from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
 from hub.audit.trail import Entry
 from hub.care import activity
+from hub.service import Hub
 from hub.web import history, looks, sharing
 from hub.web.history import Place
 from hub.web.locales import say
@@ -44,16 +45,21 @@ async def _acting(request: Request, person: Person, right: str) -> tuple[Person,
     assert person.acting is not None
     one = await representatives.standing(hub, person.acting, person.account)
     if one is None:
+        await _noted(hub, person, await representatives.once_for(hub, person.acting, person.account), "refused")
         await representatives.act(hub, person, person.csrf, None)
         raise Refused("You do not act for this person any more.", code="not-representative", advice="You are back at your own records.")
-    actor = f"Account/{person.account}"
     if right not in one.rights:
-        await hub.trail.note(Entry(actor=actor, action="read", outcome="refused", resident=one.resident, purpose=representatives.PURPOSE, rule=one.rule))
+        await _noted(hub, person, one.resident, "refused")
         raise Refused("This is not among what you may do for this person.", code="not-your-right", advice="Ask them to do it, or to let you.")
     if request.method in ("GET", "HEAD"):
-        await hub.trail.note(Entry(actor=actor, action="read", outcome="success", resident=one.resident, purpose=representatives.PURPOSE, rule=one.rule))
+        await _noted(hub, person, one.resident, "success")
     known = await history.person(hub, history.own(one.resident, person))
     return msgspec.structs.replace(person, acts_for=(known.name if known else None) or say("家人")), one.resident
+
+
+async def _noted(hub: Hub, person: Person, resident: UUID | None, outcome: str) -> None:
+    actor, rule = f"Account/{person.account}", history.rule_of(person)
+    await hub.trail.note(Entry(actor=actor, action="read", outcome=outcome, resident=resident, purpose=representatives.PURPOSE, rule=rule))
 
 
 @router.get("")
