@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from hub.audit.trail import Entry
 from hub.store import residents, visit_codes
-from hub.store.ids import bucket_of
+from hub.store.database import Connection
+from hub.store.ids import bucket_of, new_record_id
 from hub.store.visit_codes import Agreeing
 from schemas.errors import BadRequest, Conflict, NotFound
 from schemas.labels import MINOR
@@ -51,6 +52,7 @@ class Representative(msgspec.Struct, frozen=True):
     agreed: frozenset[str]
     rights: frozenset[str]
     ends: datetime | None
+    begun: datetime
     young: bool
     """The resident is 14 to 17: they say themselves what a parent may."""
 
@@ -107,7 +109,7 @@ async def agreeing(hub: Hub, resident: UUID, identity: UUID | None) -> Agreeing 
 async def _add(
     hub: Hub, resident: UUID, account: UUID | None, relation: str, rights: frozenset[str], ends: datetime | None, actor: str, code: bytes | None
 ) -> UUID:
-    identity = uuid4()
+    identity = new_record_id(bucket_of(resident))  # like every id of the resident's, so that it tells its bucket
     async with hub.database.connection() as connection, hub.trail.held(), connection.transaction():
         await connection.fetchrow("SELECT FROM residents WHERE bucket = $1 AND id = $2 FOR UPDATE", bucket_of(resident), resident)
         await connection.execute("DELETE FROM representatives WHERE resident = $1 AND account IS NULL AND code_expires < clock_timestamp()", resident)
@@ -165,10 +167,19 @@ async def once_for(hub: Hub, identity: UUID, account: UUID) -> UUID | None:
 _STANDS = "ended IS NULL AND (ends IS NULL OR ends > clock_timestamp()) AND (account IS NOT NULL OR code_expires > clock_timestamp())"
 
 
+async def acting_for(hub: Hub, connection: Connection[Any], resident: UUID) -> list[Representative]:
+    """Everybody who may do anything for a resident now."""
+    return [one for one in await _read(hub, connection, f"bucket = $1 AND resident = $2 AND {_STANDS}", bucket_of(resident), resident) if one.rights]
+
+
 async def _found(hub: Hub, where: str, *values: object) -> list[Representative]:
     async with hub.database.connection() as connection:
-        rows = await connection.fetch(f"SELECT *, clock_timestamp() AS now FROM representatives WHERE {where} ORDER BY begun, id", *values)  # noqa: S608
-        people = await hub.vault.subjects(connection, list({row["resident"] for row in rows}))
+        return await _read(hub, connection, where, *values)
+
+
+async def _read(hub: Hub, connection: Connection[Any], where: str, *values: object) -> list[Representative]:
+    rows = await connection.fetch(f"SELECT *, clock_timestamp() AS now FROM representatives WHERE {where} ORDER BY begun, id", *values)  # noqa: S608
+    people = await hub.vault.subjects(connection, list({row["resident"] for row in rows}))
     return [_one(row, people[row["resident"]].adult_at) for row in rows if row["resident"] in people]
 
 
@@ -181,7 +192,8 @@ def _one(row: Any, fourteen: datetime | None) -> Representative:
         young = age_14 <= row["now"] < age_18
         rights = frozenset(RIGHTS) if row["now"] < age_14 else agreed if young else frozenset()
         ends = age_14 if row["now"] < age_14 else age_18
-    return Representative(row["id"], row["resident"], row["account"], row["relation"], agreed, rights if row["account"] else frozenset(), ends, young)
+    rights = rights if row["account"] else frozenset()
+    return Representative(row["id"], row["resident"], row["account"], row["relation"], agreed, rights, ends, row["begun"], young)
 
 
 def _eighteen(fourteen: datetime) -> datetime:

@@ -16,7 +16,7 @@ import orjson
 
 from hub.access import accounts
 from hub.audit.trail import ACCESSES, ANSWERED, REFUSED
-from hub.exchange import reading, values
+from hub.exchange import reading, related, values
 from hub.exchange.clauses import Clause
 from hub.exchange.compartment import Compartment, Resource
 from hub.exchange.parameters import Query
@@ -283,13 +283,7 @@ def _person(reader: _Reader, row: Any) -> Content | None:
     one = _delegate(reader, row)
     if one is None:  # they are nobody's patient here: whose own record they are is not the reader's to know
         return person | {"who": {"display": account.name}}
-    return person | {"role": [{"coding": [_RELATIONS[one["relation"]]]}], "who": {"reference": f"RelatedPerson/{one['id']}", "display": account.name}}
-
-
-_RELATIONS = {
-    code: _coding("http://terminology.hl7.org/CodeSystem/v3-RoleCode", *role)
-    for code, role in {"parent": ("PRN", "parent"), "guardian": ("GUARD", "guardian"), "family": ("FAMMEMB", "family member")}.items()
-}
+    return person | {"role": [{"coding": [related.role(one["relation"])]}], "who": {"reference": f"RelatedPerson/{one['id']}", "display": account.name}}
 
 
 def _delegate(reader: _Reader, row: Any) -> Any:

@@ -14,7 +14,7 @@ import msgspec
 from consent.permit import Permit
 from hub.access.requests import even_out
 from hub.audit.trail import Entry
-from hub.exchange import linkage
+from hub.exchange import linkage, related
 from hub.exchange.compartment import Resource
 from hub.store import residents
 from hub.store.ids import join
@@ -26,11 +26,13 @@ from schemas.standard import STANDARD
 if TYPE_CHECKING:
     from hub.service import Hub
 
-_APART = {"Patient": ("resident",), "Consent": ("consent",), "Linkage": ("session",)}
+_APART = {"Patient": ("resident",), "Consent": ("consent",), "Linkage": ("session",), related.TYPE: ("resident",)}
 KINDS_OF_TYPE: dict[str, tuple[str, ...]] = _APART | {
     type_: tuple(kind for kind in STANDARD if type_ in types(kind)) for type_ in sorted({type_ for kind in STANDARD for type_ in types(kind)})
 }
-"""Which record kinds can show resources of a type: the types the hub stores for residents, and Linkage, which it computes."""
+"""Which record kinds can show resources of a type: the types the hub stores for residents, and those that it computes."""
+COMPUTED = ("Linkage", related.TYPE)
+"""Types that are in no record: made of what a permit lets through."""
 
 CHUNK = 500
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -74,6 +76,8 @@ async def visible(hub: Hub, connection: Any, asked: Asked, types: Iterable[str])
         after = rows[-1]["starts"], rows[-1]["id"]
     if permit is not None and wanted & {"*", "Linkage"}:
         found += await _linkages(hub, connection, permit, sessions)
+    if permit is not None and wanted & {"*", related.TYPE}:
+        found += [Resource(body, related.TYPE, id_, micros(begun)) for id_, body, begun in await related.people(hub, connection, permit)]
     return found, tuple(rules)
 
 

@@ -20,7 +20,7 @@ from consent.effect import Kinds, effect
 from hub.access.caller import Caller, caller, require
 from hub.access.requests import body, hub_of
 from hub.access.sessions import require_person, require_recent, session
-from hub.exchange import audit_events, directory, explained, formats, linkage, published, reading, sampled, terminology, validate
+from hub.exchange import audit_events, directory, explained, formats, linkage, published, reading, related, sampled, terminology, validate
 from hub.exchange.capability import capability_statement, smart_configuration, terminology_capabilities
 from hub.exchange.compartment import Compartment, Resource
 from hub.exchange.definitions import resource_types, search_parameters
@@ -50,7 +50,7 @@ READS = ("read", "vread", "history-instance", "search-type")
 TYPES: dict[str, tuple[str, ...]] = dict.fromkeys((*reading.KINDS_OF_TYPE, *directory.TYPES), READS) | {"OperationDefinition": ("read",)}
 TYPES |= dict.fromkeys(published.TYPES, ("read", "search-type"))
 TYPES["Consent"] = (*READS, "create", "update")
-TYPES |= dict.fromkeys(("AuditEvent", "Linkage"), ("read", "search-type"))
+TYPES |= dict.fromkeys(("AuditEvent", *reading.COMPUTED), ("read", "search-type"))
 OPERATIONS: dict[str, dict[str, str]] = {
     "Patient": {"everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
     "Observation": {"sampled": sampled.OPERATION},
@@ -202,7 +202,7 @@ async def _one(hub: Hub, asked: Asked, type_: str, id_: str, window: sampled.Win
             return entry
         if type_ == audit_events.TYPE:
             return await _audit_event(hub, connection, asked, id_)
-        about, record = await _whose(connection, id_)
+        about, record = await _whose(connection, id_, type_)
         if where := sampled.place(type_, id_):
             may_ask = _may_ask(asked, about)
             one, rules = await sampled.newest(hub, connection, _about(asked, about), where, window or sampled.WHOLE) if may_ask else (None, ())
@@ -229,8 +229,8 @@ def _may_ask(asked: Asked, about: UUID) -> bool:
 
 
 async def _shown(hub: Hub, connection: Any, asked: Asked, about: UUID, record: UUID, type_: str) -> tuple[list[Resource], tuple[str, ...]]:
-    """The resources of one record that the caller may see. For a Linkage all that there are: which session counts is for every session to say."""
-    if type_ == "Linkage":
+    """The resources of one record that the caller may see; of what is in no record all that there are (which session counts is for every session to say)."""
+    if type_ in reading.COMPUTED:
         return await reading.visible(hub, connection, _about(asked, about), [type_]) if _may_ask(asked, about) else ([], ())
     row = await _row_of(hub, connection, asked, about, record)
     disclosed = list(hub.vault.disclose(*row)) if row else []
@@ -244,11 +244,12 @@ async def _row_of(hub: Hub, connection: Any, asked: Asked, about: UUID, record: 
     return (found[0], [found[1]]) if found and not found[1]["deleted"] else None
 
 
-async def _whose(connection: Any, id_: str) -> tuple[UUID, UUID]:
+async def _whose(connection: Any, id_: str, type_: str = "") -> tuple[UUID, UUID]:
     """(resident, record) of a resource id, or nobody's; the look-up costs the same either way."""
+    table = "representatives" if type_ == related.TYPE else "records"
     found = split(id_) or linkage.records_of(id_)
     record = found[0] if found else NOBODY
-    resident = await connection.fetchval("SELECT resident FROM records WHERE bucket = $1 AND id = $2", bucket_of(record), record)
+    resident = await connection.fetchval(f"SELECT resident FROM {table} WHERE bucket = $1 AND id = $2", bucket_of(record), record)  # noqa: S608 - constants
     return resident or NOBODY, record
 
 
@@ -434,7 +435,7 @@ async def _subject(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> 
         return found[0] if found and found[1] == -1 else None
     tokens = [token for name in WITHHELD for token in query.tokens(name)]
     if (ids := query.ids or _referenced(query)) and not tokens:
-        return await _resident_of_ids(hub, asked, ids)
+        return await _resident_of_ids(hub, asked, ids, query.resource_type)
     if not tokens:
         raise _unnamed(query.resource_type)
     return await _identified(hub, who, tokens)
@@ -456,13 +457,13 @@ def _referenced(query: Query) -> list[str]:
     return [id_ for base, _, id_ in parts if not base or base.rpartition("/")[2] in reading.KINDS_OF_TYPE]
 
 
-async def _resident_of_ids(hub: Hub, asked: Asked, ids: Sequence[str]) -> UUID | None:
+async def _resident_of_ids(hub: Hub, asked: Asked, ids: Sequence[str], type_: str) -> UUID | None:
     """Whose ids they are, as far as the caller may know: that an id is another resident's is never told apart from that it is nobody's."""
     found = [(id_, record[0]) for id_ in ids[:100] if (record := split(id_) or linkage.records_of(id_))]
     if len({bucket_of(record) for _, record in found}) > 1:  # no two of a resident's ids differ in it: read off the ids, not the store
         raise _SeveralPatients
     async with hub.database.connection() as connection:
-        owners = dict.fromkeys([owner for owner, _ in [await _whose(connection, id_) for id_ in ids[:100]] if owner.int])
+        owners = dict.fromkeys([owner for owner, _ in [await _whose(connection, id_, type_) for id_ in ids[:100]] if owner.int])
         if len(owners) > 1:
             owners = dict.fromkeys([owner for owner in owners if await _sees_any(hub, connection, _about(asked, owner), found)])
     if len(owners) > 1:
@@ -550,8 +551,8 @@ def _published_page(hub: Hub, query: Query) -> bytes:
 
 
 def _newest_first(query: Query) -> bool:
-    """Whether the records' own order is the answer's; Linkages are in no record."""
-    plain = query.resource_type != "Linkage" and not query.include and not query.revinclude
+    """Whether the records' own order is the answer's; what is computed is in no record."""
+    plain = query.resource_type not in reading.COMPUTED and not query.include and not query.revinclude
     return plain and all(key.code == "date" and key.is_descending for key in query.sort)
 
 

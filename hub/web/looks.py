@@ -151,6 +151,7 @@ TYPES: dict[str, tuple[str, str]] = {
     "Condition": ("诊断", "diagnoses"),
     "MedicationStatement": ("用药", "medication"),
     "QuestionnaireResponse": ("问卷", "questionnaires"),
+    "RelatedPerson": ("替您办事的人", "who acts for you"),
 }
 """FHIR types in plain words; one that is not here is shown by its own name."""
 

@@ -15,7 +15,7 @@ SECOND = timedelta(seconds=1)
 
 
 def parent(now: datetime, born: date, zone: str = "Asia/Shanghai", relation: str = "parent", agreed: tuple[str, ...] = ("look",)) -> Representative:
-    row = {"id": uuid4(), "resident": uuid4(), "account": uuid4(), "relation": relation, "rights": list(agreed), "ends": None, "now": now}
+    row = {"id": uuid4(), "resident": uuid4(), "account": uuid4(), "relation": relation, "rights": list(agreed), "ends": None, "now": now, "begun": now}
     return _one(row, of_age(born, zone))
 
 
@@ -37,7 +37,8 @@ def test_rights_change_at_midnight_of_the_fourteenth_and_eighteenth_birthday(bor
 
 
 def test_an_age_that_is_not_known_any_more_gives_no_right() -> None:
-    row = {"id": uuid4(), "resident": uuid4(), "account": uuid4(), "relation": "guardian", "rights": ["look"], "ends": None, "now": datetime.now(UTC)}
+    now = datetime.now(UTC)
+    row = {"id": uuid4(), "resident": uuid4(), "account": uuid4(), "relation": "guardian", "rights": ["look"], "ends": None, "now": now, "begun": now}
     assert not _one(row, None).rights
 
 

@@ -103,7 +103,7 @@ async def receipts(ask: Ask) -> list[Answer]:
     return found
 
 
-TYPES = ("Observation", "DiagnosticReport", "Provenance", "QuestionnaireResponse", "CarePlan", "Condition", "Device", "Encounter")
+TYPES = ("Observation", "DiagnosticReport", "Provenance", "QuestionnaireResponse", "CarePlan", "Condition", "Device", "Encounter", "RelatedPerson")
 
 
 async def search(ask: Ask) -> list[Answer]:

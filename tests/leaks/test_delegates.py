@@ -107,8 +107,9 @@ async def forms(one: Delegate, ids: list[str], whom: UUID) -> list[Answer]:
 async def fhir(one: Delegate, ids: list[str], whom: UUID) -> list[Answer]:
     """In their own sign-in: it knows nothing of whom they act for, before or after."""
     found = [await one.asks("GET", f"/fhir/{path}{rest}") for path in ids[:3] for rest in ("", "/_history", "/_history/1")]
-    found += [await one.asks("GET", f"/fhir/{type_}?patient={whom}&_total=accurate") for type_ in ("Observation", "Consent", "AuditEvent", "Condition")]
-    return [*found, await one.asks("GET", f"/fhir/Patient/{whom}"), await one.asks("GET", f"/fhir/Patient/{whom}/$everything")]
+    found += [await one.asks("GET", f"/fhir/{type_}?patient={whom}&_total=accurate") for type_ in ("Observation", "Consent", "AuditEvent", "RelatedPerson")]
+    paths = (f"RelatedPerson/{one.acting}", f"Patient/{whom}", f"Patient/{whom}/$everything")
+    return found + [await one.asks("GET", f"/fhir/{path}") for path in paths]
 
 
 EXITS: dict[str, Exit] = {"portal": portal, "dl": dl, "forms": forms, "fhir": fhir}
