@@ -10,6 +10,7 @@ import asyncio
 import unicodedata
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
 from secrets import token_urlsafe
@@ -89,12 +90,24 @@ async def account(connection: Connection[Any], keyring: Keyring, id_: UUID) -> A
 
 async def of_actors(connection: Connection[Any], keyring: Keyring, entries: Iterable[Any]) -> dict[str, Account]:
     """The accounts behind the `actor` of audit entries (`Account/ID`), as far as they are there and can be read."""
-    found = {}
-    for actor in {entry["actor"] for entry in entries if entry["actor"].startswith("Account/")}:
-        try:
-            found[actor] = await account(connection, keyring, UUID(actor.partition("/")[2]))
-        except (KineHubError, ValueError):
-            continue
+    ids = {id_ for entry in entries if (id_ := _account_of(entry["actor"]))}
+    return {f"Account/{id_}": one for id_, one in (await several(connection, keyring, ids)).items()}
+
+
+def _account_of(actor: str) -> UUID | None:
+    try:
+        return UUID(actor.removeprefix("Account/")) if actor.startswith("Account/") else None
+    except ValueError:
+        return None
+
+
+async def several(connection: Connection[Any], keyring: Keyring, ids: Iterable[UUID]) -> dict[UUID, Account]:
+    """Accounts by their ids, as far as they are there and can be read."""
+    rows = await connection.fetch("SELECT id, role, name, party, resident, area FROM accounts WHERE id = ANY($1)", list(ids))
+    found: dict[UUID, Account] = {}
+    for row in rows:
+        with suppress(KineHubError):
+            found[row["id"]] = opened(keyring, dict(row))
     return found
 
 

@@ -94,15 +94,27 @@ async def _sealed_off(hub: Hub, stone: Tombstone, rows: Mapping[str, int]) -> di
 
 
 async def forget_everything(connection: Connection[Any], resident: UUID) -> dict[str, int]:
-    """Delete every row of a resident, and say how many of each table; the audit keeps its pseudonymous entries."""
+    """Delete every row of a resident, and say how many of each table; the audit keeps its pseudonymous entries.
+
+    Receivers that were told of a Consent still in force are owed the notice that it is gone with its resident.
+    """
     bucket = bucket_of(resident)
+    told = await connection.fetch(_TOLD, bucket, resident)
     await connection.execute("DELETE FROM holds WHERE bucket = $1 AND resident = $2", bucket, resident)
     await connection.execute("DELETE FROM sessions WHERE account IN (SELECT id FROM accounts WHERE resident = $1)", resident)
     await connection.execute("DELETE FROM passkeys WHERE account IN (SELECT id FROM accounts WHERE resident = $1)", resident)
     await connection.execute("DELETE FROM representatives WHERE account IN (SELECT id FROM accounts WHERE resident = $1)", resident)
     # That there was an emergency access, whose and when, stays readable, as in the audit; why is gone with the key.
     await connection.execute("UPDATE emergencies SET body = NULL, ended = coalesce(ended, clock_timestamp()) WHERE resident = $1", resident)
-    return {table: await _deleted(connection, table, resident) for table in _TABLES}
+    rows = {table: await _deleted(connection, table, resident) for table in _TABLES}
+    await connection.executemany(_OWE, [(bucket, resident, one["receiver"], one["consent"], one["version"] + 1) for one in told if one["change"] not in _ENDED])
+    return rows
+
+
+_ENDED = ("withdrawn", "refusal-withdrawn")
+_TOLD = """SELECT DISTINCT ON (consent, receiver) consent, receiver, version, change FROM consent_notices WHERE bucket = $1 AND resident = $2 AND attempts > 0
+ORDER BY consent, receiver, version DESC"""
+_OWE = "INSERT INTO consent_notices (bucket, resident, receiver, consent, version, change) VALUES ($1, $2, $3, $4, $5, 'erased')"
 
 
 async def _deleted(connection: Connection[Any], table: str, resident: UUID) -> int:

@@ -435,7 +435,7 @@ consent_notices = Table(
     Column("receiver", Integer, nullable=False),
     Column("consent", UUID, nullable=False),
     Column("version", Integer, nullable=False),
-    Column("change", Text, nullable=False, comment="granted, changed, withdrawn, refused, refusal-withdrawn"),
+    Column("change", Text, nullable=False, comment="granted, changed, withdrawn, refused, refusal-withdrawn, erased"),
     Column("status", Text, nullable=False, server_default=text("'owed'"), comment="owed, acknowledged, dead"),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_at", INSTANT, nullable=False, server_default=NOW),

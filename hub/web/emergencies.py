@@ -47,14 +47,10 @@ class Shown(msgspec.Struct, frozen=True):
 
 async def shown(hub: Hub, found: Sequence[Emergency], zone: ZoneInfo, reader: UUID | None = None) -> list[Shown]:
     """Emergency accesses with the names of who opened them."""
-    names: dict[UUID, str] = {}
     async with hub.database.connection() as connection:
         of = {party.number: party.name for party in await parties.everyone(connection)}
-        for account in {one.account for one in found}:
-            try:
-                names[account] = (await accounts.account(connection, hub.keyring, account)).name
-            except NotFound:
-                continue
+        people = await accounts.several(connection, hub.keyring, {one.account for one in found})
+    names = {id_: account.name for id_, account in people.items()}
     return [_shown(one, names, of, zone, reader) for one in found]
 
 

@@ -186,3 +186,23 @@ def test_nothing_is_owed_of_an_erased_resident(hub_url: str, tmp_path: Path) -> 
             assert not receiver.told
 
     run(work())
+
+
+def test_receivers_of_what_was_still_agreed_to_are_told_of_an_erasure(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            hospital, resident, receiver = await a_notified_hospital(city), await city.resident(), Receiver()
+            clinic = await city.party("社区卫生服务中心", "community-clinic", notify_to="https://clinic.example/consents")
+            kept = await city.grant(resident, hospital, "activity")
+            stopped = await city.grant(resident, clinic, "activity")
+            await city.withdraw(resident, stopped)
+            await send(city, receiver)
+            receiver.told.clear()
+            await erasure.erase(city.hub, resident, actor="test")
+            await send(city, receiver)
+            assert [json.loads(body) | {"at": None} for _, _, body in receiver.told] == [{
+                "event": "consent-changed", "change": "erased", "patient": f"Patient/{resident}", "consent": f"Consent/{kept}", "version": 2,
+                "recipient": hospital.reference, "at": None, "issuer": BASE,
+            }]  # fmt: skip
+
+    run(work())
