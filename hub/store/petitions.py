@@ -74,11 +74,12 @@ async def about_record(
         )  # fmt: skip
         if row is None or kind == "dispute":
             raise NotFound("There is no such record.")
+        _refuse_again(await of_resident(connection, resident), kind, record, None)
     actor = actor or f"Patient/{resident}"
-    made = await _ask(hub, resident, kind, row["party"], words, record=record, version=row["version"], actor=actor, representative=representative)
-    if kind == "deletion":
+    _said(words)
+    if kind == "deletion":  # before it is asked: whatever fails in between, it is hidden and can be asked for again
         await _hide(hub, resident, record, actor)
-    return made
+    return await _ask(hub, resident, kind, row["party"], words, record=record, version=row["version"], actor=actor, representative=representative)
 
 
 async def _hide(hub: Hub, resident: UUID, record: UUID, actor: str) -> None:
@@ -110,8 +111,7 @@ async def _ask(
     await hub.vault.unlock([resident])
     async with hub.database.connection() as connection, hub.trail.held(), connection.transaction():
         await connection.fetchrow("SELECT FROM residents WHERE bucket = $1 AND id = $2 FOR UPDATE", bucket_of(resident), resident)
-        known = await of_resident(connection, resident)
-        _refuse_again([one for one in known if one.outcome is None], kind, record, entry)
+        _refuse_again(await of_resident(connection, resident), kind, record, entry)
         subject = (await hub.vault.subjects(connection, [resident]))[resident]
         row = await connection.fetchrow(
             "INSERT INTO petitions (bucket, id, resident, kind, party, record, version, chain, seq, made, due, words, representative) "
@@ -132,7 +132,8 @@ def _said(words: str) -> str:
     return said
 
 
-def _refuse_again(waiting: Sequence[Petition], kind: str, record: UUID | None, entry: tuple[int, int] | None) -> None:
+def _refuse_again(known: Sequence[Petition], kind: str, record: UUID | None, entry: tuple[int, int] | None) -> None:
+    waiting = [one for one in known if one.outcome is None]
     if any((one.kind, one.record, one.entry) == (kind, record, entry) for one in waiting):
         raise Conflict("This was asked already and waits for its answer.", code="asked-already")
     if len(waiting) >= MOST_OPEN:

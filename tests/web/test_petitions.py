@@ -201,3 +201,19 @@ def test_a_new_version_of_a_hidden_record_shows_nothing_of_itself(place: Place) 
         assert day not in table
         visitor.send_form("/resident/stop-all")
     place.rows("UPDATE records SET deleted = true WHERE id = $1", record)
+
+
+def test_a_deletion_that_is_not_asked_hides_nothing_and_one_asked_twice_hides_once(place: Place) -> None:
+    def refusals() -> int:
+        return int(place.rows("SELECT count(*) AS n FROM audit WHERE resident = $1 AND action = 'consent-refuse'", place.town.neighbour)[0]["n"])
+
+    record, before = recorded(place, 37), refusals()
+    with place.browse("li") as visitor:
+        page = visitor.show(f"/resident/petitions/new?record={record}")
+        fields = dict(re.findall(r'type="hidden" name="([a-z]+)" value="([^"]*)"', page)) | {"kind": "deletion"}
+        assert visitor.post("/resident/petitions/new", data=fields | {"words": "长" * 701}).status_code == 400
+        assert refusals() == before
+        asked(visitor, record, "deletion")
+        assert refusals() == before + 1
+        assert visitor.post("/resident/petitions/new", data=fields | {"words": "再删一次"}).status_code == 409
+        assert refusals() == before + 1
