@@ -86,7 +86,9 @@ sample = b"""[
 {"who": {"member_number": "A1002"},
  "record": {"kind": "points", "start": "2026-05-01T10:45:00+08:00", "source_record_id": "P-9", "delta": 20, "reason": "session"}},
 {"who": {"member_number": "A1002"}, "record": {"kind": "membership", "start": "2026-01-01", "end": "2026-12-31", "status": "active", "number": "A1002"}},
-{"who": {"member_number": "A1002"}, "record": {"kind": "issue-report", "start": "2026-05-01T11:00:00+08:00", "text": "A loose pedal", "status": "requested"}}
+{"who": {"member_number": "A1002"}, "record": {"kind": "issue-report", "start": "2026-05-01T11:00:00+08:00", "text": "A loose pedal", "status": "requested"}},
+{"record": {"kind": "venue-occupancy", "start": "2026-05-01T08:00:00+08:00", "end": "2026-05-01T09:00:00+08:00", "venue": "YH-2F",
+            "present": 41, "peak": 46, "mean": 38.5, "visits": 57, "capacity": 80, "counting": "gate"}}
 ]
 """
 

@@ -13,8 +13,9 @@ _LISTED: tuple[Any, ...] = (
     functions.device_type, functions.tester, functions.party, functions.encounter_status, functions.location, functions.period,
     care.concept_of, care.patient, care.practitioner, care.organization, care.author, care.day, care.moment, care.instant, care.coded,
     care.analyte, care.measured, care.words_beside, care.words_under, care.nothing_said, care.ranges, care.answer, care.questionnaire, care.notes,
-    care.sources, care.narrative, care.date_of, care.day_with, care.measure_concept, care.goal_measure, care.times, care.period_if, care.uid,
-    care.cancelled_because, care.sport_of, care.venue, care.question_text, care.question_original,
+    care.sources, care.narrative, care.date_of, care.moment_of, care.day_with, care.measure_concept, care.goal_measure, care.times, care.period_if, care.uid,
+    care.cancelled_because, care.sport_of, care.venue, care.question_text, care.question_original, care.place,
+    care.persons, care.report_status, care.span,
 )  # fmt: skip
 FUNCTIONS: Final[dict[str, Callable[..., bytes]]] = {function.__name__: function for function in _LISTED}
 """What a YAML may name under `elements`. The first argument is the context, the rest are record fields."""

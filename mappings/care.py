@@ -85,6 +85,11 @@ def date_of(context: Context, *moments: Moment | None) -> bytes:
     return b'"%b"' % local_date(found, context.zone).encode() if found is not None else b""
 
 
+def moment_of(context: Context, *moments: Moment | None) -> bytes:
+    """As `moment`, of what another element says: nothing is read from it."""
+    return moment(context, *moments)
+
+
 def day_with(context: Context, value: date | None, beside: object) -> bytes:
     """A date where something else is there too."""
     return day(context, value) if there(beside) else b""
@@ -149,6 +154,11 @@ def period_if(context: Context, start: Moment, end: Moment | None) -> bytes:
     return period(context, start, end) if end is not None else b""
 
 
+def span(context: Context, start: Moment, end: Moment | None) -> bytes:
+    """A Period with both ends, the same for a moment: without its end it would go on."""
+    return period(context, start, end or start)
+
+
 def uid(_: Context, value: str | None) -> bytes:
     """A DICOM UID as URI."""
     return dumps(f"urn:oid:{value.strip()}") if value and there(value) else b""
@@ -168,6 +178,21 @@ def venue(context: Context, name: str | None) -> bytes:
     """The Reference to a place by name: the directory's entry, or the name alone."""
     inner = entry(context, "Location", name)
     return b'{"type":"Location",%b}' % inner if inner else b""
+
+
+def place(context: Context, name: str) -> bytes:
+    """As `venue`, for a resource that is about the place."""
+    return venue(context, name)
+
+
+def report_status(_: Context, withdrawn: bool) -> bytes:
+    """MeasureReport.status: what was taken back is in error."""
+    return b'"error"' if withdrawn else b'"complete"'
+
+
+def persons(_: Context, value: float | None) -> bytes:
+    """A Quantity of people."""
+    return b'{"value":%b,"unit":"\xe4\xba\xba","system":"%b","code":"{person}"}' % (number(value), UCUM.encode()) if value is not None else b""
 
 
 def measured(_: Context, value: float | None, unit: str | None, comparator: str | None = None) -> bytes:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from typing import Final, Literal, NamedTuple
 
+from schemas.codes import LISTS
 from schemas.errors import InvalidRecord
 from schemas.sports import sport_code
 from schemas.units import convert, ucum
@@ -39,6 +40,8 @@ _GENDERS: Final = {"男": "male", "女": "female", "m": "male", "f": "female", "
                    "未知": "unknown", "0": "unknown", "9": "unknown"}  # fmt: skip
 _YES: Final = {"是": True, "有": True, "y": True, "yes": True, "1": True, "true": True, "室内": True, "indoor": True,
                "否": False, "n": False, "no": False, "0": False, "false": False, "室外": False, "户外": False, "outdoor": False}  # fmt: skip
+
+_COUNTING: Final = {said.casefold(): one.code for one in LISTS["counting"].values() for said in (one.code, one.zh, one.zh.partition("（")[0], one.en)}
 
 
 class CellError(Exception):
@@ -305,6 +308,14 @@ def gender(cell: Cell, meaning: Meaning) -> str:
     return found
 
 
+def counting(cell: Cell, meaning: Meaning) -> str:
+    """A way of counting by its code or its name in either language."""
+    found = _COUNTING.get(plain(cell).casefold())
+    if found is None:
+        raise CellError("counting", "The cell is not a way of counting.", "Write 闸机, 摄像头 or 人工清点, gate, camera or manual, or leave it empty.")
+    return found
+
+
 def yes_no(cell: Cell, meaning: Meaning) -> bool:
     found = cell if isinstance(cell, bool) else _YES.get(plain(cell).casefold())
     if found is None:
@@ -314,6 +325,6 @@ def yes_no(cell: Cell, meaning: Meaning) -> bool:
 
 TRANSFORMS: Final[dict[str, Callable[[Cell, Meaning], object]]] = {
     "text": text, "identifier": identifier, "number": number, "integer": integer, "duration": duration, "moment": moment, "day": day,
-    "sport": sport, "gender": gender, "yes-no": yes_no,
+    "sport": sport, "gender": gender, "counting": counting, "yes-no": yes_no,
 }  # fmt: skip
 """Every transform a layout may name."""

@@ -33,6 +33,7 @@ from schemas.classes import SYSTEM as CLASS_SYSTEM
 from schemas.errors import InvalidRecord
 from schemas.measures import MEASURES, Measure
 from schemas.records import KINDS
+from schemas.standard import OF_RESIDENTS
 
 _TEMPLATE = (
     "slot", "type", "class", "profile", "category", "code", "measure", "value", "quantity", "when", "each", "order", "effective", "whole",
@@ -45,6 +46,8 @@ IPS_PROFILES = "http://hl7.org/fhir/uv/ips/StructureDefinition/"
 """Of any record of a type, as R4's own: no record is known by them."""
 _RANGE, _REPEATS = 100, 5
 _REFERRING = {"practitioner", "organization", "author"}
+NO_CLASS = "none"
+"""What stands for the data class of what is about no resident."""
 RESERVED = range(60, 100)
 """Slots of a session that its samples take (`mappings/sampled.py`)."""
 
@@ -112,6 +115,8 @@ def _categories(shared: Shared, spec: Table, measure: Measure | None, profile: s
 
 def _class(spec: Table, measure: Measure | None) -> str:
     name = spec.need("class")
+    if name == NO_CLASS:
+        return NO_CLASS
     if name == "by-measure":
         assert measure is not None
         return next(code for code, member in CODES.items() if member == measure.data_class)
@@ -208,7 +213,8 @@ def _unless_performed(scope: Scope, spec: Table, whole: bytes, data_class: str) 
 
 
 def _labelled(profiles: list[str], data_class: str) -> bytes:
-    return b'"meta":' + dumps({"profile": profiles, "security": [security(data_class)]}) + b',"language":"zh-CN"'
+    label = {} if data_class == NO_CLASS else {"security": [security(data_class)]}
+    return b'"meta":' + dumps({"profile": profiles, **label}) + b',"language":"zh-CN"'
 
 
 def _written(scope: Scope, spec: Table, measure: Measure | None, closing: Parts) -> Written:
@@ -236,7 +242,7 @@ def _written(scope: Scope, spec: Table, measure: Measure | None, closing: Parts)
     parts += [shape.element(scope, spec, name, value) for name, value in spec.get("elements", {}).items()]
     parts += [elements.note] if spec.get("whole") and spec.get("note") else []
     parts += closing
-    return Written(int(CODES[data_class]), *_merged([*parts, b"}"]))
+    return Written(0 if data_class == NO_CLASS else int(CODES[data_class]), *_merged([*parts, b"}"]))
 
 
 def _quantity(scope: Scope, spec: Table) -> Reading | None:
@@ -372,6 +378,8 @@ def compile_face(table: Table, shared: Shared) -> Face:
     """One YAML of `mappings/fhir/`, compiled. Raises MappingError with file and line."""
     table.only(_MAPPING)
     struct = named(table, "kind", table.need("kind"), KINDS)
+    if (table.get("class") == NO_CLASS) != (table["kind"] not in OF_RESIDENTS):
+        raise table.wrong(f"class: {NO_CLASS!r} is for what is about no resident, and for nothing else", "class")
     scope = Scope(shared, table, struct)
     base = base_of(table)
     device = _device(scope, base, table)

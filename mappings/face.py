@@ -21,6 +21,7 @@ from mappings.tables import Table, read
 from schemas.classes import codes_of
 from schemas.errors import InvalidRecord, MappingError
 from schemas.records import KINDS, STANDARD_VERSION, Record
+from schemas.standard import OF_RESIDENTS
 
 __all__ = [
     "MAPPING_VERSION", "Example", "Resource", "Subject", "compile_folder", "examples", "face", "is_current", "mapping_version", "source_hash", "types",
@@ -144,13 +145,15 @@ class _Entities(msgspec.Struct):
 
 
 def face(record: Record, subject: Subject) -> list[Resource]:
-    """The FHIR resources of a record in the order of their slots, Provenance first.
+    """The FHIR resources of a record in the order of their slots, Provenance first. What is about no resident is one resource, alone.
 
     Raises InvalidRecord for what has no face: nothing measured, an unknown measure, a wrong unit, an end before the start.
     """
     compiled = _BY_TYPE[type(record)]
     context = _context(record, subject, compiled)
     found = _parts(compiled, context, record)
+    if compiled.kind not in OF_RESIDENTS:
+        return found
     if context.device:
         _write(compiled.device, context, record, found)
     if not found:

@@ -30,6 +30,7 @@ from mappings.tables import Table
 from schemas.errors import InvalidRecord
 from schemas.measures import LOCAL, LOINC, MDC, MEASURES, Measure, by_property
 from schemas.records import KINDS, Device, Flag, Moment, Quantity, Record
+from schemas.standard import OF_RESIDENTS
 from schemas.units import ucum
 
 Json = dict[str, Any]
@@ -70,7 +71,11 @@ class Template(NamedTuple):
         if self.measures is not None:
             found = measure_of(resource.get("code"))
             return found is not None and found.key in self.measures
-        return self.is_any or self.profile in resource.get("meta", {}).get("profile", ()) or self._of_physical_activity(resource)
+        return self.is_any or self.profile in resource.get("meta", {}).get("profile", ()) or self._of_physical_activity(resource) or self._of_measure(resource)
+
+    def _of_measure(self, resource: Json) -> bool:
+        """A report is known by the Measure that it is a report of."""
+        return "measure" in self.spec.get("constant", {}) and self.spec["constant"]["measure"] == str(resource.get("measure")).partition("|")[0]
 
     def _of_physical_activity(self, resource: Json) -> bool:
         return "physical-activity" in self.spec.get("category", ()) and _PHYSICAL_ACTIVITY in in_categories(resource)
@@ -126,7 +131,7 @@ def records_of(resources: Sequence[Json]) -> Iterator[Understood | tuple[int, In
             for place in places:
                 free.pop(place, None)
             try:
-                yield Understood(_read(reading, group, resources, by_reference), tuple(places), whose(group[0]))
+                yield Understood(_read(reading, group, resources, by_reference), tuple(places), whose(group[0]) if reading.kind in OF_RESIDENTS else None)
             except (InvalidRecord, Unreadable) as wrong:
                 yield places[0], wrong if isinstance(wrong, InvalidRecord) else InvalidRecord(str(wrong), code="not-readable", field=wrong.element)
     for place, one in (free | of_devices).items():

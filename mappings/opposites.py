@@ -68,6 +68,12 @@ def period_of(said: dict[str, Any] | None, _: Any) -> tuple[Moment | None, Momen
     return moment(said["start"], said.get("_start")), moment(said["end"], said.get("_end")) if "end" in said else None
 
 
+def _span(said: dict[str, Any] | None, _: Any) -> tuple[Moment | None, Moment | None]:
+    """Period, of which both ends may be the same moment."""
+    start, end = period_of(said, None)
+    return start, None if end == start else end
+
+
 def _text(said: Any, _: Any = None) -> tuple[Any, ...]:
     return (said or None,)
 
@@ -150,6 +156,25 @@ def _named(type_: str) -> Callable[[Any, Any], tuple[str | None]]:
     return read
 
 
+def _place(said: Any, _: Any = None) -> tuple[str | None]:
+    """A place by its name or identifier, else by the reference itself."""
+    return (_named("Location")(said, None)[0] or said.get("reference"),)
+
+
+def _report_status(said: Any, _: Any = None) -> tuple[bool]:
+    """Whether a report was taken back; one that is not there yet says nothing."""
+    if said not in ("complete", "error"):
+        raise Unreadable("status", "The report is not complete.")
+    return (said == "error",)
+
+
+def _persons(said: Any, _: Any = None) -> tuple[float | None]:
+    """A number of people. Fewer than so many, or so many or more, is what a hub shows to others, and no figure."""
+    if "comparator" in said:
+        raise Unreadable("group.measureScore", "A number with a comparator is no count.")
+    return (said.get("value"),)
+
+
 def _moment(said: Any, beside: Any = None) -> tuple[Moment]:
     return (moment(said, beside),)
 
@@ -215,9 +240,10 @@ OPPOSITES: Final[dict[str, Callable[[Any, Any], tuple[Any, ...]]]] = {
     "sources": _sources, "times": _times, "uid": _uid,
     "device_identifier": _identifier, "device_version": _version, "device_type": _device_type, "cancelled_because": _second_concept,
     "tester": _tester, "location": _location, "practitioner": _named("Practitioner"), "organization": _named("Organization"),
-    "author": _named("Practitioner"), "venue": _named("Location"),
+    "author": _named("Practitioner"), "venue": _named("Location"), "place": _place, "persons": _persons,
+    "report_status": _report_status, "span": _span,
     "period": period_of, "period_if": period_of, "day": _date, "day_with": _date, "moment": _moment, "instant": _moment,
-    **dict.fromkeys(("absent_reason", "nothing_said", "party", "patient", "encounter_status", "concept_of", "date_of", "narrative"), _nothing),
+    **dict.fromkeys(("absent_reason", "nothing_said", "party", "patient", "encounter_status", "concept_of", "date_of", "moment_of", "narrative"), _nothing),
     **dict.fromkeys(("analyte", "measure_concept", "goal_measure"), _nothing),
 }  # fmt: skip
 """One for each function that a YAML may call; those that read nothing write what follows from other fields, or name a measure (`inverse.py`)."""

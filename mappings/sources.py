@@ -33,6 +33,7 @@ from schemas.records import (
     Quantity,
     Record,
     Session,
+    VenueOccupancy,
     VitalSign,
     Who,
 )
@@ -40,7 +41,7 @@ from schemas.sports import SPORTS
 from schemas.units import SPELLINGS, convert, same_unit, ucum
 
 FOLDER: Final = Path(__file__).with_name("sources")
-KINDS_TAKEN: Final = ("session", "check-in", "fitness-test", "body-composition", "vital")
+KINDS_TAKEN: Final = ("session", "check-in", "fitness-test", "body-composition", "vital", "venue-occupancy")
 IDENTIFYING: Final = frozenset(Who.__struct_fields__)
 """Fields whose cells are never repeated in a message."""
 
@@ -174,8 +175,8 @@ def _usual_transform(name: str, kind: object) -> str:
         return "moment"
     if name == "date":
         return "day"
-    if name == "sport":
-        return "sport"
+    if name in ("sport", "counting"):
+        return name
     if name.endswith("_s"):
         return "duration"
     shown = str(kind)
@@ -515,6 +516,11 @@ def _check_in(row: _Row) -> list[Record]:
     return [CheckIn(start=start, end=end, flags=row.flags, **_fields(row, CheckIn))]
 
 
+def _occupancy(row: _Row) -> list[Record]:
+    start, end = _moments(row)
+    return [VenueOccupancy(start=start, end=end, flags=row.flags, **_fields(row, VenueOccupancy))]
+
+
 def _quantities(row: _Row) -> list[Quantity]:
     found = [_quantity(field, value) for (part, field), value in row.values.items() if part == "measure"]
     if not found:
@@ -556,4 +562,5 @@ _MAKE: Final[dict[str, Callable[[_Row], list[Record]]]] = {
     "fitness-test": _fitness_test,
     "body-composition": _body_composition,
     "vital": _vitals,
+    "venue-occupancy": _occupancy,
 }

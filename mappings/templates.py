@@ -23,12 +23,14 @@ from mappings.cells import Cell, address, is_blank, plain
 from mappings.sources import KINDS_TAKEN, Layout, Placed
 from mappings.tables import Table
 from schemas import published
+from schemas.codes import LISTS
 from schemas.errors import AdapterError, NotFound
 from schemas.lines import lines
 from schemas.measures import MEASURES
 from schemas.published import Document
 from schemas.records import KINDS, STANDARD_VERSION, Who
 from schemas.sports import SPORTS
+from schemas.standard import STANDARD
 
 LANGUAGES: Final = ("zh-CN", "en")
 MARKS: Final = ("模板", "template")
@@ -44,6 +46,8 @@ _LACKING: Final = 2
 _MARK = re.compile(r"(?:模板|template)\s*([a-z][a-z-]*)\s*v?(\d{1,4}\.\d{1,4}\.\d{1,4})")
 _TYPED: Final = frozenset({"string", "number", "integer", "boolean", "moment"})
 """Types that one cell can hold."""
+_CODED: Final = frozenset({"counting"})
+"""Fields of a closed list that a cell names in words: `codes.csv` has them under the field's name."""
 _NOT_ASKED: Final = {
     "samples", "hr_samples", "gps_samples", "sub_sport", "measure", "ordinal", "reference_low", "reference_high", "body_site"
 }  # fmt: skip
@@ -69,6 +73,7 @@ _EXAMPLE: Final[dict[str, Any]] = {
     "member_number": INVENTED, "start": "2026-05-01 08:00", "end": "2026-05-01 08:45", "sport": ("健走", "Walking"), "elapsed_s": 45, "timer_s": 40,
     "distance_m": 3200, "energy_kcal": 180, "hr_avg": 104, "hr_max": 126, "indoor": ("否", "no"), "body-weight": 63.2, "body-height": 161, "body-fat": 21.5,
     "systolic": 128, "diastolic": 79, "heart-rate": 72, "oxygen-saturation": 97, "grip-strength": 24.6, "sit-and-reach": 3.5, "vital-capacity": 2150,
+    "venue": ("二楼", "Second floor"), "present": 41, "peak": 46, "mean": 38, "visits": 57, "capacity": 80, "withdrawn": ("否", "no"),
 }  # fmt: skip
 """Values of the example row; where there is none its cell is empty, but for the first of a set of choices."""
 
@@ -113,7 +118,8 @@ def columns(kind: str, version: str) -> tuple[Column, ...]:
     document = published.release(version)
     if kind not in KINDS_TAKEN or kind not in document["kinds"]:
         raise NotFound(f"There is no template of {kind[:40]!r}.", advice=f"Known: {', '.join(KINDS_TAKEN)}.")
-    return (*_who(), *_of_fields(kind, document["kinds"][kind]["fields"]), *_of_measures(document, _measures_shown(kind)))
+    who = _who() if STANDARD[kind].about == "resident" else ()
+    return (*who, *_of_fields(kind, document["kinds"][kind]["fields"]), *_of_measures(document, _measures_shown(kind)))
 
 
 def _who() -> Iterator[Column]:
@@ -126,7 +132,7 @@ def _who() -> Iterator[Column]:
 def _of_fields(kind: str, fields: Document) -> Iterator[Column]:
     for name, field in fields.items():
         several = kind == "vital" and name == "source_record_id"
-        if field["type"] in _TYPED and name not in _NOT_ASKED and not several and name in KINDS[kind].__struct_fields__:
+        if (field["type"] in _TYPED or name in _CODED) and name not in _NOT_ASKED and not several and name in KINDS[kind].__struct_fields__:
             yield _column(name, "record", field, _MINUTES.get(field.get("unit", ""), field.get("unit", "")))
 
 
@@ -182,6 +188,8 @@ def _choices() -> dict[str, tuple[tuple[str, str], ...]]:
 def _choices_of(name: str, type_: str) -> tuple[tuple[str, str], ...]:
     if name == "sport":
         return tuple((sport.zh, sport.en) for sport in SPORTS.values())
+    if name in _CODED:
+        return tuple((one.zh, one.en) for one in LISTS[name].values())
     return (("是", "yes"), ("否", "no")) if type_ == "boolean" else _choices().get(name, ())
 
 

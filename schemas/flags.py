@@ -47,6 +47,7 @@ FLAGS: dict[str, tuple[str, str]] = {
         "Not a questionnaire of the standard, or its answers do not fit its link ids, their order or types; kept as given",
     ),
     "edition-unknown": ("没有这个版本的得分表，数值原样保存", "No score table of this edition is held; the values stay as read"),
+    "over-capacity": ("人数超过场馆的容纳人数", "More people than the venue holds"),
     "self-reported": ("自己填报，不是仪器测量", "Self-reported, not measured"),
 }
 

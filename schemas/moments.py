@@ -84,8 +84,9 @@ def natural_key(record: Envelope) -> tuple[str, ...]:
 
 
 def _key_part(record: Envelope, name: str) -> str:
-    if name == "start":
-        return (record.start.at or record.start.local or EARLIEST).isoformat(timespec="seconds")
+    if name in ("start", "end"):
+        moment = getattr(record, name)
+        return (moment.at or moment.local or EARLIEST).isoformat(timespec="seconds") if moment else ""
     if name == "device":
         return (record.device.identifier or record.device.model or "") if record.device else ""
     value = getattr(record, name)

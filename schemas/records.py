@@ -1,6 +1,6 @@
 """Record types of the unified data standard (统一数据口径): what adapters yield, the store seals, mappings turn into FHIR.
 
-A record is one thing that happened to one resident. Shapes are msgspec structs: field names carry their unit
+A record is one thing that happened to one resident; `VenueOccupancy` alone is about a place. Shapes are msgspec structs: field names carry their unit
 (`_s` seconds, `_m` metres, `_kcal`, `_w` watts), one UCUM unit per quantity, absent is absent (None, omitted when encoded).
 Who the record is about is never inside it: `Who` travels beside it until identity is settled.
 """
@@ -529,10 +529,28 @@ class IssueReport(Envelope, kw_only=True, tag="issue-report"):
     changed: Moment | None = None
 
 
+class VenueOccupancy(Envelope, kw_only=True, tag="venue-occupancy"):
+    """How many people were at a venue from `start` to `end` (a moment without one). It is about a place and names nobody.
+
+    venue: a Location of the sender's directory, by name, identifier or reference; present: people there, at the end of the period
+    peak, mean: of the people there at a time; visits: how many came in; capacity: how many it holds
+    counting: how they were counted, never by recognising anybody; withdrawn: the source takes back what it sent, entered in error
+    """
+
+    venue: str
+    present: int | None = None
+    peak: int | None = None
+    mean: float | None = None
+    visits: int | None = None
+    capacity: int | None = None
+    counting: Literal["gate", "camera", "manual"] | None = None
+    withdrawn: bool = False
+
+
 Record = (
     Session | VitalSign | BodyComposition | DaySummary | FitnessTest | CheckIn | LabResult | Sleep | Screening | Prescription | Referral | EffectEvaluation
     | RehabilitationStatus | MovementAssessment | Condition | Medication | Visit | Imaging | Appointment | Guidance | Adherence | Points | Membership
-    | IssueReport
+    | IssueReport | VenueOccupancy
 )  # fmt: skip
 """What adapters may yield. The resident and the consent are records too, written by their own front doors."""
 

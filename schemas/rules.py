@@ -32,6 +32,7 @@ from schemas.records import (
     Quantity,
     Referral,
     Screening,
+    VenueOccupancy,
 )
 from schemas.standard import BOUNDS, MEASURED, STANDARD
 
@@ -166,12 +167,20 @@ def _check_abatement(record: Condition) -> None:
         raise InvalidRecord("A condition that abated is inactive, in remission or resolved.", code="clinical-status", field="clinical_status")
 
 
+def _check_count(record: VenueOccupancy) -> None:
+    if record.start.at is None or (record.end is not None and record.end.at is None):
+        raise InvalidRecord("The time says no offset, and its sender has no zone.", code="no-zone", field="start", advice="Write 2026-05-01T08:00+08:00.")
+    if not record.withdrawn and all(figure is None for figure in (record.present, record.peak, record.mean, record.visits)):
+        raise InvalidRecord("A count says at least one of: present, peak, mean, visits.", code="no-values", field="present")
+
+
 WITH_REASON = ("rejected", "on-hold", "cancelled", "failed")
 """Statuses of a referral that are given with their reason, and no other is."""
 
 _OWN: Final[dict[str, Callable[[Any], None]]] = {
     "referral": _check_reason, "appointment": _check_times_of_booking, "lab-result": _check_results, "effect-evaluation": _check_changes,
     "prescription": _check_plan, "condition": _check_abatement, "issue-report": _check_changed, "adherence": _check_goal,
+    "venue-occupancy": _check_count,
 }  # fmt: skip
 """What else a kind may not say."""
 

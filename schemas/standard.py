@@ -40,6 +40,7 @@ class Kind(NamedTuple):
     number: what the store writes for the kind; never given to another
     ahead:  days that a start may lie in the future
     append_only: an entry of a ledger: sent again under the same key with another content it is refused, where others become a new version
+    about:  a resident, unless it is a `venue`: then it names nobody, and lies beside the directory and not among residents' records
     """
 
     code: str
@@ -49,6 +50,7 @@ class Kind(NamedTuple):
     number: int
     ahead: int
     append_only: bool
+    about: str
     fields: dict[str, Field]
 
 
@@ -72,7 +74,7 @@ PARTS: dict[str, dict[str, Field]] = {kind[1:]: fields for kind, fields in _FIEL
 STANDARD: dict[str, Kind] = {
     row["kind"]: Kind(
         row["kind"], row["zh"], row["en"], tuple(row["key"].split()), int(row["number"]), int(row["ahead"] or 0), row["append_only"] == "yes",
-        _FIELDS[EVERY] | _FIELDS[row["kind"]],
+        row.one_of("about", ("", "venue")) or "resident", _FIELDS[EVERY] | _FIELDS[row["kind"]],
     )
     for row in lines("kinds.csv")
 }
@@ -99,6 +101,9 @@ MOMENTS: dict[str, tuple[str, ...]] = {
 
 APPEND_ONLY: frozenset[str] = frozenset(kind.code for kind in STANDARD.values() if kind.append_only)
 """Kinds whose records are never changed by their source."""
+
+OF_RESIDENTS: tuple[str, ...] = tuple(kind.code for kind in STANDARD.values() if kind.about == "resident")
+"""Kinds whose records are each about one resident."""
 
 FACTS: dict[str, tuple[str, ...]] = {kind.code: tuple(f.name for f in kind.fields.values() if f.fact) for kind in STANDARD.values()}
 """Kind to the fields that a receipt shows."""

@@ -1,4 +1,4 @@
-"""The standard's terminology as FHIR R4 resources: CodeSystems, ValueSets and ConceptMaps, made from the tables and from nothing else.
+"""The standard's terminology as FHIR R4 resources: CodeSystems, ValueSets, ConceptMaps and what goes with them, made from the tables and from nothing else.
 
 Displays are zh-CN, designations en. How sure a mapping is says its equivalence: `equivalent` where the pairing was read in a
 specification, `relatedto` with a comment where it was read in third-party use only, and what `equivalences.csv` says of single ones.
@@ -138,6 +138,7 @@ def _sensitivities() -> _List:
 _SHORT: Final[dict[str, tuple[tuple[str, str], tuple[str, str]]]] = {
     "record": (("记录类型", "Records"), ("记录和面板的本地编码，没有标准编码时用。", "Local codes of records and panels for which there is no standard code.")),
     "modality": (("获得方式", "Modality"), ("数值是怎样得到的。", "How a value was obtained.")),
+    "counting": (("计数方式", "Ways of counting"), ("场馆里的人怎样数，都不识别是谁。", "How people at a venue were counted; nobody is recognised.")),
     "sampling-method": (("取样方法", "Sampling method"), ("采样点变稀时每一点怎样得出。", "How a point was made where samples were made coarser.")),
     "party-kind": (("机构类型", "Kinds of party"), ("收发数据的机构的类型。", "Kinds of the organizations that send or receive.")),
     "sex": (("人的性别代码", "Codes for the sexes"), ("GB/T 2261.1 的全部代码，照录。", "The whole list of GB/T 2261.1, repeated here; it is not ours.")),
@@ -331,6 +332,21 @@ def questionnaires() -> list[Resource]:
     return [_questionnaire(instrument) for instrument in INSTRUMENTS]
 
 
+# Measures of venues
+
+
+def measures() -> list[Resource]:
+    """The Measure whose reports are counts of people at venues. It lists no groups: a report must have all that its Measure lists, and a source seldom has."""
+    figures = [one for one in LISTS["record"].values() if one.code.startswith("occupancy-")]
+    zh, en = "、".join(one.zh for one in figures), ", ".join(one.en.lower() for one in figures)
+    said = (f"一段时间里场馆有多少人，不涉及任何个人。各组：{zh}。", f"How many people were at a venue over a time; it names nobody. Groups: {en}.")
+    return [{
+        **_shared("Measure", "venue-occupancy", ("场馆客流", "Venue occupancy"), said),
+        "subjectCodeableConcept": {"coding": [{"system": "http://hl7.org/fhir/resource-types", "code": "Location"}]},
+        "scoring": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/measure-scoring", "code": "continuous-variable"}]},
+    }]  # fmt: skip
+
+
 def resources() -> list[Resource]:
     """Everything that is published, code systems first."""
-    return [*code_systems(), *value_sets(), *concept_maps(), *questionnaires()]
+    return [*code_systems(), *value_sets(), *concept_maps(), *questionnaires(), *measures()]

@@ -1,4 +1,4 @@
-"""The terminology and questionnaires this hub publishes, in memory: what there is, by canonical or id, and what a value set contains.
+"""The terminology, questionnaires and measures this hub publishes, in memory: what there is, by canonical or id, and what a value set contains.
 
 It is about no resident and no party: anybody may read it, without a token.
 """
@@ -15,7 +15,7 @@ from hub.exchange.compartment import Compartment, Resource
 from schemas import terminology
 from schemas.errors import BadRequest, NotFound
 
-TYPES: Final = ("CodeSystem", "ValueSet", "ConceptMap", "Questionnaire")
+TYPES: Final = ("CodeSystem", "ValueSet", "ConceptMap", "Questionnaire", "Measure")
 Content = dict[str, Any]
 
 

@@ -21,14 +21,14 @@ from hub.store.ids import join
 from hub.store.vault import KIND_NUMBERS, Asked, Disclosed
 from mappings.face import types
 from schemas.errors import BadRequest, SealError
-from schemas.standard import STANDARD
+from schemas.standard import OF_RESIDENTS
 
 if TYPE_CHECKING:
     from hub.service import Hub
 
 _APART = {"Patient": ("resident",), "Consent": ("consent",), "Linkage": ("session",), related.TYPE: ("resident",)}
 KINDS_OF_TYPE: dict[str, tuple[str, ...]] = _APART | {
-    type_: tuple(kind for kind in STANDARD if type_ in types(kind)) for type_ in sorted({type_ for kind in STANDARD for type_ in types(kind)})
+    type_: tuple(kind for kind in OF_RESIDENTS if type_ in types(kind)) for type_ in sorted({type_ for kind in OF_RESIDENTS for type_ in types(kind)})
 }
 """Which record kinds can show resources of a type: the types the hub stores for residents, and those that it computes."""
 COMPUTED = ("Linkage", related.TYPE)

@@ -20,7 +20,7 @@ from consent.effect import Kinds, effect
 from hub.access.caller import Caller, caller, require
 from hub.access.requests import body, hub_of
 from hub.access.sessions import require_person, require_recent, session
-from hub.exchange import audit_events, directory, explained, formats, linkage, published, reading, related, sampled, terminology, validate
+from hub.exchange import audit_events, directory, explained, formats, linkage, occupancy, published, reading, related, sampled, terminology, validate
 from hub.exchange.capability import capability_statement, smart_configuration, terminology_capabilities
 from hub.exchange.compartment import Compartment, Resource
 from hub.exchange.definitions import resource_types, search_parameters
@@ -47,7 +47,7 @@ MOST_FIELDS = 200
 """Parameters of a search by POST."""
 STATEMENT_DATE = "2026-11-22"
 READS = ("read", "vread", "history-instance", "search-type")
-TYPES: dict[str, tuple[str, ...]] = dict.fromkeys((*reading.KINDS_OF_TYPE, *directory.TYPES), READS) | {"OperationDefinition": ("read",)}
+TYPES: dict[str, tuple[str, ...]] = dict.fromkeys((*reading.KINDS_OF_TYPE, *directory.TYPES, occupancy.TYPE), READS) | {"OperationDefinition": ("read",)}
 TYPES |= dict.fromkeys(published.TYPES, ("read", "search-type"))
 TYPES["Consent"] = (*READS, "create", "update")
 TYPES |= dict.fromkeys(("AuditEvent", *reading.COMPUTED), ("read", "search-type"))
@@ -200,6 +200,10 @@ async def _one(hub: Hub, asked: Asked, type_: str, id_: str, window: sampled.Win
             if entry is None:
                 raise _NotHere
             return entry
+        if type_ == occupancy.TYPE:
+            for newest in (await occupancy.versions(hub, connection, asked.party, id_))[:1]:
+                return newest
+            raise _NotHere
         if type_ == audit_events.TYPE:
             return await _audit_event(hub, connection, asked, id_)
         about, record = await _whose(connection, id_, type_)
@@ -258,6 +262,8 @@ async def _versions(hub: Hub, asked: Asked, type_: str, id_: str) -> list[Resour
     async with hub.database.connection() as connection:
         if type_ in directory.TYPES:
             return await directory.versions(hub, connection, asked.party, type_, id_)
+        if type_ == occupancy.TYPE:
+            return await occupancy.versions(hub, connection, asked.party, id_)
         about, record = await _whose(connection, id_)
         found: list[Resource] = []
         if _may_ask(asked, about) and (where := sampled.place(type_, id_)):
@@ -399,7 +405,7 @@ async def _search(request: Request, type_: str, pairs: list[tuple[str, str]], *,
     if by_get and any(name in WITHHELD and text.split("|")[0] in PRIVATE_IN_URL for name, text in pairs):
         raise BadRequest("ID and card numbers never go into a URL.", field="identifier", advice=f"Use POST /fhir/{type_}/_search.")
     query = _query(request, type_, pairs)
-    if type_ in directory.TYPES:
+    if type_ in directory.TYPES or type_ == occupancy.TYPE:
         return _fhir(await _directory_page(hub, who, asked, query))
     if type_ == audit_events.TYPE:
         return _fhir(await _audit_page(hub, who, asked, query))
@@ -524,7 +530,8 @@ async def _directory_page(hub: Hub, who: Caller | None, asked: Asked, query: Que
     bound = reading.binding(asked, who.client_id if who else "self", [(query.resource_type, ""), *query.pairs])
     position = reading.open_cursor(hub, bound, query.cursor).position
     async with hub.database.connection() as connection:
-        page = await directory.page(hub, connection, asked.party, partial(_covered, who), query, position)
+        find = occupancy.page if query.resource_type == occupancy.TYPE else directory.page
+        page = await find(hub, connection, asked.party, partial(_covered, who), query, position)
     cursor = reading.seal_cursor(hub, bound, position=page.position) if page.position else ""
     return bundle(query, page, search_url(query), search_url(query, cursor) if cursor else None)
 

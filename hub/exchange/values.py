@@ -151,6 +151,13 @@ _COMPARE: dict[str, Callable[[int, int, int, int], bool]] = {
 """R4's table of prefixes: `low`..`high` is the query's range, `a`..`b` the resource's."""
 
 
+def date_bounds(text: str, frame: Frame) -> Span:
+    """A range that everything which passes the test of this text touches."""
+    prefix, written = _prefixed(text)
+    low, high = span_of(written.replace(" ", "+"), frame.zone)
+    return low if prefix in ("eq", "gt", "ge", "sa") else -FOREVER, high if prefix in ("eq", "lt", "le", "eb") else FOREVER
+
+
 def date_test(text: str, frame: Frame) -> Test:
     """`ge2024-05`, `2024-05-01T10:00+08:00` … against every date-like type. `ap` is a tenth of the distance from now."""
     prefix, written = _prefixed(text)

@@ -33,7 +33,7 @@ def _counted(record: Envelope, kind: str) -> dict[str, int]:
     return {name: len(found) for name, found in lists if isinstance(found, list) and found}
 
 
-def entry(record: Envelope, record_id: str, resident: str, resources: list[str]) -> dict[str, Any]:
+def entry(record: Envelope, record_id: str, resident: str | None, resources: list[str]) -> dict[str, Any]:
     """One element of a receipt's `records`."""
     return {
         "record_id": record_id, "kind": record.__struct_config__.tag, "resident_id": resident, "start": local_text(record.start),

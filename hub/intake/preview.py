@@ -16,7 +16,9 @@ import msgspec
 
 from hub.intake.receipts import RejectedRow
 from hub.intake.upload import Delivery, question, rows_of, sort_rows, source_of
+from hub.store import occupancy
 from hub.store.ids import bucket_of, new_resident_id
+from hub.store.occupancy import Count
 from hub.store.parties import Party
 from hub.store.vault import Subject, open_waiting
 from hub.store.writer import Draft, standing
@@ -88,6 +90,7 @@ async def preview(hub: Hub, delivery: Delivery) -> Preview:
     records = {id(row.record): row for row in given if isinstance(row, Decoded)}
     found = await sort_rows(hub, delivery, source, known, given)
     rows = [_draft_row(draft, became, records) for draft, became in zip(found.drafts, await _becomes(hub, found.drafts), strict=True)]
+    rows += [Row(count.row or 1, became, record=count.shown) for count, became in zip(found.counts, await _standing(hub, found.counts), strict=True)]
     rows += [Row(row.row or 1, "pending", row.who, row.record, reason, original=row.original, cell=row.cell) for row, reason in found.pending]
     whose = {row.row: row for row in given}
     rows += [_rejected_row(row, whose.get(row.row)) for row in found.rejected]
@@ -108,6 +111,11 @@ async def _becomes(hub: Hub, drafts: Sequence[Draft]) -> list[str]:
     async with hub.database.connection() as connection:
         subjects = await hub.vault.subjects(connection, list({draft.resident for draft in drafts}))
         return await standing(connection, subjects, [draft for draft in drafts if draft.resident in subjects])
+
+
+async def _standing(hub: Hub, counts: Sequence[Count]) -> list[str]:
+    async with hub.database.connection() as connection:
+        return await occupancy.standing(connection, counts) if counts else []
 
 
 async def park(hub: Hub, party: Party, account: UUID, file: File) -> UUID:

@@ -10,7 +10,9 @@ import msgspec
 
 from hub.intake.facts import entry
 from hub.quality import reports
+from hub.store import occupancy
 from hub.store.ids import bucket_of, join
+from hub.store.occupancy import Stored
 from hub.store.parties import Party
 from hub.store.vault import Asked, Subject, open_waiting
 from schemas.errors import NotFound
@@ -94,11 +96,20 @@ async def _records(hub: Hub, connection: Any, party: Party, wanted: list[tuple[U
         "SELECT r.id, r.resident FROM records r JOIN unnest($1::smallint[], $2::uuid[]) AS w(bucket, id) ON r.bucket = w.bucket AND r.id = w.id",
         [bucket_of(record) for record in ids], ids,
     ))  # fmt: skip
-    shown = []
+    counts = await occupancy.of_receipt(connection, party.number, [record for record in ids if record not in residents])
+    if counts:
+        await hub.directory.refresh(connection)
+    shown: list[dict[str, Any] | None] = []
     for record in ids:
-        if record in residents:
+        if record in counts:
+            shown.append(_count(hub, counts[record]))
+        elif record in residents:
             shown.append(await _one(hub, connection, party, residents[record], record))
     return [element for element in shown if element is not None]
+
+
+def _count(hub: Hub, one: Stored) -> dict[str, Any]:
+    return entry(msgspec.structs.replace(one.record, venue=hub.directory.name_of("Location", one.venue)), str(one.id), None, [occupancy.reference(one)])
 
 
 async def _one(hub: Hub, connection: Any, party: Party, resident: UUID, record: UUID) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -28,6 +28,7 @@ from hub.intake.receipts import Detail, PendingRow, RejectedRow, read_receipt, r
 from hub.service import Hub
 from hub.store.directory import Named
 from hub.store.ids import bucket_of, new_resident_id
+from hub.store.occupancy import Count, reference
 from hub.store.parties import Party
 from hub.store.vault import Subject
 from hub.store.writer import Draft, Original, ReceiptRow, Upload, changed_entry, standing
@@ -36,7 +37,7 @@ from mappings.face import Subject as FaceSubject
 from schemas.editions import check_age
 from schemas.errors import AdapterError, BadRequest, Conflict, InvalidRecord, NotFound, Refused, TooLarge
 from schemas.moments import natural_key, settle, time_range
-from schemas.records import Decoded, Envelope, Rejected, Who, encode
+from schemas.records import Decoded, Envelope, Rejected, VenueOccupancy, Who, encode
 from schemas.resident import id_number_valid
 from schemas.rules import check
 from schemas.standard import APPEND_ONLY
@@ -76,6 +77,7 @@ class Sorted(msgspec.Struct):
     drafts: list[Draft]
     rejected: list[RejectedRow]
     pending: list[tuple[Decoded, str]]
+    counts: list[Count] = []
 
 
 async def take(hub: Hub, delivery: Delivery) -> tuple[int, dict[str, Any]]:
@@ -120,9 +122,10 @@ def _waiting(found: Sorted) -> list[PendingRow]:
 def _fresh(receipt: ReceiptRow, found: Sorted) -> dict[str, Any]:
     """The receipt of what was just written, from memory."""
     taken = [(draft.shown, draft.outcome, draft.resident) for draft in found.drafts]
+    records = [entry(record, str(outcome.record), str(resident), outcome.resources) for record, outcome, resident in taken if record and outcome]
+    records += [entry(count.shown, str(count.stored.id), None, [reference(count.stored)]) for count in found.counts if count.stored]
     return receipt_of(
-        receipt.id, receipt.status, receipt.format, receipt.created,
-        [entry(record, str(outcome.record), str(resident), outcome.resources) for record, outcome, resident in taken if record and outcome],
+        receipt.id, receipt.status, receipt.format, receipt.created, records,
         Detail(found.rejected, _waiting(found)),
     )  # fmt: skip
 
@@ -205,6 +208,8 @@ async def sort_rows(hub: Hub, delivery: Delivery, source: Adapter, known: Questi
     if resident is not None:
         await refuse_another_person(hub, resident, good)
     named = await hub.directory.named(delivery.party.number, [row.record for row, _ in good])
+    found.counts = list(_counts(good, delivery.party, named, found.rejected))
+    good = [(row, match) for row, match in good if not isinstance(row.record, VenueOccupancy)]
     whole = _whole_file(delivery, good)
     kept: dict[tuple[UUID, bytes], Original] = {}
     for row, match in good:
@@ -220,6 +225,23 @@ async def sort_rows(hub: Hub, delivery: Delivery, source: Adapter, known: Questi
         await _refuse_changed_entries(hub, found)
     found.rejected.sort(key=lambda row: row.row)
     return found
+
+
+def _counts(rows: Sequence[tuple[Decoded, identity.Match]], party: Party, named: Named, rejected: list[RejectedRow]) -> Iterator[Count]:
+    """Counts of people at the party's own venues; a row of a venue that it does not have is rejected."""
+    for row, _ in rows:
+        if not isinstance(row.record, VenueOccupancy):
+            continue
+        known = named.get(("Location", row.record.venue))
+        if known is None:
+            rejected.append(RejectedRow(row.row or 1, "venue", "venue-unknown", NO_VENUE, VENUE_ADVICE))
+            continue
+        place, name = known
+        yield Count(msgspec.structs.replace(row.record, venue=name), place.partition("/")[2], party.number, row.row)
+
+
+NO_VENUE = "The directory has no such venue of yours, or several."
+VENUE_ADVICE = "Add it as a Location, and write its name or number as it stands there."
 
 
 async def _refuse_changed_entries(hub: Hub, found: Sorted) -> None:
@@ -299,7 +321,7 @@ def _face(
 
 
 def _refuse_if_nothing(found: Sorted) -> None:
-    if found.drafts or found.pending:
+    if found.drafts or found.pending or found.counts:
         return
     if len(found.rejected) == 1:
         only = found.rejected[0]
@@ -313,13 +335,13 @@ def _refuse_if_nothing(found: Sorted) -> None:
 
 
 async def _upload(hub: Hub, delivery: Delivery, source: Adapter, found: Sorted, known: Question) -> Upload:
-    status = "partial" if found.drafts and (found.rejected or found.pending) else "pending" if found.pending else "stored"
+    status = "partial" if (found.drafts or found.counts) and (found.rejected or found.pending) else "pending" if found.pending else "stored"
     now = datetime.now(UTC)
     receipt = ReceiptRow(
         id=uuid4(), party=delivery.party.number, format=source.id, status=status, created=now, fingerprint=known.file,
         file=known.file if status == "stored" else None, idempotency=known.key, refused=len(found.rejected), waiting=len(found.pending),
     )  # fmt: skip
-    upload = Upload(found.drafts, partial(_entries, delivery.party), receipt)
+    upload = Upload(found.drafts, partial(_entries, delivery.party), receipt, counts=found.counts)
     if found.rejected or found.pending:
         await _seal_rest(hub, delivery, receipt, upload, found, now)
     return upload
@@ -342,5 +364,5 @@ async def _seal_rest(hub: Hub, delivery: Delivery, receipt: ReceiptRow, upload: 
 
 def _entries(party: Party, upload: Upload) -> list[Entry]:
     receipt = f"receipt:{upload.receipt.id}" if upload.receipt else None
-    residents = {draft.resident for draft in upload.drafts}
+    residents = {draft.resident for draft in upload.drafts} | ({None} if upload.counts else set())
     return [Entry(actor=party.reference, action="upload", outcome="stored", resident=resident, party=party.number, rule=receipt) for resident in residents]

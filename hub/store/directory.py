@@ -102,6 +102,11 @@ class Directory:
     def get(self, type_: str, id_: str) -> Entry | None:
         return self._entries.get((type_, id_))
 
+    def name_of(self, type_: str, id_: str) -> str:
+        """The name of an entry; its id where it has none."""
+        entry = self.get(type_, id_)
+        return _texts(entry.type, entry.body)[0] if entry else id_
+
     def entries(self) -> Iterable[Entry]:
         """Every entry in its newest version."""
         return self._entries.values()
@@ -132,7 +137,7 @@ def _unambiguous(entries: Iterable[Entry]) -> Named:
     for entry in entries:
         if entry.type in ("Location", "Organization", "Practitioner"):
             display, texts = _texts(entry.type, entry.body)
-            for text in texts:
+            for text in (*texts, entry.reference):
                 found.setdefault((entry.type, text), set()).add((entry.reference, display))
     return {text: next(iter(named)) for text, named in found.items() if len(named) == 1}
 

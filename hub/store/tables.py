@@ -91,6 +91,24 @@ directory = Table(
     comment="FHIR resources about no resident, every version. A reference table on Citus.",
 )  # fmt: skip
 
+occupancy = Table(
+    "occupancy", metadata,
+    Column("id", UUID, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("party", Integer, nullable=False, comment="who counted, and whose venue it is"),
+    Column("venue", Text, nullable=False, comment="id of a Location of the directory"),
+    Column("natural_key", Text, nullable=False),
+    Column("starts", INSTANT, nullable=False, index=True),
+    Column("ends", INSTANT, nullable=False),
+    Column("current", Boolean, nullable=False, server_default=text("true")),
+    Column("shared", Boolean, nullable=False, comment="no other count of the venue that others may see overlaps it"),
+    Column("updated", INSTANT, nullable=False),
+    Column("body", JSONB, nullable=False, comment="the record; its venue is the Location's id"),
+    Index("occupancy_natural_idx", "party", "natural_key", unique=True, postgresql_where=text("current")),
+    Index("occupancy_venue_idx", "venue", "starts"),
+    comment="Counts of people at venues, every version. They name nobody.",
+)  # fmt: skip
+
 residents = Table(
     "residents", metadata,
     _bucket(),

@@ -18,10 +18,12 @@ import msgspec
 from asyncpg import Record as Row
 
 from hub.audit.trail import Entry, Trail
+from hub.store import occupancy
 from hub.store.body import Header, assemble
 from hub.store.chunks import chunks
 from hub.store.database import Connection, Database
 from hub.store.ids import bucket_of, join, new_record_id
+from hub.store.occupancy import Count
 from hub.store.relabel import doubt
 from hub.store.vault import CHANNELS, KIND_NUMBERS, Subject, Vault, superseded
 from mappings.face import Resource
@@ -114,7 +116,7 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 class Upload(msgspec.Struct):
-    """What one request writes: drafts, its receipt, rows that wait for identity, audit entries; or the settling of one such row."""
+    """What one request writes: drafts, counts of people at venues, its receipt, rows that wait for identity, audit entries; or the settling of one such row."""
 
     drafts: list[Draft]
     entries: Callable[[Upload], list[Entry]]
@@ -123,11 +125,12 @@ class Upload(msgspec.Struct):
     pending: list[tuple[object, ...]] = []
     first: UUID | None = None
     settles: Settled | None = None
+    counts: list[Count] = []
 
 
 def weight(upload: Upload) -> int:
     """What an upload adds to a transaction: its drafts, and its receipt and audit entry."""
-    return 4 + len(upload.drafts)
+    return 4 + len(upload.drafts) + len(upload.counts)
 
 
 class _Batch(msgspec.Struct):
@@ -234,11 +237,12 @@ async def _written(database: Database, vault: Vault, trail: Trail, uploads: Sequ
         _keep_anew(drafts)
         subjects = await vault.subjects(connection, list({draft.resident for draft in drafts}))
         *earlier, last = _waves(subjects, drafts) or [[]]
-        if earlier or any(upload.keys or upload.settles for upload in live):
+        if earlier or any(upload.keys or upload.settles or upload.counts for upload in live):
             async with connection.transaction():
                 await _claim_waiting(connection, live)
                 await _insert(connection, "data_keys", [key for upload in live for key in upload.keys])
                 vault.refuse_outdated((str(key[2]), str(key[3])) for upload in live for key in upload.keys)
+                await occupancy.store(connection, [count for upload in live for count in upload.counts], now)
                 for wave in earlier:
                     await _store(connection, await _prepared(connection, subjects, wave, vault.rules, now))
                 await _in_parts(connection, trail, live, await _prepared(connection, subjects, last, vault.rules, now))
@@ -521,6 +525,7 @@ def _receipt_row(upload: Upload) -> tuple[object, ...]:
     receipt = upload.receipt
     assert receipt is not None
     outcomes = [(draft.outcome, draft.row) for draft in upload.drafts if draft.outcome]
+    outcomes += [(Outcome(count.status, count.stored.id, count.stored.version, []), count.row) for count in upload.counts if count.stored]
     if receipt.status == "stored" and any(outcome.status == "updated" for outcome, _ in outcomes):
         receipt.status = "updated"
     elif receipt.status == "stored" and outcomes and all(outcome.status == "duplicate" for outcome, _ in outcomes):

@@ -25,6 +25,7 @@ from hub.access import requests, sessions
 from hub.access.requests import arriving, file_too_large, hub_of
 from hub.access.sessions import Person, require_person
 from hub.care.activity import local, today_in
+from hub.exchange.occupancy import FIGURES
 from hub.intake import identity
 from hub.intake.pending import settle_row
 from hub.intake.preview import File, Preview, Row, discard, park, parked, preview, waiting
@@ -32,7 +33,8 @@ from hub.intake.receipts import RejectedRow, read_receipt
 from hub.intake.upload import Delivery, take
 from hub.quality import reports
 from hub.service import Hub
-from hub.store import grants, parties
+from hub.store import grants, occupancy, parties
+from hub.store.occupancy import Stored
 from hub.store.parties import Party
 from hub.store.residents import ZONE
 from hub.web import faults, tables, words
@@ -46,6 +48,8 @@ router = APIRouter(prefix="/center", route_class=Page)
 
 SYSTEMS = {"member": "member_number", "id-number": "id_number", "health-card": "health_card"}
 SHOWN = 200
+COUNTED = 24
+"""Counts of today on the first page."""
 FORM_LIMIT = Limits().bytes + 64 * 1024
 """Bytes of a form with a file in it."""
 
@@ -80,11 +84,21 @@ async def _home(request: Request, person: Person, party: Party, error: str = "",
         )
         judged = await reports.latest(connection, party.number, 1)
         waiting = await connection.fetchval("SELECT count(*) FROM petitions WHERE party = $1 AND outcome IS NULL", party.number)
+        await hub_of(request).directory.refresh(connection)
+        counted = await occupancy.own(connection, party.number, datetime.combine(now.date(), time(), tzinfo=zone), COUNTED)
     receipts = [dict(row) | {"title": adapter(row["format"]).title, "created": row["created"].astimezone(zone).replace(tzinfo=None)} for row in rows]
     return pages_of(request).render(
         request, "center.html", status, person=person, party=party, now=now, today=today, receipts=receipts, error=error,
-        quality=judged[0] if judged else None, waiting=waiting,
+        quality=judged[0] if judged else None, waiting=waiting, counts=[_counted(hub_of(request), one, zone) for one in counted],
+        figures=FIGURES,
     )  # fmt: skip
+
+
+def _counted(hub: Hub, one: Stored, zone: ZoneInfo) -> dict[str, Any]:
+    """A count of people at a venue as the centre's page shows it."""
+    clock = f"{local(one.record.start, zone):%H:%M}" + (f"–{local(one.record.end, zone):%H:%M}" if one.record.end else "")
+    full = any(flag.code == "over-capacity" for flag in one.record.flags)
+    return {"venue": hub.directory.name_of("Location", one.venue), "clock": clock, "full": full, "record": one.record}
 
 
 @router.post("/preview")

@@ -403,6 +403,9 @@ ENGLISH: dict[str, str] = {
     "有错？要删？": "Wrong? Delete?",
     "更正、删除、请人说明为什么看，答复在这里": "Corrections, deletions, explanations of a look: the answers are here",
     "居民的要求": "Residents’ requests",
+    "今天的场馆客流": "People at the venues today",
+    "超过容纳人数": "above capacity",
+    "只有本机构看得到准确的人数；别人看到的以十人为一档。": "Only your own organization sees exact numbers; others see steps of ten.",
     "返回": "Back",
     "更正、删除、说明为什么看：15 天里要答复。居民看得到还剩几天。": (
         "Corrections, deletions, explanations of a look: to be answered within 15 days. The resident sees how many are left."

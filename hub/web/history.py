@@ -18,13 +18,13 @@ from hub.store.vault import Asked
 from schemas.errors import NotFound
 from schemas.records import DaySummary, Envelope, Session
 from schemas.resident import Resident
-from schemas.standard import STANDARD
+from schemas.standard import OF_RESIDENTS
 
 if TYPE_CHECKING:
     from hub.access.sessions import Person
     from hub.service import Hub
 
-KINDS = tuple(STANDARD)
+KINDS = OF_RESIDENTS
 PAGE, MOST, AHEAD = 500, 5_000, 8
 DAY = timedelta(days=1)
 

@@ -24,6 +24,7 @@ UNITS: dict[str, tuple[str, str]] = {
     "{score}": ("分", "points"),
     "{points}": ("分", "points"),
     "{steps}": ("步", "steps"),
+    "{person}": ("人", ""),
     "/d": ("步", "steps"),
     "{level}": ("级", "level"),
     "kg/m2": ("kg/m²", "kg/m²"),
@@ -38,7 +39,7 @@ UNITS: dict[str, tuple[str, str]] = {
 }
 """UCUM unit to how it is written for people; a unit that is not here is written as it is."""
 
-NAMED = ("title", "name", "movement", "stage", "topic", "programme", "service", "description", "reason", "level", "instrument")
+NAMED = ("title", "name", "movement", "stage", "topic", "programme", "service", "description", "reason", "level", "instrument", "venue")
 """Fields by which a record is called, first found first."""
 
 HINTS: dict[str, tuple[str, str]] = {

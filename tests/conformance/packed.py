@@ -15,7 +15,7 @@ from schemas.records import STANDARD_VERSION
 
 Content = dict[str, Any]
 
-_CONFORMANCE: Final = ("StructureDefinition", "ValueSet", "CodeSystem", "ConceptMap", "CapabilityStatement", "Questionnaire", "ImplementationGuide")
+_CONFORMANCE: Final = ("StructureDefinition", "ValueSet", "CodeSystem", "ConceptMap", "CapabilityStatement", "Questionnaire", "Measure", "ImplementationGuide")
 _MANIFEST: Final = {
     "name": "org.kinehub.fhir", "version": STANDARD_VERSION, "canonical": "https://kinehub.org/fhir", "type": "IG", "fhirVersions": ["4.0.1"],
     "author": "KineHub", "title": "KineHub 统一数据标准 unified data standard",

@@ -83,6 +83,7 @@ def over_http(hub: Running) -> Iterator[tuple[str, bytes]]:
     headers = hub.bearer("hospital", "system/*.rs")
     yield from _anonymous(hub.http)
     yield from _own(hub, resident)
+    yield "/fhir/MeasureReport", hub.http.get("/fhir/MeasureReport", headers=hub.bearer("center", "system/*.rs")).raise_for_status().content
     for path in _asked(resident):
         following: str | None = path
         while following:
@@ -102,7 +103,7 @@ def _coarser(hub: Running, page: bytes, headers: dict[str, str]) -> Iterator[tup
 
 
 def _asked(resident: str) -> list[str]:
-    types = ("Organization", "Location", "Practitioner", "PractitionerRole", "HealthcareService", "DeviceDefinition")
+    types = ("Organization", "Location", "Practitioner", "PractitionerRole", "HealthcareService", "DeviceDefinition", "MeasureReport")
     within = sorted(set(KINDS_OF_TYPE) - {"Patient"})
     return [
         f"/fhir/Patient/{resident}/$everything",
@@ -147,7 +148,7 @@ def _published(http: httpx.Client) -> list[str]:
     ids = [entry["resource"]["id"] for entry in http.get("/fhir/ValueSet").json()["entry"]]
     return [
         "/fhir/metadata?mode=terminology",
-        *(f"/fhir/{type_}" for type_ in ("CodeSystem", "ValueSet", "ConceptMap")),
+        *(f"/fhir/{type_}" for type_ in ("CodeSystem", "ValueSet", "ConceptMap", "Measure")),
         *(f"/fhir/ValueSet/{id_}/$expand?includeDesignations=true&offset=0" for id_ in ids),
         f"/fhir/CodeSystem/$lookup?{systolic}",
         "/fhir/CodeSystem/sex/$subsumes?codeA=0&codeB=9",

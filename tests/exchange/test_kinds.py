@@ -13,11 +13,10 @@ import pytest
 
 from adapters import kinehub_json
 from hub.exchange.reading import KINDS_OF_TYPE
-from schemas.records import KINDS
-from schemas.standard import FACTS, STANDARD
+from schemas.standard import FACTS, OF_RESIDENTS
 from tests.builders import City, a_city
 
-SAMPLE: list[dict[str, Any]] = [{"record": row["record"]} for row in json.loads(kinehub_json.sample)]
+SAMPLE: list[dict[str, Any]] = [{"record": row["record"]} for row in json.loads(kinehub_json.sample) if row["record"]["kind"] in OF_RESIDENTS]
 CLASSES = {
     "session": "activity", "vital": "health-check", "body-composition": "health-check", "day-summary": "activity", "fitness-test": "fitness-test",
     "check-in": "attendance", "lab-result": "laboratory", "sleep": "sleep", "screening": "lifestyle", "prescription": "prescription",
@@ -64,13 +63,13 @@ async def everything(city: City, party: Any, resident: UUID) -> dict[str, dict[s
 
 
 def test_every_kind_is_in_the_sample_and_has_a_class() -> None:
-    assert {row["record"]["kind"] for row in SAMPLE} == set(KINDS) == set(CLASSES)
+    assert {row["record"]["kind"] for row in SAMPLE} == set(OF_RESIDENTS) == set(CLASSES)
 
 
 def test_a_receipt_tells_every_kinds_facts(in_city: InCity) -> None:
     async def work(city: City) -> None:
         _, _, _, records = await taken(city)
-        assert {record["kind"] for record in records} == set(KINDS)
+        assert {record["kind"] for record in records} == set(OF_RESIDENTS)
         by_kind = {record["kind"]: record["facts"] for record in records}
         for row in SAMPLE:
             kind = row["record"]["kind"]
@@ -85,7 +84,7 @@ def test_nothing_is_seen_of_any_kind_without_a_grant(in_city: InCity) -> None:
     async def work(city: City) -> None:
         _, hospital, resident, records = await taken(city)
         assert await everything(city, hospital, resident) == {}
-        for reference in sorted(ids(records, *KINDS)):
+        for reference in sorted(ids(records, *OF_RESIDENTS)):
             assert (await city.get(hospital, reference)).status_code == 404, reference
         for type_ in sorted(set(KINDS_OF_TYPE) - {"Patient", "Consent", "Linkage"}):
             assert await city.shown(hospital, resident, type_) == set(), type_
@@ -97,7 +96,7 @@ def test_every_resource_of_every_kind_is_read_found_and_exported_once_granted(in
     async def work(city: City) -> None:
         _, hospital, resident, records = await taken(city)
         await city.grant(resident, hospital, "all")
-        wanted = ids(records, *KINDS)
+        wanted = ids(records, *OF_RESIDENTS)
         assert set(await everything(city, hospital, resident)) == wanted
         for reference in sorted(wanted):
             answer = await city.get(hospital, reference)
@@ -165,7 +164,7 @@ def test_the_statement_promises_the_types_of_every_kind(in_city: InCity) -> None
     async def work(city: City) -> None:
         stated = (await city.http.get("/fhir/metadata")).json()["rest"][0]["resource"]
         assert set(KINDS_OF_TYPE) <= {one["type"] for one in stated}
-        assert {kind for kinds in KINDS_OF_TYPE.values() for kind in kinds} == {*STANDARD, "resident", "consent"}
+        assert {kind for kinds in KINDS_OF_TYPE.values() for kind in kinds} == {*OF_RESIDENTS, "resident", "consent"}
 
     in_city(work)
 

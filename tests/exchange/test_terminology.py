@@ -127,7 +127,7 @@ def test_what_is_published_is_searched_by_what_r4_says(reading: Reading) -> None
         assert await reader.found("CodeSystem", system=SEX) == ["sex"]
         assert await reader.found("CodeSystem", code="rpe") == ["measure"]
         assert await reader.found("CodeSystem", name="datac") == ["data-class"]
-        assert len(await reader.found("CodeSystem", status="active")) == 13
+        assert len(await reader.found("CodeSystem", status="active")) == 14
         assert await reader.found("CodeSystem", status="draft") == []
         assert await reader.found("CodeSystem", version="9.9") == []
         assert "measure-unit" in await reader.found("ValueSet", reference=UCUM)

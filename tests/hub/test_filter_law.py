@@ -16,6 +16,7 @@ from adapters import kinehub_json
 from consent.request import Request
 from hub.store.residents import save_consent
 from hub.store.vault import KIND_NUMBERS, Asked
+from schemas.standard import OF_RESIDENTS
 from tests.builders import City, a_city, a_session
 from tests.consent.test_decision_laws import EXAMPLES, FIXED
 from tests.consent.trees import POLICIES, REQUESTS
@@ -33,7 +34,8 @@ async def _filled(city: City) -> tuple[UUID, dict[str, str], int]:
     names = {"Patient/p": f"Patient/{resident}"}
     for place, (month, name) in enumerate(zip(MONTHS, ("Organization/h", "Practitioner/b", "Organization/i"), strict=True)):
         party = await city.party(f"Source {place}", "fitness-center")
-        rows = [row for row in json.loads(kinehub_json.sample.replace(b"2026-05", month.encode())) if not place or row["record"]["kind"] in OFTEN]
+        wanted = OFTEN if place else OF_RESIDENTS
+        rows = [row for row in json.loads(kinehub_json.sample.replace(b"2026-05", month.encode())) if row["record"]["kind"] in wanted]
         answer = await city.upload(party, {"records": [*rows, a_session(f"{month}-09T23:40:00+08:00")]}, resident=resident)
         assert answer.status_code == 201, answer.text
         names[name] = party.reference

@@ -26,6 +26,7 @@ from hub.store.parties import Party
 from hub.store.residents import save_consent
 from schemas.classes import SYSTEM
 from schemas.records import KINDS
+from schemas.standard import OF_RESIDENTS
 from tests.builders import BASE, City, a_city, a_session
 from tests.planted import Plants, worded
 from tests.web.town import PASSWORD, token
@@ -126,7 +127,7 @@ class Leaks(msgspec.Struct):
         assert answer.status_code in (200, 201), answer.text
         self.receipts.setdefault(resident, []).append(answer.json()["receipt_id"])
 
-    async def plant(self, resident: UUID, plants: Plants, kinds: Iterable[str] = tuple(KINDS), party: Party | None = None) -> None:
+    async def plant(self, resident: UUID, plants: Plants, kinds: Iterable[str] = OF_RESIDENTS, party: Party | None = None) -> None:
         """One record of each kind, every text of it a marker, and a session with an odd figure."""
         await self.send(party or self.center, [*rows_of(plants, kinds)], resident)
 

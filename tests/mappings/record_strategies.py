@@ -44,6 +44,7 @@ from schemas.records import (
     Screening,
     Session,
     Sleep,
+    VenueOccupancy,
     Visit,
     VitalSign,
 )
@@ -274,9 +275,15 @@ MEMBERSHIPS = ended(st.builds(Membership, **COMMON, status=literal(Membership, "
 ISSUES = ended(
     st.builds(IssueReport, **COMMON, text=WORDS, status=literal(IssueReport, "status"), topic=SAID, venue=SAID, answer=SAID, changed=st.none() | MOMENTS)
 )
+OCCUPANCIES = ended(
+    st.builds(
+        VenueOccupancy, **COMMON, venue=WORDS, present=COUNT, peak=COUNT, mean=MAYBE, visits=COUNT, capacity=COUNT,
+        counting=literal(VenueOccupancy, "counting"), withdrawn=st.booleans(),
+    )
+)
 OF_EXERCISE = st.one_of(SESSIONS, ended(vitals()), BODY, DAYS, TESTS, CHECK_INS)
 OF_CARE = st.one_of(
     LABS, NIGHTS, SCREENINGS, PRESCRIPTIONS, referrals(), EFFECTS, REHABILITATIONS, MOVEMENTS, conditions(), MEDICATIONS, VISITS, IMAGES, appointments(),
-    ADVICE, ADHERENCE, ENTRIES, MEMBERSHIPS, ISSUES,
+    ADVICE, ADHERENCE, ENTRIES, MEMBERSHIPS, ISSUES, OCCUPANCIES,
 )  # fmt: skip
 RECORDS = st.one_of(OF_EXERCISE, OF_CARE)

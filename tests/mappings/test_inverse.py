@@ -21,7 +21,7 @@ from mappings.shape import BESIDE, is_call
 from mappings.tables import Table
 from schemas.errors import InvalidRecord
 from schemas.measures import MEASURES
-from schemas.records import Answer, DaySummary, Device, FitnessTest, Flag, LabResult, Lap, Moment, Quantity, Record, Screening, Session, VitalSign
+from schemas.records import Answer, DaySummary, Device, FitnessTest, Flag, LabResult, Lap, Moment, Quantity, Record, Screening, Session, VenueOccupancy, VitalSign
 from schemas.sports import SPORTS, sport_code
 from tests.mappings.r4_oracle import SUBJECT
 from tests.mappings.record_strategies import NIGHTS, OF_EXERCISE, RECORDS, filled_in
@@ -116,6 +116,8 @@ def kept(record: Record) -> Record:
             changed[field.name] = _seconds(value)
     if isinstance(record, Session) and record.sport not in SPORTS:
         changed["sport"] = sport_code(record.sport) or _said(record.sport)
+    if isinstance(record, VenueOccupancy):
+        changed |= {"device": None, "end": None if changed["end"] == changed["start"] else changed["end"]}
     if isinstance(record, DaySummary):
         changed |= {"start": Moment(local=datetime.combine(record.date, time()), precision="day"), "end": None}
     return msgspec.structs.replace(record, **changed)

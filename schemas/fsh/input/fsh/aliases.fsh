@@ -12,6 +12,7 @@ Alias: $sports = https://kinehub.org/fhir/ValueSet/sport
 Alias: $quality-flags = https://kinehub.org/fhir/ValueSet/quality-flag
 Alias: $modalities = https://kinehub.org/fhir/ValueSet/modality
 Alias: $sampling-methods = https://kinehub.org/fhir/ValueSet/sampling-method
+Alias: $counting = https://kinehub.org/fhir/ValueSet/counting
 Alias: $party-kinds = https://kinehub.org/fhir/ValueSet/party-kind
 Alias: $sexes = https://kinehub.org/fhir/ValueSet/sex
 Alias: $ips-patient = http://hl7.org/fhir/uv/ips/StructureDefinition/Patient-uv-ips

@@ -208,3 +208,14 @@ Context: Provenance
 * extension[compiler].value[x] only string
 * extension[standard].value[x] 1..1
 * extension[standard].value[x] only string
+
+// Counts of people at venues
+
+Extension: Counting
+Id: counting
+Title: "计数方式 Way of counting"
+Description: "How the people at a venue were counted, never by recognising anybody. 场馆里的人是怎样数的，都不识别是谁。"
+Context: MeasureReport
+* value[x] 1..1
+* value[x] only code
+* valueCode from $counting (required)

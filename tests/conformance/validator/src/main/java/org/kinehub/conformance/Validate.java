@@ -26,6 +26,8 @@ import org.hl7.fhir.common.hapi.validation.support.UnknownCodeSystemWarningValid
 import org.hl7.fhir.common.hapi.validation.support.ValidationSupportChain;
 import org.hl7.fhir.common.hapi.validation.validator.FhirInstanceValidator;
 import org.hl7.fhir.instance.model.api.IBaseResource;
+import org.hl7.fhir.r4.model.Measure;
+import org.hl7.fhir.r4.model.MetadataResource;
 import org.hl7.fhir.r4.model.OperationOutcome;
 import org.hl7.fhir.r4.model.Questionnaire;
 import org.hl7.fhir.r5.utils.validation.constants.BestPracticeWarningLevel;
@@ -138,9 +140,9 @@ public final class Validate {
     return support;
   }
 
-  /** HAPI keeps no Questionnaires: without them a response is judged against none. */
+  /** HAPI keeps no Questionnaires and no Measures: without them a response or a report is judged against none. */
   private static final class Defined extends PrePopulatedValidationSupport {
-    private final Map<String, Questionnaire> questionnaires = new HashMap<>();
+    private final Map<String, MetadataResource> more = new HashMap<>();
 
     Defined() {
       super(R4);
@@ -149,15 +151,16 @@ public final class Validate {
     @Override
     public void addResource(IBaseResource resource) {
       super.addResource(resource);
-      if (resource instanceof Questionnaire questionnaire) {
-        questionnaires.put(questionnaire.getUrl(), questionnaire);
-        questionnaires.put(questionnaire.getUrl() + "|" + questionnaire.getVersion(), questionnaire);
+      if (resource instanceof Questionnaire || resource instanceof Measure) {
+        MetadataResource one = (MetadataResource) resource;
+        more.put(one.getUrl(), one);
+        more.put(one.getUrl() + "|" + one.getVersion(), one);
       }
     }
 
     @Override
     public <T extends IBaseResource> T fetchResource(Class<T> type, String url) {
-      Questionnaire found = questionnaires.get(url);
+      MetadataResource found = more.get(url);
       return type != null && type.isInstance(found) ? type.cast(found) : super.fetchResource(type, url);
     }
   }
