@@ -256,7 +256,9 @@ def flags() -> str:
 # FHIR
 
 
-APART = {"OperationDefinition": "this hub's own operation", "AuditEvent": "the audit"} | dict.fromkeys(published.TYPES, "the standard's tables")
+APART = dict.fromkeys(published.TYPES, "the standard's tables") | {
+    "OperationDefinition": "this hub's own operation", "AuditEvent": "the audit", "MeasureReport": "counts of venues",
+}  # fmt: skip
 
 
 def operations(type_: str) -> Iterable[str]:

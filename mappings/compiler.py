@@ -86,12 +86,12 @@ class Template(NamedTuple):
 
 
 class Face(NamedTuple):
-    """A compiled YAML: its templates, the slot of the device, and its version."""
+    """A compiled YAML: its templates, the slot of the device where it has one, and its version."""
 
     kind: str
     version: str
     effective: Part
-    device: Template
+    device: Template | None
     templates: tuple[Template, ...]
 
 
@@ -382,7 +382,7 @@ def compile_face(table: Table, shared: Shared) -> Face:
         raise table.wrong(f"class: {NO_CLASS!r} is for what is about no resident, and for nothing else", "class")
     scope = Scope(shared, table, struct)
     base = base_of(table)
-    device = _device(scope, base, table)
+    device = _device(scope, base, table) if "device" in table else None
     templates = tuple(_template(scope, spec.over(base)) for spec in table.need("resources"))
     templates = _distinct(table, templates)
     scope.slots.update((template.slot, template) for template in templates)
@@ -417,7 +417,7 @@ def _device_by_measure(scope: Scope, spec: Table) -> Template:
 
 def _distinct(table: Table, templates: tuple[Template, ...]) -> tuple[Template, ...]:
     """The templates, each list with the room it has before the next one. Raises MappingError where slots would meet."""
-    taken: set[int] = {0, table["device"]}
+    taken: set[int] = {0, table.get("device", 0)}
     if table["kind"] == "session":
         taken.update(RESERVED)
     for spec, template in zip(table["resources"], templates, strict=True):

@@ -154,7 +154,7 @@ def face(record: Record, subject: Subject) -> list[Resource]:
     found = _parts(compiled, context, record)
     if compiled.kind not in OF_RESIDENTS:
         return found
-    if context.device:
+    if compiled.device is not None and context.device:
         _write(compiled.device, context, record, found)
     if not found:
         raise InvalidRecord("The record holds no measured value.", code="empty")
@@ -171,7 +171,7 @@ def _context(record: Record, subject: Subject, compiled: Face) -> Context:
     context = Context(record, identity, subject.zone, b'{"reference":%b%b}' % (dumps(subject.party), name), subject.named)
     context.subject = b',"subject":{"reference":%b}' % dumps(subject.patient)
     context.effective = compiled.effective(context, record)
-    if known_device(record.device):
+    if compiled.device is not None and known_device(record.device):
         context.device = b',"device":{"reference":"Device/%b-%d"}' % (identity, compiled.device.slot)
     context.about = context.subject + context.effective + context.device
     return context

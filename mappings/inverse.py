@@ -727,7 +727,7 @@ def _device(reading: Reading, group: list[Json], resources: Sequence[Json], by_r
 
 def _beside(reading: Reading, one: Json, by_reference: dict[str, int]) -> Json | None:
     """The device of a face whose resources have no element for one (an Encounter): it lies at the same record's slot for devices."""
-    name = f"Device/{one.get('id', '').rpartition('-')[0]}-{reading.table['device']}"
+    name = f"Device/{one.get('id', '').rpartition('-')[0]}-{reading.table.get('device')}"
     return {"reference": name} if name in by_reference else None
 
 

@@ -61,7 +61,8 @@ def _templates(table: Table) -> Iterator[Table]:
     common = {"effective": table["effective"], **table.get("shared", {})}
     for spec in table["resources"]:
         yield Table({**common, **spec})
-    yield Table({**_shared()["device"], "slot": table["device"], "effective": "none"})
+    if "device" in table:
+        yield Table({**_shared()["device"], "slot": table["device"], "effective": "none"})
 
 
 def _of_template(spec: Table, record: type[msgspec.Struct]) -> Iterator[tuple[str, Place]]:

@@ -52,3 +52,11 @@ BESIDE: dict[str, str] = {
     "/fhir/OperationDefinition": NOBODY, "/standard": NOBODY, "/static": NOBODY, "/docs": NOBODY, "/openapi.json": NOBODY, "/healthz": NOBODY,
     "/readyz": NOBODY, "/admin": NOBODY, "/intake/formats": NOBODY, "/fhir/Questionnaire": NOBODY,
 }  # fmt: skip
+
+OF_NOBODY: dict[str, str] = {
+    "MeasureReport": "people at a venue, in steps of ten for all but its centre: tests/leaks/test_occupancy.py",
+    "AuditEvent": "who looked, for whom it is about and for the party: tests/exchange/test_audit_events.py", "OperationDefinition": NOBODY,
+    **dict.fromkeys(("Organization", "Location", "Practitioner", "PractitionerRole", "HealthcareService", "DeviceDefinition"), "the directory"),
+    **dict.fromkeys(("CodeSystem", "ValueSet", "ConceptMap", "Questionnaire", "Measure"), NOBODY),
+}  # fmt: skip
+"""Types that are read without a resident's consent, and why they may be. A type that is in neither list fails the suite."""

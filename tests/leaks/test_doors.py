@@ -8,9 +8,10 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from hub.app import application
+from hub.exchange.reading import KINDS_OF_TYPE
 from hub.exchange.routes import OPERATIONS, TYPES
 from hub.settings import load
-from tests.leaks.doors import BESIDE, DOORS
+from tests.leaks.doors import BESIDE, DOORS, OF_NOBODY
 from tests.leaks.exits import EXITS, SHUT
 
 
@@ -38,6 +39,10 @@ def test_every_door_is_in_the_matrix(tmp_path: Path) -> None:
 def test_every_column_that_a_door_names_exists_and_every_column_has_a_door() -> None:
     named = {column for columns in DOORS.values() for column in columns.split() if column in EXITS}
     assert named | set(SHUT) | {"city", "receipts", "notices"} == set(EXITS)
+
+
+def test_every_type_is_guarded_by_consent_or_says_why_not() -> None:
+    assert OF_NOBODY.keys() == TYPES.keys() - KINDS_OF_TYPE.keys()
 
 
 def test_doors_said_to_be_shut_are_shut(tmp_path: Path) -> None:

@@ -21,7 +21,22 @@ from mappings.shape import BESIDE, is_call
 from mappings.tables import Table
 from schemas.errors import InvalidRecord
 from schemas.measures import MEASURES
-from schemas.records import Answer, DaySummary, Device, FitnessTest, Flag, LabResult, Lap, Moment, Quantity, Record, Screening, Session, VenueOccupancy, VitalSign
+from schemas.records import (
+    Answer,
+    DaySummary,
+    Device,
+    FitnessTest,
+    Flag,
+    LabResult,
+    Lap,
+    Moment,
+    Quantity,
+    Record,
+    Screening,
+    Session,
+    VenueOccupancy,
+    VitalSign,
+)
 from schemas.sports import SPORTS, sport_code
 from tests.mappings.r4_oracle import SUBJECT
 from tests.mappings.record_strategies import NIGHTS, OF_EXERCISE, RECORDS, filled_in

@@ -205,3 +205,24 @@ def test_the_receipt_of_a_reading_that_is_no_exercise_opens(place: Place) -> Non
         answer = staff.send_form(f"{previewed(staff, orjson.dumps({'records': [reading]}), 'reading.json')}/accept")
         page = staff.show(answer.headers["location"])
     assert counts(page) == [1, 0, 0]
+
+
+def test_the_first_page_shows_how_full_the_venues_are_today(place: Place) -> None:
+    with place.browse("staff") as staff:
+        page = staff.show("/center")
+        assert re.findall(r"(\d\d:\d\d–\d\d:\d\d)</th><td>二楼器械区(.*?)</td><td class=\"n\">(\d+)</td><td class=\"n\">(\d+)</td>", page) == [
+            ("02:00–03:00", ' <span class="tag warn">超过容纳人数</span>', "57", "63"), ("01:00–02:00", "", "38", "44"), ("00:00–01:00", "", "4", "10"),
+        ]  # fmt: skip
+        assert "People at the venues today" in staff.show("/center?lang=en")
+
+
+def test_a_preview_says_what_a_count_would_become(place: Place) -> None:
+    before = place.rows("SELECT count(*) AS n FROM occupancy")[0]["n"]
+    day = today()
+    rows = f"场馆名称,时段开始,时段结束,在场人数,统计方式\n二楼器械区,{day} 05:00,{day} 06:00,31,闸机\n四楼,{day} 05:00,,3,\n2F,{day} 05:00,,-2,\n"
+    with place.browse("staff") as staff:
+        page = staff.show(previewed(staff, rows.encode(), "counts.csv"))
+    assert counts(page) == [1, 0, 2, 0]
+    for said in ("场馆客流 二楼器械区 在场人数 31 人", "目录里没有这个场馆", "请先把场馆加进目录"):
+        assert said in page
+    assert place.rows("SELECT count(*) AS n FROM occupancy")[0]["n"] == before

@@ -21,9 +21,10 @@ import uvicorn
 
 from hub.access import accounts
 from hub.app import application
+from hub.exchange.entries import checked
 from hub.quality import worker
 from hub.settings import load
-from hub.store import migrate
+from hub.store import directory, migrate
 from hub.store.parties import Party
 from tests.builders import City, a_city, a_pressure, a_session
 from tests.databases import a_database
@@ -111,12 +112,27 @@ async def fill(city: City) -> Town:
         center, {"records": [a_session(_at(last - timedelta(days=1), "07:00"), 41, sport="badminton") | {"who": {"member_number": "YH-0002"}}]}
     )
     assert answer.status_code == 201, answer.text
+    await _counted(city, center, last)
     child = await city.resident("王小明", 4, birth_date=date(last.year - 10, 1, 5))
     answer = await city.upload(center, a_session(_at(last - timedelta(days=1), "16:00"), 30, sport="basketball"), resident=child)
     assert answer.status_code == 201, answer.text
     consent = await city.grant(resident, hospital, "activity,health-check,fitness-test,identity")
     await _accounts(city, hospital, center, resident, neighbour, child)
     return Town(city, hospital, center, resident, neighbour, consent, child)
+
+
+async def _counted(city: City, center: Party, day: date) -> None:
+    """A venue of the centre, and how full it is today."""
+    venue = {"resourceType": "Location", "identifier": [{"system": "https://gym.example/sites", "value": "2F"}], "name": "二楼器械区"}
+    async with city.hub.database.connection() as connection:
+        await directory.put(connection, city.hub.keyring, center.number, checked(venue, center.reference))
+    rows = [
+        {"kind": "venue-occupancy", "venue": "2F", "start": _at(day, f"{hour:02}:00"), "end": _at(day, f"{hour + 1:02}:00"), "present": present,
+         "peak": present + 6, "mean": present + 1.5, "visits": 2 * present, "capacity": 60, "counting": "gate"}
+        for hour, present in ((0, 4), (1, 38), (2, 57))
+    ]  # fmt: skip
+    answer = await city.upload(center, [{"record": row} for row in rows])
+    assert answer.status_code == 201, answer.text
 
 
 async def _accounts(city: City, hospital: Party, center: Party, resident: UUID, neighbour: UUID, child: UUID) -> None:
