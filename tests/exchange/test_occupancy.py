@@ -292,6 +292,9 @@ def test_counts_are_found_by_subject_reporter_period_and_date(in_town: InTown) -
         assert len(await listed(town, town.hospital, date="2026-05-01T09:00:00+08:00")) == 2
         assert len(await listed(town, town.hospital, period="2026-05-01", status="complete")) == 6
         assert await listed(town, town.hospital, period="2026-05-02") == []
+        assert len(await listed(town, town.hospital, subject=pool.partition("/")[2])) == 1
+        for patient in ({"patient": pool.partition("/")[2]}, {"subject:Patient": pool.partition("/")[2]}):
+            assert await listed(town, town.hospital, **patient) == []
         assert (await town.city.get(town.hospital, "MeasureReport", colour="red")).status_code == 400
 
     in_town(work)
