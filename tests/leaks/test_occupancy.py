@@ -82,4 +82,3 @@ def test_counts_in_the_same_steps_are_not_told_apart_by_anybody_else(hub_url: st
             assert sum(a != b for a, b in zip(*exact, strict=True)) > len(DOORS) / 2
 
     asyncio.run(work())
-
