@@ -52,6 +52,8 @@ class Party(NamedTuple):
 
     name: str
     kind: str
+    contact: str | None = None
+    country: str | None = None
 
 
 def example_resources() -> Iterator[Content]:
