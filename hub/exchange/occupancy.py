@@ -49,10 +49,11 @@ def _report(hub: Hub, one: Stored, party: int | None) -> Resource:
 
 def _content(hub: Hub, one: Stored, record: VenueOccupancy) -> Content:
     place = hub.directory.get("Location", one.venue)
-    party = place.body["managingOrganization"]["reference"] if place else ""
+    assert place is not None  # no entry is ever taken out of the directory
+    party = place.body["managingOrganization"]["reference"]
     made = face(record, Subject(
         record_id=str(one.id), patient="", party=party, party_name=hub.directory.name_of(*party.split("/")), adapter="", adapter_version="", original_hash=None,
-        recorded="", named={("Location", one.venue): (f"Location/{one.venue}", hub.directory.name_of("Location", one.venue))},
+        recorded="", named={("Location", one.venue): (place.reference, place.body["name"])},
     ))  # fmt: skip
     content: Content = orjson.loads(next(resource.json for resource in made if resource.slot == SLOT))
     content["meta"] |= {"versionId": str(one.version), "lastUpdated": one.updated.isoformat(timespec="milliseconds")}
