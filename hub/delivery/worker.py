@@ -11,8 +11,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +22,7 @@ from asyncpg import Record as Row
 
 from hub import service
 from hub.access.keys import client_assertion
+from hub.audit.contents import contents
 from hub.audit.trail import Entry
 from hub.defects import places
 from hub.delivery import notices
@@ -150,6 +150,10 @@ async def deliver_one(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple
     return True
 
 
+def _resources(bundle: bytes) -> Iterator[tuple[str, bytes]]:
+    return ((one["resource"]["resourceType"], orjson.dumps(one["resource"])) for one in orjson.loads(bundle)["entry"])
+
+
 def wait_s(attempts: int) -> float:
     """Seconds until the next attempt: doubling from one second to an hour, with jitter so that many do not come at once."""
     return min(LONGEST_WAIT_S, 2.0 ** min(attempts - 1, 12)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
@@ -166,7 +170,7 @@ async def _attempt(hub: Hub, connection: Any, http: httpx.AsyncClient, tokens: d
         return Answer("suppressed", "held back: no consent reaches it; owed again when the resident's consents change")
     await hub.trail.note(Entry(
         actor=party.reference, action="deliver", outcome="sent", resident=row["resident"], party=party.number, purpose=purpose_of(party), rule=rule,
-        detail=hub.vault.seal_detail(row["resident"], {"shown": dict(Counter(one["resource"]["resourceType"] for one in orjson.loads(bundle)["entry"]))}),
+        detail=hub.vault.seal_detail(row["resident"], contents(_resources(bundle))),
     ))  # fmt: skip
     try:
         async with asyncio.timeout(LONGEST_SENDING_S):

@@ -13,6 +13,7 @@ import msgspec
 
 from consent.permit import Permit
 from hub.access.requests import even_out
+from hub.audit.contents import contents
 from hub.audit.trail import Entry
 from hub.exchange import linkage, related
 from hub.exchange.compartment import Resource
@@ -142,11 +143,9 @@ async def note(
     hub: Hub, asked: Asked, action: str, outcome: str, *, rules: Sequence[str] = (), resident: UUID | None = None, shown: Iterable[Resource] = ()
 ) -> None:
     """One audit entry of this request about this resident, durable before the answer leaves; with `nothing` shown it leaves at an even time."""
-    counts: dict[str, int] = {}
-    for resource in shown:
-        counts[resource.type] = counts.get(resource.type, 0) + 1
     about = resident or asked.resident
-    detail = hub.vault.seal_detail(about, {"shown": counts}) if counts else None
+    told = contents((resource.type, resource.raw) for resource in shown)
+    detail = hub.vault.seal_detail(about, told) if told else None
     await hub.trail.note(Entry(
         actor=asked.actor, action=action, outcome=outcome, resident=about if about.int else None, party=asked.party, purpose=asked.purpose,
         rule=", ".join(rules) or None, detail=detail,

@@ -236,6 +236,7 @@ ENGLISH: dict[str, str] = {
     "在中国以外：%(country)s。依据：%(basis)s": "Outside China: %(country)s. On the basis of: %(basis)s",
     "到 %(day)s，或到您停止的那一刻。对方看过、存下的，按法律规定的年限保存，本系统收不回来。": "Until %(day)s, or the moment you stop it. What they saw and kept they keep for as long as the law says; it cannot be taken back from here.",
     "随时停止；要求更正、删除；下载一份带走；看谁看过；对哪次查看有疑问，可以要求说明。不服，打 12345。": "Stop at any time; ask for a correction or deletion; download a copy; see who looked, and ask why. To complain, call 12345.",
+    "其中有：%(names)s": "among them: %(names)s",
     "送到国外单独问": "Out of the country: asked apart",
     "%(who)s在国外（%(country)s），也让它看吗？": "%(who)s is abroad (%(country)s). May they see it too?",
     "同意以后，您选的记录会送到中国以外。那里的法律和这里不一样。": "If you agree, the records you chose leave China. The law there is another one.",

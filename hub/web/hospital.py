@@ -134,8 +134,11 @@ def _uuid(text: str) -> UUID | None:
 
 
 def told(shown: dict[str, Any]) -> dict[str, Any]:
-    """What a page showed, for the resident's list of who looked: how many records of which kinds, and whether it named them."""
-    return {"kinds": Counter(str(one.record.__struct_config__.tag) for one in shown["seen"]), "identity": shown["who"] is not None}
+    """What a page showed, for the resident's list of who looked: how many records of which kinds, with which fields, and whether it named them."""
+    records = [one.record for one in shown["seen"]]
+    fields = {name: None for record in records for name in record.__struct_fields__ if getattr(record, name) not in (None, [])}
+    kinds = Counter(str(record.__struct_config__.tag) for record in records)
+    return {"kinds": kinds, "fields": [name for name in fields if name not in Envelope.__struct_fields__], "identity": shown["who"] is not None}
 
 
 async def _note(

@@ -100,7 +100,9 @@ def test_a_look_is_disputed_where_it_stands_and_not_answered_by_who_looked(place
         look = visitor.show(link[1])
         for said in ("李医生", "医生", "市第二医院", "看病和健康指导", "您的同意：看：运动"):
             assert said in look, said
-        assert re.search(r"<dd>运动 \d+ 条", look)
+        seen = re.search(r"<dd>(运动 \d+ 条、其中有：[^<]+)", look)
+        assert seen
+        assert "平均心率" in seen[1] or "心率" in seen[1], seen[1]
         assert stranger.get(link[1]).status_code == 404
         assert stranger.send_form(link[1], words="x").status_code == 404
         assert visitor.send_form(link[1], words=" ").status_code == 400
