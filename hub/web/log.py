@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -10,11 +11,13 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from hub.access import requests
 from hub.access.requests import hub_of
-from hub.access.sessions import Person
+from hub.access.sessions import Person, require_recent
+from hub.audit.trail import Entry
 from hub.care import activity
 from hub.service import Hub
 from hub.store import petitions as store
-from hub.web import history, looks, petitions, sharing
+from hub.web import history, looks, petitions, sharing, tables
+from hub.web.locales import say
 from hub.web.pages import Page, download, pages_of, see
 from hub.web.resident import moment, resident_of
 from schemas.errors import BadRequest, Conflict, NotFound
@@ -99,6 +102,24 @@ async def head(request: Request) -> Response:
     if newest is None:
         raise NotFound("There is no signed head yet.")
     return download(newest[1].encode() + b"\n", f"kinehub-audit-head-{newest[0].size}.jws", "application/jose")
+
+
+@router.get("/log.csv")
+async def table(request: Request) -> Response:
+    """The whole log as a table; `entry` is what `kinehub audit prove` and the proof of each entry go by."""
+    person, resident = await resident_of(request)
+    require_recent(person)
+    hub = hub_of(request)
+    zone = await history.zone_of(hub, resident)
+    found = await looks.every(hub, resident, zone)
+    await hub.trail.note(Entry(actor=history.actor_of(person, resident), action="download", outcome="success", resident=resident, purpose="PATRQT"))
+    head = [say(text) for text in ("日期", "时间", "谁", "身份", "机构", "为了什么", "做了什么", "看到了什么", "凭什么看", "被挡住", "编号")]
+    rows = [
+        (f"{one.at:%Y-%m-%d}", f"{one.at:%H:%M:%S}", one.who, one.role, one.party, one.why, one.what, "; ".join(shown), one.rule,
+         say("是") if one.refused else "", f"{one.entry[0]}-{one.entry[1]}")
+        for one, shown in found
+    ]  # fmt: skip
+    return download(tables.encoded([head, *rows]), f"kinehub-log-{datetime.now(zone):%Y-%m-%d}.csv", "text/csv; charset=utf-8")
 
 
 @router.get("/{chain}/{seq}/proof")

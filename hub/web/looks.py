@@ -132,6 +132,17 @@ async def one(hub: Hub, resident: UUID, zone: ZoneInfo, entry: tuple[int, int]) 
     return _look(row, names, people, mine, zone), _shown(detail or {})
 
 
+async def every(hub: Hub, resident: UUID, zone: ZoneInfo) -> list[tuple[Look, list[str]]]:
+    """The whole log, newest first, each entry by itself with what was shown in it."""
+    async with hub.database.connection() as connection:
+        mine = await own(connection, resident)
+        rows = await connection.fetch(f"{_COLUMNS} WHERE resident = $1 ORDER BY at DESC, chain, seq DESC", resident)
+        names = {party.number: party.name for party in await parties.everyone(connection)}
+        people = await accounts.of_actors(connection, hub.keyring, rows)
+        details = await hub.vault.open_details(connection, resident, [row["detail"] for row in rows])
+    return [(_look(row, names, people, mine, zone), _shown(detail or {})) for row, detail in zip(rows, details, strict=True)]
+
+
 def _shown(detail: dict[str, Any]) -> list[str]:
     """What an entry's detail says was shown: kinds of records by their names, FHIR resources by their types."""
     kinds = [say("%(what)s %(n)d 条", what=words.kind(code), n=n) for code, n in detail.get("kinds", {}).items()]

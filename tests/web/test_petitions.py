@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from datetime import timedelta
 from uuid import UUID
@@ -219,3 +221,21 @@ def test_a_deletion_that_is_not_asked_hides_nothing_and_one_asked_twice_hides_on
         assert refusals() == before + 1
         assert visitor.post("/resident/petitions/new", data=fields | {"words": "再删一次"}).status_code == 409
         assert refusals() == before + 1
+
+
+def test_the_whole_log_is_taken_away_as_a_table_and_that_is_an_entry_too(place: Place) -> None:
+    with place.browse("li") as visitor, place.browse("doctor") as doctor, place.browse("doctor2") as stranger:
+        granted(visitor, place)
+        doctor.show(f"/hospital/patients/{place.town.neighbour}")
+        assert stranger.get("/resident/looks/log.csv").status_code in (303, 403, 404)
+        rows = list(csv.reader(io.StringIO(visitor.get("/resident/looks/log.csv").content.decode("utf-8-sig"))))
+        entries = place.rows("SELECT count(*) AS n FROM audit WHERE resident = $1", place.town.neighbour)[0]["n"]
+        assert len(rows) - 1 == entries - 1, "the download itself came after"
+        seen = next(row for row in rows if row[2] == "李医生" and "运动" in row[7])
+        assert seen[3:6] == ["医生", "市第二医院", "看病和健康指导"]
+        assert "其中有：" in seen[7]
+        assert seen[8].startswith("Consent/")
+        assert re.fullmatch(r"\d+-\d+", seen[10])
+        again = visitor.get("/resident/looks/log.csv").content.decode("utf-8-sig")
+        assert "下载了记录" in again
+        visitor.send_form("/resident/stop-all")
