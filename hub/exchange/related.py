@@ -58,4 +58,3 @@ def _is_permitted(permit: Permit, one: Representative, content: dict[str, Any]) 
         return True
     facts = Facts(classes=int(DataClass.IDENTITY), resource_type=TYPE, reference=one.reference, starts=one.begun, ends=None)
     return permit.decision.check(facts, content).decision == "permit"
-
