@@ -78,10 +78,13 @@ def test_residents_read_who_acts_for_them_and_a_parents_end_tells_no_birthday(hu
             child = await city.resident(birth_date=date(date.today().year - 9, 4, 17))  # noqa: DTZ011 - a birthday
             me, _ = await helped(city, child, "parent")
             other, _ = await city.resident("李建国", 3), None
-            browser, _ = await signed_in(city, child)
+            browser, csrf = await signed_in(city, child)
             (found,) = [entry["resource"] for entry in (await browser.get("/fhir/RelatedPerson")).json()["entry"]]
             assert (found["id"], found["relationship"][0]["coding"][0]["code"]) == (str(me), "PRN")
             assert "end" not in found["period"]
+            headers = {"X-CSRF-Token": csrf}
+            judged = (await browser.post(f"/fhir/RelatedPerson/{me}/$validate", headers=headers)).json()["issue"]
+            assert not [issue for issue in judged if issue["severity"] in ("error", "fatal")]
             assert (await browser.get(f"/fhir/RelatedPerson?patient={other}")).json().get("entry") is None
             assert (await browser.get(f"/fhir/RelatedPerson/{me}/_history")).status_code in (404, 405)
             stated = (await city.http.get("/fhir/metadata")).json()["rest"][0]["resource"]
