@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ from asyncpg import Record as Row
 
 from hub import service
 from hub.access.keys import client_assertion
-from hub.audit.contents import contents
+from hub.audit import disclosed
 from hub.audit.trail import Entry
 from hub.defects import places
 from hub.delivery import notices
@@ -150,10 +150,6 @@ async def deliver_one(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple
     return True
 
 
-def _resources(bundle: bytes) -> Iterator[tuple[str, bytes]]:
-    return ((one["resource"]["resourceType"], orjson.dumps(one["resource"])) for one in orjson.loads(bundle)["entry"])
-
-
 def wait_s(attempts: int) -> float:
     """Seconds until the next attempt: doubling from one second to an hour, with jitter so that many do not come at once."""
     return min(LONGEST_WAIT_S, 2.0 ** min(attempts - 1, 12)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
@@ -170,13 +166,19 @@ async def _attempt(hub: Hub, connection: Any, http: httpx.AsyncClient, tokens: d
         return Answer("suppressed", "held back: no consent reaches it; owed again when the resident's consents change")
     await hub.trail.note(Entry(
         actor=party.reference, action="deliver", outcome="sent", resident=row["resident"], party=party.number, purpose=purpose_of(party), rule=rule,
-        detail=hub.vault.seal_detail(row["resident"], contents(_resources(bundle))),
+        detail=hub.vault.seal_detail(row["resident"], _told(bundle)),
     ))  # fmt: skip
     try:
         async with asyncio.timeout(LONGEST_SENDING_S):
             return await _send(hub, http, tokens, party, bundle, f"{row['record']}.{row['version']}")
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         return Answer("owed", str(error) if isinstance(error, _Unusable) else type(error).__name__)
+
+
+def _told(bundle: bytes) -> disclosed.Detail:
+    """What a Bundle discloses, out of what is sent."""
+    sent = [(one["resource"]["resourceType"], orjson.dumps(one["resource"])) for one in orjson.loads(bundle)["entry"]]
+    return disclosed.resources(sent, sum(disclosed.is_cut(raw) for _, raw in sent))
 
 
 def purpose_of(party: Party) -> str | None:

@@ -1,7 +1,7 @@
 """The audit as FHIR AuditEvent, made for one reader out of the entries that are theirs to see, never stored.
 
 A resident sees every entry about themselves. A party sees its own accesses: who of it asked, when, for what; of a resident only what it was shown
-anything of, so that a refusal tells it no more than the refusal did. Consents, details and other parties are the resident's alone.
+anything of, so that a refusal tells it no more than the refusal did. Consents, details (which fields) and other parties are the resident's alone.
 Successful reads and queries follow IHE BALP 1.1 (`IHE.BasicAudit.PatientRead` and so on), and claim it: docs/decisions/0018.
 """
 
@@ -80,12 +80,12 @@ _ACTIONS: dict[str, Kind] = {
 }
 _OTHER = Kind(_RECORD, "E")
 
-_ROWS = """SELECT chain, seq, at, resident, party, actor, action, purpose, rule, outcome FROM audit WHERE {whose}
+_ROWS = """SELECT chain, seq, at, resident, party, actor, action, purpose, rule, outcome, detail FROM audit WHERE {whose}
 AND ($2::uuid IS NULL OR resident = $2) AND ($3::timestamptz IS NULL OR at >= $3) AND ($4::timestamptz IS NULL OR at <= $4)
 AND ($5::timestamptz IS NULL OR (at, chain, seq) < ($5, $6, $7)) ORDER BY at DESC, chain DESC, seq DESC LIMIT $8"""
 _OF_RESIDENT = _ROWS.format(whose="resident = $1")
 _OF_PARTY = _ROWS.format(whose=f"party = $1 AND {ACCESSES} AND ($2::uuid IS NULL OR {ANSWERED})")
-_ONE = "SELECT chain, seq, at, resident, party, actor, action, purpose, rule, outcome FROM audit WHERE chain = $1 AND seq = $2 AND {whose}"
+_ONE = "SELECT chain, seq, at, resident, party, actor, action, purpose, rule, outcome, detail FROM audit WHERE chain = $1 AND seq = $2 AND {whose}"
 _ONE_OF_RESIDENT = _ONE.format(whose="resident = $3")
 _ONE_OF_PARTY = _ONE.format(whose=f"party = $3 AND {ACCESSES}")
 
@@ -195,7 +195,9 @@ async def _events(hub: Hub, connection: Any, asked: Asked, rows: Sequence[Any]) 
     references = await hub.vault.references(connection, [row["party"] for row in rows if row["party"]])
     people = await accounts.of_actors(connection, hub.keyring, rows)
     reader = _Reader(hub, asked, references, people, await _delegates(connection, rows, people))
-    return [_resource(reader, row) for row in rows]
+    sealed = [row["detail"] for row in rows]
+    details = await hub.vault.open_details(connection, asked.resident, sealed) if asked.self_access and any(sealed) else [None] * len(rows)
+    return [_resource(reader, row, detail or {}) for row, detail in zip(rows, details, strict=True)]
 
 
 async def _delegates(connection: Any, rows: Sequence[Any], people: dict[str, accounts.Account]) -> dict[tuple[str, UUID], list[Any]]:
@@ -213,12 +215,12 @@ def _for_another(account: accounts.Account | None, row: Any) -> bool:
     return bool(account and account.resident and row["resident"] and account.resident != row["resident"])
 
 
-def _resource(reader: _Reader, row: Any) -> Resource:
-    content = _event(reader, row)
+def _resource(reader: _Reader, row: Any, detail: Content) -> Resource:
+    content = _event(reader, row, detail)
     return Resource(orjson.dumps(content), TYPE, content["id"], reading.micros(row["at"]), content)
 
 
-def _event(reader: _Reader, row: Any) -> Content:
+def _event(reader: _Reader, row: Any, detail: Content) -> Content:
     verb, _, about = row["action"].partition(" ")
     kind = _ACTIONS.get(f"{verb} X" if about else verb, _OTHER)
     failed = row["outcome"] in REFUSED
@@ -241,7 +243,7 @@ def _event(reader: _Reader, row: Any) -> Content:
             "site": reader.hub.settings.base_url, "observer": _hub(reader),
             "type": [_coding("http://terminology.hl7.org/CodeSystem/security-source-type", "4", "Application Server")],
         },
-        "entity": _entities(row, about, kind, told=told),
+        "entity": _entities(row, about, kind, _details(detail), told=told),
     }  # fmt: skip
     return {name: value for name, value in event.items() if value != []}
 
@@ -293,11 +295,21 @@ def _delegate(reader: _Reader, row: Any) -> Any:
     return next(iter(named or [one for one in known if one["begun"] <= row["at"]]), None)
 
 
-def _entities(row: Any, about: str, kind: Kind, *, told: bool) -> list[Content]:
+def _details(detail: Content) -> list[Content]:
+    """What was disclosed, for the resident alone: how many resources of which type or records of which kind, and which fields of them."""
+    counts = {**detail.get("shown", {}), **detail.get("kinds", {})}
+    told = [("shown", f"{name} {count}") for name, count in counts.items()] + [("field", name) for name in detail.get("fields", ())]
+    if detail.get("cut"):
+        told.append(("partly-withheld", str(detail["cut"])))
+    return [{"type": type_, "valueString": text} for type_, text in told]
+
+
+def _entities(row: Any, about: str, kind: Kind, details: list[Content], *, told: bool) -> list[Content]:
     found: list[Content] = []
     if told:
         patient = {"reference": f"Patient/{row['resident']}"}
-        found.append({"what": patient, "type": _coding(_KINDS, "1", "Person"), "role": _coding(_ROLES, "1", "Patient")})
+        entity = {"what": patient, "type": _coding(_KINDS, "1", "Person"), "role": _coding(_ROLES, "1", "Patient")}
+        found.append(entity | ({"detail": details} if details else {}))
     system = _coding(_KINDS, "2", "System Object")
     if kind.action == "E" and kind.subtype and about:
         # what was asked may be somebody's number: it is kept nowhere

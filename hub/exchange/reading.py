@@ -13,7 +13,7 @@ import msgspec
 
 from consent.permit import Permit
 from hub.access.requests import even_out
-from hub.audit.contents import contents
+from hub.audit import disclosed
 from hub.audit.trail import Entry
 from hub.exchange import linkage, related
 from hub.exchange.compartment import Resource
@@ -43,9 +43,9 @@ def micros(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
-def resources(disclosed: Iterable[Disclosed]) -> list[Resource]:
+def resources(opened: Iterable[Disclosed]) -> list[Resource]:
     """Disclosed records as search resources, newest record first, slots in their order."""
-    return [found for one in disclosed for _, found in _resources(one)]
+    return [found for one in opened for _, found in _resources(one)]
 
 
 def _resources(one: Disclosed) -> list[tuple[int, Resource]]:
@@ -68,10 +68,10 @@ async def visible(hub: Hub, connection: Any, asked: Asked, types: Iterable[str])
             found, sessions, rules, after, permit = [], [], {}, None, None
             continue
         permit = again
-        disclosed = list(hub.vault.disclose(permit, rows))
-        found += resources(disclosed)
-        sessions += [one for one in disclosed if one.kind == "session"]
-        rules |= dict.fromkeys(rule for one in disclosed for rule in one.rules)
+        opened = list(hub.vault.disclose(permit, rows))
+        found += resources(opened)
+        sessions += [one for one in opened if one.kind == "session"]
+        rules |= dict.fromkeys(rule for one in opened for rule in one.rules)
         if len(rows) < CHUNK:
             break
         after = rows[-1]["starts"], rows[-1]["id"]
@@ -140,12 +140,16 @@ def _next_id(identity: UUID) -> UUID:
 
 
 async def note(
-    hub: Hub, asked: Asked, action: str, outcome: str, *, rules: Sequence[str] = (), resident: UUID | None = None, shown: Iterable[Resource] = ()
+    hub: Hub, asked: Asked, action: str, outcome: str, *, rules: Sequence[str] = (), resident: UUID | None = None, shown: Sequence[Resource] = (),
+    served: Sequence[Resource] | None = None,
 ) -> None:
-    """One audit entry of this request about this resident, durable before the answer leaves; with `nothing` shown it leaves at an even time."""
+    """One audit entry of this request about this resident, durable before the answer leaves; with `nothing` shown it leaves at an even time.
+
+    served: what is `shown` as it leaves, where the query asks for a shape
+    """
     about = resident or asked.resident
-    told = contents((resource.type, resource.raw) for resource in shown)
-    detail = hub.vault.seal_detail(about, told) if told else None
+    told = disclosed.resources(((one.type, one.raw) for one in served or shown), sum(disclosed.is_cut(one.raw) for one in shown))
+    detail = hub.vault.seal_detail(about, told) if shown else None
     await hub.trail.note(Entry(
         actor=asked.actor, action=action, outcome=outcome, resident=about if about.int else None, party=asked.party, purpose=asked.purpose,
         rule=", ".join(rules) or None, detail=detail,

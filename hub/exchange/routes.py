@@ -25,7 +25,7 @@ from hub.exchange.capability import capability_statement, smart_configuration, t
 from hub.exchange.compartment import Compartment, Resource
 from hub.exchange.definitions import resource_types, search_parameters
 from hub.exchange.parameters import Query, parse
-from hub.exchange.search import Page, bundle, run, search_url
+from hub.exchange.search import Page, bundle, leaving, run, search_url
 from hub.exchange.shape import is_shaped, shaped
 from hub.exchange.valid import check
 from hub.exchange.written import written
@@ -139,7 +139,7 @@ async def read(request: Request, type_: str, id_: str) -> Response:
     if type_ in published.TYPES:
         return _resource(request, published.held(type_, id_), cors=True)
     _, asked = await _asking(request, type_, "r")
-    resource = await _one(hub_of(request), asked, type_, id_)
+    resource = await _one(hub_of(request), asked, type_, id_, shape=_shape(request, type_))
     return _resource(request, resource)
 
 
@@ -156,11 +156,10 @@ async def vread(request: Request, type_: str, id_: str, version: str) -> Respons
     """One resource in one version; each version is judged by itself."""
     _known_type(type_)
     _, asked = await _asking(request, type_, "r")
-    found = await _versions(hub_of(request), asked, type_, id_)
-    one = next((resource for resource in found if _version(resource) == version), None)
-    if one is None:
+    found = await _versions(hub_of(request), asked, type_, id_, version, shape=_shape(request, type_))
+    if not found:
         raise _NotHere
-    return _resource(request, one)
+    return _resource(request, found[0])
 
 
 @router.get("/{type_}/{id_}/_history")
@@ -193,7 +192,7 @@ async def history(request: Request, type_: str, id_: str) -> Response:
     return _fhir(b'{"resourceType":"Bundle","type":"history","total":%d,"link":' % len(found) + link + b',"entry":[' + b",".join(entries) + b"]}")
 
 
-async def _one(hub: Hub, asked: Asked, type_: str, id_: str, window: sampled.Window | None = None) -> Resource:
+async def _one(hub: Hub, asked: Asked, type_: str, id_: str, window: sampled.Window | None = None, *, shape: Query | None = None) -> Resource:
     async with hub.database.connection() as connection:
         if type_ in directory.TYPES:
             entry = (await directory.lookup(hub, connection, asked.party, _any_type))(type_, id_)
@@ -213,7 +212,10 @@ async def _one(hub: Hub, asked: Asked, type_: str, id_: str, window: sampled.Win
         else:
             shown, rules = await _shown(hub, connection, asked, about, record, type_) if window is None else ([], ())
             one = next((resource for resource in shown if resource.type == type_ and resource.id == id_), None)
-    await reading.note(hub, asked, f"read {type_}", "shown" if one else "nothing", rules=rules if one else (), resident=about, shown=[one] if one else [])
+    seen = [one] if one else []
+    await reading.note(
+        hub, asked, f"read {type_}", "shown" if one else "nothing", rules=rules if one else (), resident=about, shown=seen, served=_served(shape, seen)
+    )
     if one is None:
         raise _NotHere
     return one
@@ -257,13 +259,13 @@ async def _whose(connection: Any, id_: str, type_: str = "") -> tuple[UUID, UUID
     return resident or NOBODY, record
 
 
-async def _versions(hub: Hub, asked: Asked, type_: str, id_: str) -> list[Resource]:
-    """The distinct versions of one resource, newest first, as far as visible; noted in the audit."""
+async def _versions(hub: Hub, asked: Asked, type_: str, id_: str, wanted: str = "", *, shape: Query | None = None) -> list[Resource]:
+    """The distinct versions of one resource, or the one that is wanted, newest first, as far as visible; noted in the audit."""
     async with hub.database.connection() as connection:
         if type_ in directory.TYPES:
-            return await directory.versions(hub, connection, asked.party, type_, id_)
+            return _only(wanted, await directory.versions(hub, connection, asked.party, type_, id_))
         if type_ == occupancy.TYPE:
-            return await occupancy.versions(hub, connection, asked.party, id_)
+            return _only(wanted, await occupancy.versions(hub, connection, asked.party, id_))
         about, record = await _whose(connection, id_)
         found: list[Resource] = []
         if _may_ask(asked, about) and (where := sampled.place(type_, id_)):
@@ -271,9 +273,14 @@ async def _versions(hub: Hub, asked: Asked, type_: str, id_: str) -> list[Resour
         elif _may_ask(asked, about):
             permit, rows = await hub.vault.versions(connection, _about(asked, about), record)
             found = [one for one in reading.resources(hub.vault.disclose(permit, rows)) if one.type == type_ and one.id == id_]
-    distinct = list({_version(one): one for one in reversed(found)}.values())[::-1]
-    await reading.note(hub, asked, f"history {type_}", "shown" if distinct else "nothing", resident=about, shown=distinct)
+    distinct = _only(wanted, list({_version(one): one for one in reversed(found)}.values())[::-1])
+    outcome = "shown" if distinct else "nothing"
+    await reading.note(hub, asked, f"history {type_}", outcome, resident=about, shown=distinct, served=_served(shape, distinct))
     return distinct
+
+
+def _only(wanted: str, versions: list[Resource]) -> list[Resource]:
+    return [one for one in versions if not wanted or _version(one) == wanted]
 
 
 def _version(resource: Resource) -> str:
@@ -303,11 +310,11 @@ async def everything(request: Request, id_: str) -> Response:
         shown, rules, epoch = [], (), 0
     shown = [one for one in shown if _covered(who, one.type) and wanted.keeps(one)]
     shown.sort(key=lambda one: (one.type != "Patient", -one.at, one.id))
-    await reading.note(hub, asked, "everything", "shown" if shown else "nothing", rules=rules, shown=shown)
-    if not shown:
-        raise _NotHere
     start = int(cursor.position or b"0")
     page = shown[start : start + wanted.count]
+    await reading.note(hub, asked, "everything", "shown" if shown else "nothing", rules=rules, shown=page)
+    if not shown:
+        raise _NotHere
     base = f"{hub.settings.base_url}/fhir"
     links = [{"relation": "self", "url": f"{base}/Patient/{id_}/$everything"}]
     if start + wanted.count < len(shown):
@@ -522,8 +529,13 @@ async def _page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> byt
     except NotFound:
         return await _nothing(hub, asked, query)
     seen = [*page.matches, *page.included]
-    await reading.note(hub, asked, f"search {query.resource_type}", "shown" if seen else "nothing", rules=rules if seen else (), shown=seen)
-    return bundle(query, page, search_url(query, withheld=WITHHELD), search_url(query, cursor, WITHHELD) if cursor else None)
+    left = leaving(query, page)
+    told = bool(seen or page.total)  # a count alone is told as well
+    await reading.note(
+        hub, asked, f"search {query.resource_type}", "shown" if told else "nothing", rules=rules if told else (), shown=seen,
+        served=[*left.matches, *left.included],
+    )  # fmt: skip
+    return bundle(query, left, search_url(query, withheld=WITHHELD), search_url(query, cursor, WITHHELD) if cursor else None)
 
 
 async def _directory_page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> bytes:
@@ -533,7 +545,7 @@ async def _directory_page(hub: Hub, who: Caller | None, asked: Asked, query: Que
         find = occupancy.page if query.resource_type == occupancy.TYPE else directory.page
         page = await find(hub, connection, asked.party, partial(_covered, who), query, position)
     cursor = reading.seal_cursor(hub, bound, position=page.position) if page.position else ""
-    return bundle(query, page, search_url(query), search_url(query, cursor) if cursor else None)
+    return bundle(query, leaving(query, page), search_url(query), search_url(query, cursor) if cursor else None)
 
 
 async def _audit_page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> bytes:
@@ -544,7 +556,7 @@ async def _audit_page(hub: Hub, who: Caller | None, asked: Asked, query: Query) 
         page = await audit_events.page(hub, connection, asked, query, position)
     await reading.note(hub, asked, f"search {audit_events.TYPE}", "shown" if page.matches else "nothing")
     cursor = reading.seal_cursor(hub, bound, position=page.position) if page.position else ""
-    return bundle(query, page, search_url(query), search_url(query, cursor) if cursor else None)
+    return bundle(query, leaving(query, page), search_url(query), search_url(query, cursor) if cursor else None)
 
 
 def _published_page(hub: Hub, query: Query) -> bytes:
@@ -554,7 +566,7 @@ def _published_page(hub: Hub, query: Query) -> bytes:
     held = published.compartment()
     page = run(query, held.of_type(query.resource_type), held, position or None)
     cursor = reading.seal_cursor(hub, bound, position=page.position) if page.position else ""
-    return bundle(query, page, search_url(query), search_url(query, cursor) if cursor else None)
+    return bundle(query, leaving(query, page), search_url(query), search_url(query, cursor) if cursor else None)
 
 
 def _newest_first(query: Query) -> bool:
@@ -698,11 +710,19 @@ def _resource(request: Request, one: Resource, *, cors: bool = False) -> Respons
     headers = {"ETag": f'W/"{meta["versionId"]}"'} if "versionId" in meta else {}
     if "lastUpdated" in meta:
         headers["Last-Modified"] = format_datetime(datetime.fromisoformat(meta["lastUpdated"]), usegmt=True)
-    pairs = [pair for pair in request.query_params.multi_items() if pair[0] in ("_summary", "_elements", "_format", "_pretty")]
-    if not pairs:
-        return _fhir(one.raw, headers, cors=cors)
-    query = parse(one.type, [pair for pair in pairs if pair[0] in ("_summary", "_elements")], lenient=False, base_url="")
-    return _fhir(shaped(query, one.type, one.raw) if is_shaped(query, one.type) else one.raw, headers, cors=cors)
+    query = _shape(request, one.type)
+    return _fhir(shaped(query, one.type, one.raw) if query else one.raw, headers, cors=cors)
+
+
+def _shape(request: Request, type_: str) -> Query | None:
+    """What `_summary` and `_elements` ask of one resource; None for all of it. Raises BadRequest."""
+    pairs = [pair for pair in request.query_params.multi_items() if pair[0] in ("_summary", "_elements")]
+    query = parse(type_, pairs, lenient=False, base_url="") if pairs else None
+    return query if query and is_shaped(query, type_) else None
+
+
+def _served(shape: Query | None, shown: Sequence[Resource]) -> Sequence[Resource]:
+    return leaving(shape, Page([*shown], [], None, None)).matches if shape else shown
 
 
 def _fhir(body: bytes, headers: dict[str, str] | None = None, *, cors: bool = False) -> Response:

@@ -19,7 +19,7 @@ from hub.exchange.compartment import Compartment, Resource
 from hub.exchange.definitions import is_supported, search_parameters
 from hub.exchange.parameters import Query
 from hub.exchange.results import Include, Sort
-from hub.exchange.shape import shaped
+from hub.exchange.shape import is_shaped, shaped
 from schemas.errors import BadRequest
 
 
@@ -235,12 +235,22 @@ def _entries(query: Query, resources: Sequence[Resource], mode: bytes) -> list[b
     """Type and id need no escaping: both are ours."""
     opening, closing = b'{"fullUrl":' + _json(f"{query.base_url}/")[:-1], b',"search":{"mode":"' + mode + b'"}}'
     return [
-        b'%b%b","resource":%b%b' % (opening, f"{one.type}/{one.id}".encode(), shaped(query, one.type, one.raw), closing) for one in resources
+        b'%b%b","resource":%b%b' % (opening, f"{one.type}/{one.id}".encode(), one.raw, closing) for one in resources
     ]
 
 
+def leaving(query: Query, page: Page) -> Page:
+    """The page with its resources as they leave: the bytes they are stored as, unless the query asks for a shape."""
+    matches, included = ([_shaped(query, one) for one in some] for some in (page.matches, page.included))
+    return page._replace(matches=matches, included=included)
+
+
+def _shaped(query: Query, one: Resource) -> Resource:
+    return Resource(shaped(query, one.type, one.raw), one.type, one.id, one.at) if is_shaped(query, one.type) else one
+
+
 def bundle(query: Query, page: Page, self_url: str, next_url: str | None = None) -> bytes:
-    """The searchset Bundle. Resources go in as the bytes they are stored as, unless the query asks for a shape."""
+    """The searchset Bundle of a page that is `leaving`."""
     links = [{"relation": "self", "url": self_url}, *([{"relation": "next", "url": next_url}] if next_url else [])]
     head = b'{"resourceType":"Bundle","type":"searchset"'
     total = b"" if page.total is None else b',"total":%d' % page.total

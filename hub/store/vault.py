@@ -49,6 +49,8 @@ CHANNELS = {"heart-rate": 1, "power": 2, "cadence": 3, "speed": 4, "altitude": 5
 WAITING = frozenset({"pending", "receipts"})
 """Tables of what is about no resident yet."""
 _CACHE = 4096
+_DETAIL = 128
+"""Particulars of audit entries are padded to a multiple of it: nearly all of one resource are alike in length."""
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -344,7 +346,9 @@ class Vault:
     def seal_detail(self, resident: UUID, detail: object) -> bytes | None:
         """What an audit entry tells in particular, sealed for the resident; None when nothing of them is at hand."""
         standing = self._standings.get(resident)
-        return standing.subject.sealer("audit").seal(orjson.dumps(detail), resident.bytes) if standing else None
+        told = orjson.dumps(detail)
+        padded = told.ljust(-(-len(told) // _DETAIL) * _DETAIL)
+        return standing.subject.sealer("audit").seal(padded, resident.bytes) if standing else None
 
     async def open_details(self, connection: Connection[Any], resident: UUID, sealed: Sequence[bytes | None]) -> list[Any]:
         """The particulars of audit entries, for the resident's own list of who looked."""

@@ -132,7 +132,8 @@ async def patient(request: Request, weeks: int = 12) -> Response:
         hub, found.resident, party, emergency.PURPOSE, weeks if weeks in hospital.WINDOWS else 12, emergency_id=found.id
     )
     visible = bool(shown["seen"] or shown["who"])
-    await hub.trail.note(_look(person, found.resident, rules[0] if rules else emergency.rule(found.id), "success" if visible else "empty"))
+    detail = hub.vault.seal_detail(found.resident, hospital.told(shown)) if visible else None
+    await hub.trail.note(_look(person, found.resident, rules[0] if rules else emergency.rule(found.id), "success" if visible else "empty", detail))
     if not visible:
         return pages_of(request).render(request, "nothing.html", person=person)
     return pages_of(request).render(
@@ -140,9 +141,10 @@ async def patient(request: Request, weeks: int = 12) -> Response:
     )
 
 
-def _look(person: Person, resident: UUID | None, rule: str | None, outcome: str) -> Entry:
+def _look(person: Person, resident: UUID | None, rule: str | None, outcome: str, detail: bytes | None = None) -> Entry:
     return Entry(
-        actor=f"Account/{person.account}", action="read", outcome=outcome, resident=resident, party=person.party, purpose=emergency.PURPOSE, rule=rule
+        actor=f"Account/{person.account}", action="read", outcome=outcome, resident=resident, party=person.party, purpose=emergency.PURPOSE, rule=rule,
+        detail=detail,
     )
 
 

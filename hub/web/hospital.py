@@ -6,7 +6,6 @@ in the audit before the answer leaves, the empty ones too.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +18,7 @@ from fastapi import APIRouter, Request, Response
 from hub.access import emergency, representatives, requests
 from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
+from hub.audit import disclosed
 from hub.audit.trail import Entry
 from hub.care import activity
 from hub.care.activity import Reading
@@ -134,11 +134,14 @@ def _uuid(text: str) -> UUID | None:
 
 
 def told(shown: dict[str, Any]) -> dict[str, Any]:
-    """What a page showed, for the resident's list of who looked: how many records of which kinds, with which fields, and whether it named them."""
-    records = [one.record for one in shown["seen"]]
-    fields = {name: None for record in records for name in record.__struct_fields__ if getattr(record, name) not in (None, [])}
-    kinds = Counter(str(record.__struct_config__.tag) for record in records)
-    return {"kinds": kinds, "fields": [name for name in fields if name not in Envelope.__struct_fields__], "identity": shown["who"] is not None}
+    """What a page was made of, for the resident's list of who looked: how many records of which kinds, which fields, and whether it named them."""
+    return disclosed.person(disclosed.records(one.record for one in shown["seen"]) | _cut(shown["seen"]), shown["who"])
+
+
+def _cut(seen: Sequence[Seen]) -> dict[str, int]:
+    """How many records were shown in part."""
+    cut = sum(not one.whole for one in seen)
+    return {"cut": cut} if cut else {}
 
 
 async def _note(
@@ -250,13 +253,15 @@ def _last(seen: Sequence[Seen], zone: ZoneInfo, now: datetime) -> int | None:
 @router.get("/patients/{resident}/sessions.csv")
 async def sessions(request: Request, resident: str) -> Response:
     """The sessions of the last 52 weeks as a table, under the same consent and with its own audit entry. Raises NotFound."""
-    from hub.web.tables import sessions_csv
+    from hub.web.tables import COLUMNS, sessions_csv
 
     person, party = await doctor_of(request)
     hub = hub_of(request)
     wanted = _uuid(resident)
     shown, rules = await view(hub, wanted, party, PURPOSE, 52) if wanted else ({"seen": []}, ())
-    await _note(hub, person, wanted, party, len(shown["seen"]), rules, told(shown | {"who": None}) if shown["seen"] else None)
-    if not shown["seen"]:
+    seen = [one for one in shown["seen"] if isinstance(one.record, Session)]
+    detail = disclosed.records((one.record for one in seen), only=COLUMNS) | _cut(seen)
+    await _note(hub, person, wanted, party, len(seen), rules, detail if seen else None)
+    if not seen:
         raise NotFound("There is nothing here that you may see.")
-    return sessions_csv(shown["seen"], shown["zone"])
+    return sessions_csv(seen, shown["zone"])

@@ -16,7 +16,7 @@ from hub.audit.trail import Entry
 from hub.care import activity
 from hub.service import Hub
 from hub.store import petitions as store
-from hub.web import history, looks, petitions, sharing, tables
+from hub.web import fields, history, looks, petitions, sharing, tables
 from hub.web.locales import say
 from hub.web.pages import Page, download, pages_of, see
 from hub.web.resident import moment, resident_of
@@ -67,7 +67,8 @@ async def _look(request: Request, person: Person, resident: UUID, entry: tuple[i
     hub = hub_of(request)
     found, shown = await looks.one(hub, resident, await history.zone_of(hub, resident), entry)
     return pages_of(request).render(
-        request, "look.html", status, person=person, look=found, shown=shown, error=error, signed=entry in await looks.signed(hub, [found]),
+        request, "look.html", status, person=person, look=found, shown=shown, listed=fields.listed, error=error,
+        signed=entry in await looks.signed(hub, [found]),
         grants=[grant for grant in await sharing.grants_of(hub, resident) if str(grant.id) in found.rule], asked=await _disputed(hub, resident, entry),
     )  # fmt: skip
 
@@ -82,12 +83,12 @@ async def _disputed(hub: Hub, resident: UUID, entry: tuple[int, int]) -> UUID | 
 async def dispute(request: Request, chain: Chain, seq: Seq) -> Response:
     """Ask the party to explain a look. Raises NotFound."""
     person, resident = await resident_of(request)
-    hub, fields = hub_of(request), await requests.fields(request)
+    hub, form = hub_of(request), await requests.fields(request)
     found, _ = await looks.one(hub, resident, await history.zone_of(hub, resident), (chain, seq))
     if found.own:
         raise NotFound("One's own acts are not disputed.")
     try:
-        said = petitions.told(f"{found.at:%Y-%m-%d %H:%M} {found.who} {found.what}", fields.get("words", ""))
+        said = petitions.told(f"{found.at:%Y-%m-%d %H:%M} {found.who} {found.what}", form.get("words", ""))
         made = await store.about_look(hub, resident, (chain, seq), said)
     except (BadRequest, Conflict) as wrong:
         return await _look(request, person, resident, (chain, seq), petitions.why(wrong), wrong.status)
@@ -104,6 +105,16 @@ async def head(request: Request) -> Response:
     return download(newest[1].encode() + b"\n", f"kinehub-audit-head-{newest[0].size}.jws", "application/jose")
 
 
+COLUMNS = ("日期", "时间", "谁", "身份", "机构", "为了什么", "做了什么", "看到了什么", "其中哪几项", "没有给看的", "凭什么看", "被挡住", "编号")
+
+
+def _row(one: looks.Look, shown: looks.Shown) -> tuple[object, ...]:
+    return (
+        f"{one.at:%Y-%m-%d}", f"{one.at:%H:%M:%S}", one.who, one.role, one.party, one.why, one.what, "; ".join(shown.what), "; ".join(shown.fields),
+        shown.cut or "", one.rule, say("是") if one.refused else "", f"{one.entry[0]}-{one.entry[1]}",
+    )  # fmt: skip
+
+
 @router.get("/log.csv")
 async def table(request: Request) -> Response:
     """The whole log as a table; `entry` is what `kinehub audit prove` and the proof of each entry go by."""
@@ -113,13 +124,8 @@ async def table(request: Request) -> Response:
     zone = await history.zone_of(hub, resident)
     found = await looks.every(hub, resident, zone)
     await hub.trail.note(Entry(actor=history.actor_of(person, resident), action="download", outcome="success", resident=resident, purpose="PATRQT"))
-    head = [say(text) for text in ("日期", "时间", "谁", "身份", "机构", "为了什么", "做了什么", "看到了什么", "凭什么看", "被挡住", "编号")]
-    rows = [
-        (f"{one.at:%Y-%m-%d}", f"{one.at:%H:%M:%S}", one.who, one.role, one.party, one.why, one.what, "; ".join(shown), one.rule,
-         say("是") if one.refused else "", f"{one.entry[0]}-{one.entry[1]}")
-        for one, shown in found
-    ]  # fmt: skip
-    return download(tables.encoded([head, *rows]), f"kinehub-log-{datetime.now(zone):%Y-%m-%d}.csv", "text/csv; charset=utf-8")
+    rows = [[say(name) for name in COLUMNS], *(_row(*one) for one in found)]
+    return download(tables.encoded(rows), f"kinehub-log-{datetime.now(zone):%Y-%m-%d}.csv", "text/csv; charset=utf-8")
 
 
 @router.get("/{chain}/{seq}/proof")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -16,11 +15,9 @@ from hub.audit import proof as proofs
 from hub.audit.proof import Inclusion
 from hub.audit.trail import ANSWERED, REFUSED
 from hub.store import parties
-from hub.web import words
-from hub.web.locales import LANGUAGE, pick, say
-from schemas import terminology
+from hub.web import fields, words
+from hub.web.locales import pick, say
 from schemas.errors import NotFound
-from schemas.measures import MEASURES
 
 if TYPE_CHECKING:
     from hub.service import Hub
@@ -119,7 +116,15 @@ async def own(connection: Any, resident: UUID) -> list[str]:
     return [f"Patient/{resident}", *(f"Account/{row['id']}" for row in rows)]
 
 
-async def one(hub: Hub, resident: UUID, zone: ZoneInfo, entry: tuple[int, int]) -> tuple[Look, list[str]]:
+class Shown(msgspec.Struct, frozen=True):
+    """What an entry disclosed, in words. `cut`: how many of it were without a part that was not permitted."""
+
+    what: list[str]
+    fields: list[str] = []
+    cut: int = 0
+
+
+async def one(hub: Hub, resident: UUID, zone: ZoneInfo, entry: tuple[int, int]) -> tuple[Look, Shown]:
     """One entry about this resident, and what was shown in it, in words. Raises NotFound for any other."""
     async with hub.database.connection() as connection:
         mine = await own(connection, resident)
@@ -132,7 +137,7 @@ async def one(hub: Hub, resident: UUID, zone: ZoneInfo, entry: tuple[int, int]) 
     return _look(row, names, people, mine, zone), _shown(detail or {})
 
 
-async def every(hub: Hub, resident: UUID, zone: ZoneInfo) -> list[tuple[Look, list[str]]]:
+async def every(hub: Hub, resident: UUID, zone: ZoneInfo) -> list[tuple[Look, Shown]]:
     """The whole log, newest first, each entry by itself with what was shown in it."""
     async with hub.database.connection() as connection:
         mine = await own(connection, resident)
@@ -143,36 +148,12 @@ async def every(hub: Hub, resident: UUID, zone: ZoneInfo) -> list[tuple[Look, li
     return [(_look(row, names, people, mine, zone), _shown(detail or {})) for row, detail in zip(rows, details, strict=True)]
 
 
-def _shown(detail: dict[str, Any]) -> list[str]:
-    """What an entry's detail says was shown: kinds of records by their names, FHIR resources by their types."""
+def _shown(detail: dict[str, Any]) -> Shown:
+    """What an entry's detail says was shown: kinds of records by their names, FHIR resources by their types, and which fields of them."""
     kinds = [say("%(what)s %(n)d 条", what=words.kind(code), n=n) for code, n in detail.get("kinds", {}).items()]
-    names = list(dict.fromkeys(_named(field) for field in detail.get("fields", ())))
     types = [say("%(what)s %(n)d 条", what=pick(TYPES.get(type_, (type_, type_))), n=n) for type_, n in detail.get("shown", {}).items()]
-    some = [say("其中有：%(names)s", names=(", " if LANGUAGE.get() == "en" else "、").join(names))] if names else []
-    return [*([say("姓名和联系方式")] if detail.get("identity") else []), *kinds, *types, *some]
-
-
-def _named(field: str) -> str:
-    """A code of what was measured, a part of the Patient, or a field of a record, as people call it."""
-    known = _NAMES.get(field) or _measures().get(field)
-    return pick(known) if known else words.field(field)
-
-
-_NAMES: dict[str, tuple[str, str]] = {
-    "Patient.identifier": ("号码", "numbers"), "Patient.name": ("姓名", "name"), "Patient.telecom": ("电话", "telephone"),
-    "Patient.gender": ("性别", "sex"), "Patient.birthDate": ("出生日期", "date of birth"), "Patient.address": ("住址", "address"),
-    "Patient.contact": ("联系人", "contacts"),
-}  # fmt: skip
-
-
-@cache
-def _measures() -> dict[str, tuple[str, str]]:
-    """Every code that a measure, or an entry of the standard's own code systems, has."""
-    local = {
-        one["code"]: (one["display"], next((said["value"] for said in one.get("designation", ())), one["display"]))
-        for system in terminology.code_systems() for one in system["concept"]
-    }  # fmt: skip
-    return local | {code: (one.zh, one.en) for one in MEASURES.values() for code in (one.key, *one.loinc, *one.mdc)}
+    what = [*([say("姓名和联系方式")] if detail.get("identity") else []), *kinds, *types]
+    return Shown(what, fields.told(detail.get("fields", ())), detail.get("cut", 0))
 
 
 TYPES: dict[str, tuple[str, str]] = {

@@ -57,6 +57,10 @@ def workbook(sheets: Iterable[tuple[str, Iterable[Sequence[Cell]]]]) -> bytes:
     return out.getvalue()
 
 
+COLUMNS = ("sport", "title", "elapsed_s", "timer_s", "distance_m", "hr_avg", "hr_max", "energy_kcal")
+"""The fields of a session that its table is made of."""
+
+
 def sessions_csv(seen: Sequence[Seen], zone: ZoneInfo) -> Response:
     """Sessions, one a row."""
     head = [say(text) for text in ("开始", "项目", "来源", "时长（分钟）", "距离（米）", "平均心率", "最高心率", "热量（千卡）", "同一次运动")]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.exchange.compartment import Compartment, held
-from hub.exchange.search import bundle, run, search_url
+from hub.exchange.search import bundle, leaving, run, search_url
 from schemas.errors import BadRequest
 from tests.exchange.exchange_corpus import BASE, HELD, RESOURCES, compartment, observation, page, quantity, query, resource
 
@@ -94,7 +94,7 @@ def test_an_answer_without_a_hidden_resource_is_the_answer_when_it_is_absent(pai
     for kind in ("Observation",):
         hiding, lacking = compartment(*hidden), compartment(held=absent)
         asked = query(kind, *pairs)
-        answers = [bundle(asked, run(asked, where.of_type(kind), where), search_url(asked)) for where in (hiding, lacking)]
+        answers = [bundle(asked, leaving(asked, run(asked, where.of_type(kind), where)), search_url(asked)) for where in (hiding, lacking)]
         assert answers[0] == answers[1]
         assert not any(f'"fullUrl":"{BASE}/{one.type}/{one.id}"'.encode() in answers[0] for one in HELD if one.id in hidden)
 
@@ -166,7 +166,7 @@ def test_a_searchset_is_valid_fhir_and_carries_stored_bytes_untouched():
     where = compartment(held=[*HELD, held(raw, 99)])
     asked = query("Observation", ("_include", "Observation:subject"), ("_revinclude", "Provenance:target"), ("_count", "4"))
     found = run(asked, where.of_type("Observation"), where)
-    made = bundle(asked, found, search_url(asked), search_url(asked, "opaque"))
+    made = bundle(asked, leaving(asked, found), search_url(asked), search_url(asked, "opaque"))
     assert raw in made
     parsed = json.loads(made)
     assert Bundle.model_validate(json.loads(made, parse_float=Decimal)).type == "searchset"
@@ -195,6 +195,6 @@ def test_a_shaped_search_shapes_what_it_includes_only_under_summary():
     for name, text, is_shaped in (("_summary", "true", True), ("_elements", "code", False)):
         asked = query("Observation", ("_id", "hr"), (name, text), ("_include", "Observation:subject"))
         where = compartment()
-        entries = json.loads(bundle(asked, run(asked, where.of_type("Observation"), where), ""))["entry"]
+        entries = json.loads(bundle(asked, leaving(asked, run(asked, where.of_type("Observation"), where)), ""))["entry"]
         assert "SUBSETTED" in json.dumps(entries[0])
         assert ("SUBSETTED" in json.dumps(entries[1])) is is_shaped

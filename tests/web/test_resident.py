@@ -101,7 +101,9 @@ def test_a_grant_is_read_back_and_one_tap_stops_it(place: Place) -> None:
         assert "看不到您的记录" in visitor.show(answer.headers["location"])
         assert visitor.send_form(stop[1]).status_code == 303
         looks, blocked = visitor.show("/resident/looks"), visitor.show("/resident/looks?tab=denied")
+        entries = [visitor.show(path) for path in re.findall(r'href="(/resident/looks/\d+/\d+)"', looks)]
     assert "李医生" in looks
+    assert any("其中哪几项" in entry and "运动项目" in entry and "收缩压" not in entry for entry in entries)
     assert "已挡住" in blocked
 
 
