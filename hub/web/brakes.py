@@ -68,7 +68,7 @@ async def sources(request: Request, skip: Annotated[int, Query(ge=0, le=10_000)]
     """Where the records come from, each with its switch."""
     person, resident = await resident_of(request, "look")
     hub = hub_of(request)
-    found = await sharing.uploaders(hub, resident)
+    found = await sharing.uploaders(hub, resident, person)
     return pages_of(request).render(
         request, "sources.html", person=person, sources=found[skip : skip + SHOWN], first=not skip,
         shut=sharing.shut(await sharing.grants_of(hub, resident)), older=skip + SHOWN if len(found) > skip + SHOWN else 0,
@@ -80,7 +80,7 @@ async def shut(request: Request, party: UUID) -> Response:
     """Nobody sees what came from this source. Raises NotFound for one that nothing came from."""
     person, resident = await resident_of(request, "stop")
     hub = hub_of(request)
-    source = next((one for one in await sharing.uploaders(hub, resident) if one.id == party), None)
+    source = next((one for one in await sharing.uploaders(hub, resident, person) if one.id == party), None)
     if source is None:
         raise NotFound("Nothing came from such a source.")
     if party not in sharing.shut(await sharing.grants_of(hub, resident)):
@@ -94,6 +94,6 @@ async def reopen(request: Request, party: UUID) -> Response:
     person, resident = await resident_of(request, "grant")
     require_recent(person)
     hub = hub_of(request)
-    shut = [grant for grant in await sharing.grants_of(hub, resident) if grant.source and grant.source.id == party]
+    shut = [grant for grant in await sharing.grants_for(hub, resident, person) if grant.source and grant.source.id == party]
     await _take_back(hub, resident, shut, person)
     return see("/resident/sources#main")

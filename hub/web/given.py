@@ -31,7 +31,7 @@ SHOWN = 2
 async def given(request: Request, skip: Annotated[int, Query(ge=0, le=10_000)] = 0) -> Response:
     """Every grant, those in force first."""
     person, resident = await resident_of(request, "look")
-    grants = [sharing.read_by(person, grant) for grant in await sharing.grants_of(hub_of(request), resident)]
+    grants = await sharing.grants_for(hub_of(request), resident, person)
     older = skip + SHOWN if len(grants) > skip + SHOWN else 0
     return pages_of(request).render(request, "given.html", person=person, grants=grants[skip : skip + SHOWN], first=not skip, older=older)
 
@@ -47,7 +47,9 @@ async def _one(hub: Hub, resident: UUID, grant: UUID) -> Grant:
 async def receipt(request: Request, grant: UUID) -> Response:
     """One grant to keep on paper: what was agreed, when, and how to stop it. Raises NotFound."""
     person, resident = await resident_of(request, "look")
-    found = sharing.read_by(person, await _one(hub_of(request), resident, grant))
+    found = next((one for one in await sharing.grants_for(hub_of(request), resident, person) if one.id == grant), None)
+    if found is None:
+        raise NotFound("There is no such consent.")
     written = await sharing.versions(hub_of(request), resident, grant)
     versions = [msgspec.structs.replace(version, grant=sharing.read_by(person, version.grant)) for version in written]
     told = sharing.terms(found.party, found.purpose, found.kinds_text, found.last) if found.permits and found.party else []

@@ -89,7 +89,7 @@ async def new(
             person=person,
             receiver=chosen,
             ordinary=sharing.ORDINARY,
-            apart=[code for code in await sharing.stored(hub, resident) if code in sharing.APART],
+            apart=[code for code in await sharing.stored(hub, resident, person) if code in sharing.APART],
             examples=sharing.EXAMPLES,
             missing=bool(asked),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -14,7 +14,7 @@ from hub.care import activity
 from hub.care.activity import Bout, Summary
 from hub.care.faces import person_of, record_seen, seen_whole
 from hub.store import parties, residents
-from hub.store.vault import Asked
+from hub.store.vault import Asked, Disclosed
 from schemas.errors import NotFound
 from schemas.records import DaySummary, Envelope, Session
 from schemas.resident import Resident
@@ -82,6 +82,20 @@ async def read(hub: Hub, asked: Asked, *, kinds: Sequence[str] = KINDS, since: d
             after = (rows[-1]["starts"], rows[-1]["id"])
     last = found[most - 1] if len(found) > most else None
     return History(found[:most], tuple(rules), (last.starts, last.id) if last else None)
+
+
+async def disclosed(hub: Hub, asked: Asked) -> AsyncIterator[Disclosed]:
+    """Every record as far as it may be seen, newest first; one who changed what may be seen meanwhile is read on under the new permit."""
+    after: Place | None = None
+    while True:
+        async with hub.database.connection() as connection:
+            permit, rows = await hub.vault.history(connection, asked, kinds=KINDS, after=after, limit=PAGE)
+            found = list(hub.vault.disclose(permit, rows))
+        for one in found:
+            yield one
+        if len(rows) < PAGE:
+            return
+        after = (rows[-1]["starts"], rows[-1]["id"])
 
 
 async def one(hub: Hub, asked: Asked, record: UUID) -> Seen | None:

@@ -34,7 +34,8 @@ async def log(request: Request, before: Annotated[str, Query(max_length=40)] = "
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
     part = tab if tab in looks.TABS else "people"
-    found, older = await looks.read(hub, resident, zone, tab=part, most=SHOWN, before=moment(before) if before else None)
+    sources = [party.number for party in await sharing.uploaders(hub, resident, person)] if person.acting else None
+    found, older = await looks.read(hub, resident, zone, tab=part, most=SHOWN, before=moment(before) if before else None, sources=sources)
     newest = hub.trail.heads.newest()
     return pages_of(request).render(
         request,

@@ -75,13 +75,16 @@ class Look(msgspec.Struct, frozen=True):
 
 
 async def read(
-    hub: Hub, resident: UUID, zone: ZoneInfo, *, most: int, tab: str = "", before: datetime | None = None
+    hub: Hub, resident: UUID, zone: ZoneInfo, *, most: int, tab: str = "", before: datetime | None = None, sources: Sequence[int] | None = None
 ) -> tuple[list[Look], datetime | None]:
-    """The newest lines before `before`, and where the next page begins. Without a tab: what others saw, or tried to see."""
+    """The newest lines before `before`, and where the next page begins. Without a tab: what others saw, or tried to see.
+
+    sources: leave out what other parties than these recorded, for a reader who sees nothing of it
+    """
     wanted = most * 8
     async with hub.database.connection() as connection:
         mine = await own(connection, resident)
-        rows = await connection.fetch(_LOG + _PARTS[tab] + " ORDER BY at DESC LIMIT $4", resident, before, mine, wanted)
+        rows = await connection.fetch(_LOG + _PARTS[tab] + " ORDER BY at DESC LIMIT $4", resident, before, mine, wanted, sources)
         names = {party.number: party.name for party in await parties.everyone(connection)}
         people = await accounts.of_actors(connection, hub.keyring, rows)
     looks: list[Look] = []
@@ -97,7 +100,10 @@ async def read(
 
 
 _COLUMNS = "SELECT chain, seq, at, party, actor, action, purpose, rule, outcome, detail FROM audit"
-_LOG = f"{_COLUMNS} WHERE resident = $1 AND ($2::timestamptz IS NULL OR at < $2) AND "
+_LOG = (
+    f"{_COLUMNS} WHERE resident = $1 AND ($2::timestamptz IS NULL OR at < $2) "
+    "AND ($5::int[] IS NULL OR NOT action = ANY('{upload,register}') OR party IS NULL OR party = ANY($5)) AND "
+)
 _OTHERS = "NOT actor = ANY($3::text[])"
 OF_A_HELPER = "('download', 'visit-code-make', 'petition')"
 """SQL: acts that are one's own, and to be told where somebody else did them in one's name."""

@@ -75,7 +75,7 @@ async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] =
     window = await history.read(hub, asked, since=history.since_week(now.date(), HOME_WEEKS, zone))
     latest = window.seen[:LATEST] or (await history.read(hub, asked, most=LATEST)).seen
     seen_by, _ = await looks.read(hub, resident, zone, most=3)
-    grants = [sharing.read_by(person, grant) for grant in await sharing.grants_of(hub, resident)]
+    grants = await sharing.grants_for(hub, resident, person)
     notice = sharing.notice(stopped, granted, grants, datetime.now(zone))
     urgent = await emergencies.recent(hub, resident, zone)
     told = [] if notice or urgent else await alerts.unseen(hub, resident, zone, grants)
@@ -93,7 +93,7 @@ async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] =
         refused=[grant for grant in grants if grant.live and grant.refuses and not (grant.pauses or grant.source or grant.effect.hides)],
         paused=sharing.paused(grants),
         shut=sharing.shut(grants),
-        uploaders=await sharing.uploaders(hub, resident),
+        uploaders=await sharing.uploaders(hub, resident, person),
         looks=seen_by,
         shown=1 if notice or urgent or told else GRANTS,  # seven choices a page
         alerts=told,

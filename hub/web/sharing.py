@@ -138,6 +138,15 @@ def read_by(person: Person, grant: Grant) -> Grant:
     return msgspec.structs.replace(grant, effect=msgspec.structs.replace(grant.effect, sensitive=kept))
 
 
+async def grants_for(hub: Hub, resident: UUID, person: Person) -> list[Grant]:
+    """Every grant as `person` reads it: who acts for the resident does not read of a source that it was shut, when they see nothing that came from it."""
+    grants = [read_by(person, grant) for grant in await grants_of(hub, resident)]
+    if not person.acting:
+        return grants
+    seen = {party.id for party in await uploaders(hub, resident, person)}
+    return [grant for grant in grants if grant.source is None or grant.source.id in seen]
+
+
 async def grants_of(hub: Hub, resident: UUID) -> list[Grant]:
     """Every grant, those in force first; among them what lets everybody see, then the newest."""
     consents = await grants.listing(hub, resident)
@@ -409,17 +418,32 @@ async def receivers(hub: Hub) -> list[Receiver]:
     return sorted(found, key=lambda receiver: (order.get(receiver.party.kind, 9), receiver.party.name))
 
 
-async def uploaders(hub: Hub, resident: UUID) -> list[Party]:
-    """Who has recorded something of the resident, and so reads its own."""
+async def uploaders(hub: Hub, resident: UUID, person: Person) -> list[Party]:
+    """Who has recorded something of the resident, and so reads its own; for who acts for them, something that they may see."""
     async with hub.database.connection() as connection:
         query = f"SELECT DISTINCT party FROM records WHERE bucket = $1 AND resident = $2 AND {OF_RESIDENTS}"  # noqa: S608 - constant
-        rows = await connection.fetch(query, bucket_of(resident), resident)
+        found = {row["party"] for row in await connection.fetch(query, bucket_of(resident), resident)}
         known = {party.number: party for party in await parties.everyone(connection)}
-    return [known[row["party"]] for row in rows if row["party"] in known]
+    if person.acting:
+        found &= (await _reached(hub, resident, person))[1]
+    return [known[number] for number in sorted(found) if number in known]
 
 
-async def stored(hub: Hub, resident: UUID) -> list[str]:
-    """Codes of the classes of which something is stored, for the resident."""
+async def _reached(hub: Hub, resident: UUID, person: Person) -> tuple[int, set[int]]:
+    """Class bits and sources of what somebody who acts for the resident may see: that there is more is not theirs to know."""
+    classes, sources = 0, set()
+    async for one in history.disclosed(hub, history.own(resident, person)):
+        if one.resources:
+            sources.add(one.party)
+            for slot, _ in one.resources:
+                classes |= slot.classes
+    return classes, sources
+
+
+async def stored(hub: Hub, resident: UUID, person: Person) -> list[str]:
+    """Codes of the classes of which something is stored, for the resident; for who acts for them, something that they may see."""
+    if person.acting:
+        return codes_of((await _reached(hub, resident, person))[0])
     async with hub.database.connection() as connection:
         labels = await connection.fetchval(
             "SELECT bit_or(labels) FROM records WHERE bucket = $1 AND resident = $2 AND NOT deleted", bucket_of(resident), resident

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from hub.cli import cli as kinehub
 from hub.settings import load
 from tests.builders import an_id_number
-from tests.web.test_sensitive import sensitive
+from tests.web.test_sensitive import send, sensitive
 from tests.web.test_visit_codes import made
 from tests.web.town import Place, Visitor, today
 
@@ -359,3 +359,39 @@ def test_an_operator_ends_what_a_death_or_a_court_ended(place: Place) -> None:
         cli(place, "resident", "unrepresent", str(place.town.child), made_id)
         assert guardian.get("/resident/records").status_code == 403
         assert command(place, "resident", "unrepresent", str(place.town.child), made_id).exit_code != 0, "once"
+
+
+def test_nothing_on_a_helpers_pages_tells_of_what_they_may_not_see(place: Place) -> None:
+    """Not its source, not its kind, not that it was recorded, not that the source was shut."""
+    clinic = "妇幼保健院"
+    pages = ("/resident", "/resident/sources", "/resident/looks?tab=automated", "/resident/grants", "/resident/records")
+
+    def offered(visitor: Visitor) -> list[bool]:
+        kinds = re.findall(r'class="choice" href="([^"]+)"', visitor.show("/resident/grants/new"))[0].replace("&amp;", "&")
+        page = visitor.show(kinds)
+        return [f'value="{code}"' in page for code in ("diagnosis", "laboratory", "activity")]
+
+    with place.browse("wang") as helper, sensitive(place) as elder:
+        helping(elder, helper, "look", "stop", "grant")
+        (source,) = place.rows(
+            "SELECT DISTINCT p.id, p.name FROM parties p JOIN records r ON r.party = p.number WHERE r.resident = $1 AND r.restricted", place.town.neighbour
+        )
+        assert source["name"] == clinic
+        assert [clinic in elder.show(path) for path in pages[:3]] == [True] * 3
+        assert [clinic in helper.show(path) for path in pages] == [False] * 5
+        assert offered(elder) == [True, True, True]
+        assert offered(helper) == [False, False, True]
+        assert helper.send_form(f"/resident/sources/{source['id']}/shut").status_code == 404
+        assert elder.send_form(f"/resident/sources/{source['id']}/shut").status_code == 303
+        assert clinic in elder.show("/resident/grants")
+        assert [clinic in helper.show(path) for path in pages] == [False] * 5
+        refusal = re.search(r'href="(/resident/grants/[0-9a-f-]+)"', elder.show("/resident/grants"))
+        assert refusal
+        assert helper.get(refusal[1]).status_code == 404
+        assert elder.send_form(f"/resident/sources/{source['id']}/open").status_code == 303
+        plain = send(place, {"kind": "condition", "start": f"{today() - timedelta(days=1)}T09:00:00+08:00", "name": "高血压"})
+        try:
+            assert [clinic in helper.show(path) for path in pages[:3]] == [True] * 3
+            assert offered(helper) == [True, False, True]
+        finally:
+            place.rows("DELETE FROM records WHERE id = $1", plain)
