@@ -52,23 +52,29 @@ class Account(msgspec.Struct, frozen=True):
     party: int | None
     resident: UUID | None
     area: str | None
+    lead: bool = False
+
+
+_ROW = "id, role, name, party, resident, area, lead"
 
 
 async def add(connection: Connection[Any], keyring: Keyring, *, login: str, name: str, role: str, party: int | None = None,
-              resident: UUID | None = None, area: str | None = None, password: str | None = None) -> UUID:  # fmt: skip
+              resident: UUID | None = None, area: str | None = None, password: str | None = None, lead: bool = False) -> UUID:  # fmt: skip
     """A new account; without a password it signs in by passkey once one is registered. Raises BadRequest, or Conflict for a name that is taken."""
     _check_role(role, {"party": party, "resident": resident, "area": area})
+    if lead and party is None:
+        raise BadRequest("A lead manages the accounts of a party, and names it.", field="party")
     if not _normal(login):
         raise BadRequest("A sign-in name is needed.", field="login")
     account = uuid4()
     hashed = await _hashed(password) if password is not None else None
     try:
         await connection.execute(
-            "INSERT INTO accounts (id, login, role, party, resident, area, name, password) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            account, _token(keyring, login), role, party, resident, area, _seal(keyring, account, name), hashed,
+            "INSERT INTO accounts (id, login, role, party, resident, area, name, password, lead) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            account, _token(keyring, login), role, party, resident, area, _seal(keyring, account, name), hashed, lead,
         )  # fmt: skip
     except UniqueViolationError:
-        raise Conflict("This sign-in name is taken.", field="login") from None
+        raise Conflict("This sign-in name is taken.", code="login-taken", field="login") from None
     return account
 
 
@@ -82,7 +88,7 @@ async def set_password(connection: Connection[Any], account: UUID, password: str
 
 async def account(connection: Connection[Any], keyring: Keyring, id_: UUID) -> Account:
     """Raises NotFound."""
-    row = await connection.fetchrow("SELECT id, role, name, party, resident, area FROM accounts WHERE id = $1", id_)
+    row = await connection.fetchrow(f"SELECT {_ROW} FROM accounts WHERE id = $1", id_)  # noqa: S608 - constant columns
     if row is None:
         raise NotFound("There is no such account.")
     return opened(keyring, dict(row))
@@ -103,7 +109,7 @@ def _account_of(actor: str) -> UUID | None:
 
 async def several(connection: Connection[Any], keyring: Keyring, ids: Iterable[UUID]) -> dict[UUID, Account]:
     """Accounts by their ids, as far as they are there and can be read."""
-    rows = await connection.fetch("SELECT id, role, name, party, resident, area FROM accounts WHERE id = ANY($1)", list(ids))
+    rows = await connection.fetch(f"SELECT {_ROW} FROM accounts WHERE id = ANY($1)", list(ids))  # noqa: S608 - constant columns
     found: dict[UUID, Account] = {}
     for row in rows:
         with suppress(KineHubError):
@@ -122,7 +128,7 @@ async def by_login(connection: Connection[Any], keyring: Keyring, login: str) ->
 def opened(keyring: Keyring, row: dict[str, Any]) -> Account:
     """An account from its columns."""
     name = keyring.hub_sealer("accounts").open(row["name"], b"name", row["id"].bytes).decode()
-    return Account(id=row["id"], role=row["role"], name=name, party=row["party"], resident=row["resident"], area=row["area"])
+    return Account(id=row["id"], role=row["role"], name=name, party=row["party"], resident=row["resident"], area=row["area"], lead=row["lead"])
 
 
 async def signed_in(database: Database, keyring: Keyring, login: str, password: str, now: datetime) -> UUID:
@@ -147,7 +153,7 @@ async def _attempt(connection: Connection[Any], token: bytes, now: datetime) -> 
 
 _COUNT = """UPDATE accounts SET failures = CASE WHEN locked_until IS NULL THEN failures + 1 ELSE 1 END,
 locked_until = CASE WHEN locked_until IS NULL AND failures + 1 >= $3 THEN $4::timestamptz END
-WHERE login = $1 AND (locked_until IS NULL OR locked_until <= $2) RETURNING id, password"""
+WHERE login = $1 AND ended IS NULL AND (locked_until IS NULL OR locked_until <= $2) RETURNING id, password"""
 
 
 def _check_role(role: str, given: dict[str, object]) -> None:
@@ -174,7 +180,7 @@ def _seal(keyring: Keyring, account: UUID, name: str) -> bytes:
 
 async def _hashed(password: str) -> str:
     if not SHORTEST <= len(password) <= LONGEST:
-        raise BadRequest(f"A password has {SHORTEST} to {LONGEST} characters.", field="password")
+        raise BadRequest(f"A password has {SHORTEST} to {LONGEST} characters.", code="password-length", field="password")
     return str(await _on_thread(_hasher.hash, unicodedata.normalize("NFKC", password)))
 
 

@@ -139,7 +139,7 @@ async def authentication_options(connection: Connection[Any], settings: Settings
 async def signed_in(connection: Connection[Any], settings: Settings, session: Session, answer: dict[str, Any], now: datetime) -> UUID:
     """The account whose passkey answered this session's challenge. Raises Unauthenticated, in the same words whatever was wrong."""
     challenge = await sessions.spend_challenge(connection, session.token, "sign-in", now)
-    row = await connection.fetchrow("SELECT credential, account, public_key, sign_count FROM passkeys WHERE credential = $1", _credential_id(answer))
+    row = await connection.fetchrow(_KNOWN, _credential_id(answer))
     if row is None:
         raise _refusal()
     try:
@@ -154,6 +154,10 @@ async def signed_in(connection: Connection[Any], settings: Settings, session: Se
     if not _user_fits(answer, row["account"]) or not await _counted(connection, row["credential"], proof.new_sign_count):
         raise _refusal()
     return UUID(bytes=row["account"].bytes)
+
+
+_KNOWN = """SELECT credential, account, public_key, sign_count FROM passkeys JOIN accounts a ON a.id = account
+WHERE credential = $1 AND a.ended IS NULL"""
 
 
 async def _counted(connection: Connection[Any], credential_id: bytes, count: int) -> bool:

@@ -56,6 +56,8 @@ class Person(msgspec.Struct, frozen=True):
     acting: UUID | None = None
     """As which representative: chosen for the session, and judged anew on each request (`hub/access/representatives.py`)."""
     acts_for: str = ""
+    lead: bool = False
+    """Whether they manage the accounts of their party."""
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -114,10 +116,10 @@ async def found(database: Database, keyring: Keyring, cookie: str, now: datetime
     return _session(keyring, dict(row)) if row is not None else None
 
 
-_FIND = """SELECT s.token, s.csrf, s.account, s.created, s.seen, s.acting, a.id, a.role, a.name, a.party, a.resident, a.area,
+_FIND = """SELECT s.token, s.csrf, s.account, s.created, s.seen, s.acting, a.id, a.role, a.name, a.party, a.resident, a.area, a.lead,
   (SELECT max(e.expires) FROM emergencies e
   WHERE e.account = s.account AND e.ended IS NULL AND e.expires > clock_timestamp()) AS emergency_until
-FROM sessions s LEFT JOIN accounts a ON a.id = s.account
+FROM sessions s LEFT JOIN accounts a ON a.id = s.account AND a.ended IS NULL
 WHERE s.token = $1 AND s.expires > $2 AND s.seen > $3"""
 
 
@@ -128,7 +130,8 @@ def _session(keyring: Keyring, row: dict[str, Any]) -> Session | None:
         return None
     known = accounts.opened(keyring, row)
     person = Person(
-        known.id, known.role, known.name, known.party, known.resident, known.area, row["csrf"], row["created"], row["emergency_until"], row["acting"]
+        known.id, known.role, known.name, known.party, known.resident, known.area, row["csrf"], row["created"], row["emergency_until"], row["acting"],
+        lead=known.lead,
     )
     return Session(row["token"], row["csrf"], person)
 

@@ -10,12 +10,12 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
-from hub.access import accounts, passkeys, requests, sessions
+from hub.access import accounts, passkeys, requests, sessions, staff
 from hub.access.devices import device_of
 from hub.access.requests import hub_of
 from hub.access.sessions import Session
 from hub.audit.trail import Entry
-from schemas.errors import Refused, Unauthenticated
+from schemas.errors import BadRequest, Conflict, NotFound, Refused, Unauthenticated
 
 HOMES = {"resident": "/resident", "staff": "/center", "doctor": "/hospital", "city": "/city", "admin": "/admin"}
 """Where each role begins."""
@@ -48,6 +48,28 @@ async def sign_in(request: Request) -> Response:
         return await _page(request, current, fields.get("next", ""), refusal.code, 401)
     cookie, role = await _entered(request, current, account, now)
     response = _see(local(fields.get("next", "")) or HOMES[role])
+    sessions.set_cookie(response, hub.settings, cookie)
+    return response
+
+
+@router.get("/join")
+async def join_page(request: Request) -> Response:
+    """Where a colleague who was invited enters the code and chooses a name and password."""
+    return await _with_session(request, await sessions.session(request), "join.html", login="", error="")
+
+
+@router.post("/join")
+async def join(request: Request) -> Response:
+    """Take up an invitation and be signed in: fields `code`, `login`, `password`, `csrf`. Wrong, used and old codes are one answer."""
+    current, fields, hub = await _guest(request), await requests.fields(request), hub_of(request)
+    login = fields.get("login", "")
+    try:
+        account = await staff.join(hub, fields.get("code", ""), login, fields.get("password", ""))
+    except (BadRequest, Conflict, NotFound) as wrong:
+        said = request.app.state.pages.said(wrong)
+        return await _with_session(request, current, "join.html", wrong.status, login=login[:80], error=said)
+    cookie, role = await _entered(request, current, account, datetime.now(UTC))
+    response = _see(HOMES[role])
     sessions.set_cookie(response, hub.settings, cookie)
     return response
 
@@ -151,22 +173,23 @@ async def _note(request: Request, who: accounts.Account | None) -> None:
 
 
 async def _page(request: Request, current: Session | None, next_: str, error: str = "", status: int = 200, *, again: bool = False) -> Response:
+    return await _with_session(request, current, "sign_in.html", status, next=local(next_), error=error, again=again)
+
+
+async def _with_session(request: Request, current: Session | None, template: str, status: int = 200, **context: Any) -> Response:
+    """A page with a form for somebody who has not signed in: with a session of nobody's, whose CSRF token the form carries."""
     hub = hub_of(request)
     cookie = None
     if current is None:
         async with hub.database.connection() as connection:
             cookie = await sessions.begin(connection, None, now := datetime.now(UTC))
         current = await sessions.found(hub.database, hub.keyring, cookie, now)
-    response = _rendered(request, csrf=cast(Session, current).csrf, next=local(next_), error=error, again=again)
+    response = cast(Response, request.app.state.pages.render(request, template, csrf=cast(Session, current).csrf, **context))
     response.status_code = status
     response.headers.update(_NO_STORE)
     if cookie is not None:
         sessions.set_cookie(response, hub.settings, cookie)
     return response
-
-
-def _rendered(request: Request, **context: Any) -> Response:
-    return cast(Response, request.app.state.pages.render(request, "sign_in.html", **context))
 
 
 def _see(path: str) -> RedirectResponse:

@@ -31,10 +31,12 @@ def user() -> None:
 @click.option("--party", "party_id", type=click.UUID)
 @click.option("--resident", "resident_id", type=click.UUID)
 @click.option("--area", help="Division code of 4, 6, 9 or 12 digits.")
+@click.option("--lead", is_flag=True, help="Manages the accounts of the party: invites colleagues and ends their accounts.")
 @click.option("--password-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file with the password; otherwise it is asked for.")
 @click.pass_obj
 def user_add(
-    options: Options, login: str, name: str, role: str, party_id: UUID | None, resident_id: UUID | None, area: str | None, password_file: Path | None
+    options: Options, login: str, name: str, role: str, party_id: UUID | None, resident_id: UUID | None, area: str | None, lead: bool,
+    password_file: Path | None,
 ) -> None:
     """A sign-in for a staff member of a party or a level, or for a resident."""
     if area:
@@ -47,8 +49,9 @@ def user_add(
             if resident_id and not await connection.fetchval("SELECT true FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident_id), resident_id):
                 raise NotFound("There is no such resident.")
             return await accounts.add(
-                connection, hub.keyring, login=login, name=name or login, role=role, party=number, resident=resident_id, area=area, password=password
-            )
+                connection, hub.keyring, login=login, name=name or login, role=role, party=number, resident=resident_id, area=area, password=password,
+                lead=lead,
+            )  # fmt: skip
 
     made = run(options, work)
     echo(options, {"account_id": str(made), "login": login, "role": role}, f"{login} can sign in.")

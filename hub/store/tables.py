@@ -347,6 +347,22 @@ accounts = Table(
     Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("locked_until", INSTANT),
     Column("created", INSTANT, nullable=False, server_default=NOW),
+    Column("lead", Boolean, nullable=False, server_default=text("false"), comment="manages the accounts of its party"),
+    Column("ended", INSTANT, comment="signs nobody in any more; kept for the names in the audit"),
+    Index("accounts_party_idx", "party", postgresql_where=text("party IS NOT NULL")),
+)  # fmt: skip
+
+invitations = Table(
+    "invitations", metadata,
+    Column("code", LargeBinary, primary_key=True, comment="blind token of the code"),
+    Column("id", UUID, nullable=False),
+    Column("party", Integer, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("lead", Boolean, nullable=False),
+    Column("name", LargeBinary, nullable=False, comment="sealed under the hub's key"),
+    Column("made", INSTANT, nullable=False, server_default=NOW),
+    Column("expires", INSTANT, nullable=False),
+    comment="Colleagues who were given a code and have not used it yet.",
 )  # fmt: skip
 
 passkeys = Table(

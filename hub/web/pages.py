@@ -82,6 +82,10 @@ class Pages:
             return None
         return to_sign_in(path)
 
+    def said(self, error: KineHubError) -> str:
+        """An error of ours in one sentence, in words of the request's language."""
+        return faults.file(error.code, error.message, error.advice)
+
     def problem(self, request: Request, error: KineHubError) -> Response:
         """An error of ours as a page, in words of the request's language; never a value, an id or a trace."""
         if isinstance(error, Unauthenticated):
@@ -213,13 +217,14 @@ def portals() -> tuple[ModuleType, ...]:
         quality,
         reference,
         resident,
+        staff,
         standard,
         visits,
     )
 
     return (
-        grants, given, brakes, visits, petitions, answers, log, alerts, downloads, resident, curves, quality, center, hospital, emergencies, family, account,
-        reference, standard,
+        grants, given, brakes, visits, petitions, answers, log, alerts, downloads, resident, curves, quality, center, hospital, emergencies, family, staff,
+        account, reference, standard,
     )  # fmt: skip
 
 

@@ -233,7 +233,7 @@ def addresses(place: Place, login: str | None) -> Iterator[str]:
         yield from ("/center", preview, receipt[1], f"{receipt[1]}?again=2&error=member")
     yield from {
         None: (
-            "/sign-in", "/docs", "/standard", "/standard?q=min", "/standard?q=qzx", "/standard/kinds/session", "/standard/kinds/prescription",
+            "/sign-in", "/join", "/docs", "/standard", "/standard?q=min", "/standard?q=qzx", "/standard/kinds/session", "/standard/kinds/prescription",
             "/standard/measures", "/standard/codes/sport",
         ),
         "doctor": (
@@ -241,11 +241,12 @@ def addresses(place: Place, login: str | None) -> Iterator[str]:
             "/hospital/patients/nobody",
         ),
         "admin": ("/admin", "/admin/petitions"),
+        "lead": ("/account/staff",),
         "city": ("/city",),
     }.get(login, ())  # fmt: skip
 
 
-@pytest.mark.parametrize("login", [None, "wang", "doctor", "staff", "admin", "city"])
+@pytest.mark.parametrize("login", [None, "wang", "doctor", "staff", "lead", "admin", "city"])
 def test_axe_finds_nothing_and_nothing_scrolls_sideways(chromium: Any, axe: str, place: Place, login: str | None) -> None:
     with visiting(chromium, place, login) as page:
         for path in addresses(place, login):

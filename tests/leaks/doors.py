@@ -47,7 +47,7 @@ HEAD goes through the door of GET (`hub.app.Named`), so that it needs none.
 """
 
 BESIDE: dict[str, str] = {
-    "/resident": OWN, "/center": UPLOADER, "/oauth": SIGNING, "/sign-in": SIGNING, "/sign-out": SIGNING, "/account": SIGNING,
+    "/resident": OWN, "/center": UPLOADER, "/oauth": SIGNING, "/sign-in": SIGNING, "/sign-out": SIGNING, "/account": SIGNING, "/join": SIGNING,
     "/fhir/CodeSystem": NOBODY, "/fhir/ValueSet": NOBODY, "/fhir/ConceptMap": NOBODY, "/fhir/metadata": NOBODY, "/fhir/.well-known": NOBODY,
     "/fhir/OperationDefinition": NOBODY, "/standard": NOBODY, "/static": NOBODY, "/docs": NOBODY, "/openapi.json": NOBODY, "/healthz": NOBODY,
     "/readyz": NOBODY, "/admin": NOBODY, "/intake/formats": NOBODY, "/fhir/Questionnaire": NOBODY,

@@ -147,6 +147,7 @@ async def _accounts(city: City, hospital: Party, center: Party, resident: UUID, 
     await add("doctor2", "周医生", "doctor", party=hospital.number)
     await add("staff", "陈老师", "staff", party=center.number)
     await add("colleague", "王老师", "staff", party=center.number)
+    await add("lead", "赵主任", "staff", party=center.number, lead=True)
     await add("admin", "管理员", "admin")
     await add("city", "街道办", "city", area="310110")
 
