@@ -38,13 +38,14 @@ FORMS = {
         "/hospital", "/hospital/code", f"/hospital/petitions/{ID}", "/hospital/emergency", "/hospital/emergency/end", f"/hospital/reviews/{ID}",
     ],
     "admin": [f"/admin/petitions/{ID}"],
+    "lead": ["/account/staff/invite", *(f"/account/staff/{ID}/{act}" for act in ("withdraw", "lead", "end"))],
     "staff": [f"/center/petitions/{ID}", "/center/preview", f"/center/preview/{ID}/accept", f"/center/receipts/{ID}/pending/1"],
 }
 DOWNLOADS = [
     "/hospital/emergency/patient",
-    "/resident/looks/head", "/resident/looks/log.csv", "/resident/looks/1/1", "/resident/looks/1/1/proof", "/resident/petitions/new",
-    f"/resident/petitions/{ID}", f"/hospital/petitions/{ID}", f"/center/petitions/{ID}", f"/admin/petitions/{ID}",
-    "/resident/records.csv", "/account/passkeys/x",
+    "/resident/looks/head", "/resident/looks/1/1", "/resident/looks/1/1/proof", "/resident/petitions/new", f"/resident/petitions/{ID}",
+    f"/hospital/petitions/{ID}", f"/center/petitions/{ID}", f"/admin/petitions/{ID}",
+    "/resident/records.csv", "/resident/looks/log.csv", "/account/passkeys/x", "/account/staff", f"/account/staff/{ID}",
     f"/resident/family/{ID}",
     "/resident/download", f"/resident/records/{ID}", f"/resident/grants/{ID}", f"/resident/grants/{ID}/receipt.json", f"/resident/grants/{ID}/preview",
     f"/hospital/patients/{ID}/sessions.csv", f"/center/preview/{ID}", f"/center/preview/{ID}/marked", f"/center/receipts/{ID}",
@@ -64,7 +65,7 @@ def test_every_route_of_the_portals_is_tried_below() -> None:
     tried |= {("POST", path) for listed in FORMS.values() for path in listed}
     known = [route for module in pages.portals() if module not in ELSEWHERE for route in routes(module.router)]
     shapes = {(method, re.compile(re.sub(r"{[a-z_]+}", "[^/]+", path))) for method, path in known}
-    assert len(known) == 85
+    assert len(known) == 91
     assert not [shape for method, shape in shapes if not any(method == how and shape.fullmatch(path) for how, path in tried)]
 
 
