@@ -14,6 +14,7 @@ from consent.match import Class
 from consent.redaction import marked
 from consent.request import Facts, Request
 from schemas.errors import BadRequest
+from schemas.resident import ZONE
 
 Json = dict[str, Any]
 
@@ -92,7 +93,7 @@ class _World:
     """One case: who asks, and what is at hand. Each patient's resources are decided by that patient's consents."""
 
     def __init__(self, case: Mapping[str, Any], request: Request, resource: Mapping[str, Any]) -> None:
-        zone = case.get("timezone") or "Asia/Shanghai"
+        zone = case.get("timezone") or ZONE
         if not isinstance(zone, str):
             raise BadRequest("unknown time zone", field="timezone")
         self.zone = zone

@@ -21,6 +21,7 @@ import msgspec
 
 from schemas.codes import CODE_SYSTEMS
 from schemas.records import Device, Envelope, Flag, Moment
+from schemas.resident import ZONE
 
 VERSION: Final = 3
 """Of the two tables. 1 stood before there were rules; 0 is what nothing ever labelled."""
@@ -104,7 +105,7 @@ def of_age(born: date | None, zone: str | None) -> datetime | None:
         day = born.replace(year=born.year + ADULT)
     except ValueError:
         day = date(born.year + ADULT, 3, 1)
-    return datetime.combine(day, time(), tzinfo=ZoneInfo(zone or "Asia/Shanghai"))
+    return datetime.combine(day, time(), tzinfo=ZoneInfo(zone or ZONE))
 
 
 # Words

@@ -19,6 +19,9 @@ HEALTH_CARD_SYSTEM: Final = "urn:oid:2.16.156.10011.1.19"
 MEMBER_SYSTEM: Final = "https://kinehub.org/id/member-number"
 """A party's member number; the party is the identifier's assigner."""
 
+ZONE: Final = "Asia/Shanghai"
+"""Where days, ages and years begin for a resident or a party that does not say where."""
+
 Gender = Literal["male", "female", "other", "unknown"]
 
 GENDERS: Final[dict[str, Gender]] = {"0": "unknown", "1": "male", "2": "female", "9": "unknown"}

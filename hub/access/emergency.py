@@ -19,6 +19,7 @@ from hub.store.ids import bucket_of
 from hub.store.parties import Party
 from hub.store.vault import SystemPermit
 from schemas.errors import BadRequest, Conflict, NotFound, Refused
+from schemas.resident import ZONE
 
 if TYPE_CHECKING:
     from hub.access.sessions import Person
@@ -187,8 +188,8 @@ async def counts(hub: Hub, months: int = 12) -> list[tuple[str, str, int]]:
     return [(row["month"], row["name"], row["n"]) for row in rows]
 
 
-_COUNTS = """SELECT to_char(e.opened AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM') AS month, p.name, count(*) AS n FROM emergencies e
-JOIN parties p ON p.number = e.party WHERE e.opened > clock_timestamp() - make_interval(months => $1) GROUP BY 1, 2 ORDER BY 1 DESC, 2"""
+_COUNTS = f"""SELECT to_char(e.opened AT TIME ZONE '{ZONE}', 'YYYY-MM') AS month, p.name, count(*) AS n FROM emergencies e
+JOIN parties p ON p.number = e.party WHERE e.opened > clock_timestamp() - make_interval(months => $1) GROUP BY 1, 2 ORDER BY 1 DESC, 2"""  # noqa: S608
 _COLUMNS = "id, resident, account, party, opened, expires, ended, ended IS NULL AND expires > clock_timestamp() AS live, outcome"
 
 

@@ -17,7 +17,7 @@ from hub.access import accounts, representatives
 from hub.commands.options import Options, check_area, echo, own_keyring, run
 from hub.store import erasure, parties, residents
 from schemas.errors import BadRequest
-from schemas.resident import MemberNumber, Resident, phone_valid
+from schemas.resident import ZONE, MemberNumber, Resident, phone_valid
 
 
 @click.group()
@@ -77,7 +77,7 @@ def _check_forms(fields: dict[str, Any]) -> None:
 def _resident(fields: dict[str, Any], known: set[str]) -> Resident:
     numbers = [_member(entry, known) for entry in fields.pop("member_numbers", [])]
     try:
-        made = msgspec.convert({"zone": "Asia/Shanghai", **fields}, Resident)
+        made = msgspec.convert({"zone": ZONE, **fields}, Resident)
     except msgspec.ValidationError as error:
         raise BadRequest(f"The resident cannot be understood: {error}.", field="resident") from None
     return msgspec.structs.replace(made, member_numbers=numbers)

@@ -19,8 +19,9 @@ from hub.exchange.definitions import patient_compartment, resource_types, search
 from hub.exchange.results import RESULT, Include, Result, Sort, Summary, read_result
 from hub.exchange.values import Frame
 from schemas.errors import BadRequest
+from schemas.resident import ZONE
 
-_SHANGHAI = ZoneInfo("Asia/Shanghai")
+_HERE = ZoneInfo(ZONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _check_together(result: Result) -> None:
 
 
 def parse(
-    resource_type: str, pairs: Sequence[tuple[str, str]], *, lenient: bool, base_url: str, zone: tzinfo = _SHANGHAI, now: datetime | None = None
+    resource_type: str, pairs: Sequence[tuple[str, str]], *, lenient: bool, base_url: str, zone: tzinfo = _HERE, now: datetime | None = None
 ) -> Query:
     """The query that these parameters ask. `base_url` is ours, with `/fhir`; `zone` is that of dates which state none.
 

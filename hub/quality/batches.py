@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from hub.store.database import Connection
+from schemas.resident import ZONE
 
 QUIET = timedelta(seconds=30)
 """How old a receipt is before it is judged: single uploads that follow each other are judged together."""
@@ -21,7 +22,6 @@ MOST_RECORDS = 5000
 """Of a night's records, and of those before them that they are compared with: the newest."""
 NIGHT = time(2)
 """On the clock of the party's own zone."""
-ZONE = "Asia/Shanghai"
 BEFORE = timedelta(days=30)
 
 

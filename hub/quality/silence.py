@@ -10,10 +10,10 @@ from typing import Any
 from uuid import uuid4
 
 from hub.quality import alerts
-from hub.quality.batches import ZONE
 from hub.quality.reports import Report, seal_report
 from hub.service import Hub
 from hub.store.database import Connection
+from schemas.resident import ZONE
 
 LEAST_DAYS = 5
 """Days with a receipt, of the fourteen up to the last one, from which a source is known to send."""

@@ -24,6 +24,7 @@ from hub.store.database import Connection
 from hub.store.ids import bucket_of
 from hub.store.tombstones import Tombstone
 from schemas.errors import BadRequest, Conflict, NotFound
+from schemas.resident import ZONE
 
 if TYPE_CHECKING:
     from hub.service import Hub
@@ -32,7 +33,7 @@ _TABLES = (
     "data_keys", "residents", "records", "record_history", "series", "originals", "outbox", "consent_notices", "quality_flags", "identifiers", "accounts",
     "visit_codes", "petitions", "representatives",
 )  # fmt: skip
-_TODAY = "(now() AT TIME ZONE coalesce((SELECT zone FROM residents r WHERE r.bucket = h.bucket AND r.id = h.resident), 'Asia/Shanghai'))::date"
+_TODAY = f"(now() AT TIME ZONE coalesce((SELECT zone FROM residents r WHERE r.bucket = h.bucket AND r.id = h.resident), '{ZONE}'))::date"  # noqa: S608
 _STANDS = f"(h.until IS NULL OR h.until >= {_TODAY})"
 
 

@@ -15,9 +15,8 @@ from consent.explain import explain
 from consent.grant import consent_for, refusal_for, renewed, withdrawn
 from consent.request import Request
 from hub.audit.trail import Entry
-from hub.store.ids import bucket_of
 from hub.store.parties import DEFAULT_PURPOSES, Party, everyone
-from hub.store.residents import save_consent
+from hub.store.residents import save_consent, zone_of
 from hub.store.vault import SystemPermit
 from schemas.classes import DataClass
 from schemas.errors import Conflict, NotFound
@@ -46,7 +45,8 @@ async def grant(
 ) -> str:
     """Grant one receiver access; returns the Consent's id. Raises BadRequest with the place, NotFound."""
     now = datetime.now(UTC)
-    begins = valid_from or now.astimezone(await _zone(hub, resident))
+    async with hub.database.connection() as connection:
+        begins = valid_from or now.astimezone(await zone_of(connection, resident))
 
     def made(consent_id: str) -> dict[str, Any]:
         return consent_for(
@@ -66,12 +66,6 @@ async def refuse(hub: Hub, resident: UUID, *, actor: str, source: Party | None =
         return refusal_for(resident=f"Patient/{resident}", recorded=now, consent_id=consent_id, source=about, instances=instances)
 
     return await save_consent(hub, resident, made, actor=actor, action="consent-refuse")
-
-
-async def _zone(hub: Hub, resident: UUID) -> ZoneInfo:
-    """Where the resident's days begin, and so on which day a year ends."""
-    async with hub.database.connection() as connection:
-        return ZoneInfo(await connection.fetchval("SELECT zone FROM residents WHERE bucket = $1 AND id = $2", bucket_of(resident), resident) or "UTC")
 
 
 async def withdraw(hub: Hub, resident: UUID, consent_id: UUID, *, actor: str) -> None:

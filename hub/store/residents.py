@@ -24,14 +24,10 @@ from hub.store.writer import Draft, Upload, write
 from mappings.face import Resource
 from mappings.resident import patient
 from schemas.errors import BadRequest, Conflict
-from schemas.resident import Resident, id_number_valid
+from schemas.resident import ZONE, Resident, id_number_valid
 
 if TYPE_CHECKING:
     from hub.service import Hub
-
-
-ZONE = "Asia/Shanghai"
-"""Where the days of a resident begin who does not say."""
 
 
 async def zone_of(connection: Connection[Any], resident: UUID) -> ZoneInfo:

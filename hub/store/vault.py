@@ -37,7 +37,7 @@ from schemas.errors import Conflict, NotFound, PermitRequired
 from schemas.labels import NONE, RULES, Label, of_age, stricter
 from schemas.quality import flags_of, numbers
 from schemas.records import KINDS, DaySummary, Envelope, Series, decode
-from schemas.resident import Resident, id_number_birth_date
+from schemas.resident import ZONE, Resident, id_number_birth_date
 from schemas.standard import STANDARD
 
 KIND_NUMBERS = {code: kind.number for code, kind in STANDARD.items()} | {"resident": 20, "consent": 21}
@@ -324,7 +324,7 @@ class Vault:
     def _compiled(self, rows: Sequence[Row]) -> _Standing:
         """The standing of one resident, whose rows these are."""
         row = rows[0]
-        subject, zone = self._aged(self.subject(row["resident"], row), row), row["zone"] or "Asia/Shanghai"
+        subject, zone = self._aged(self.subject(row["resident"], row), row), row["zone"] or ZONE
         policy = compile_policy(_opened(subject, rows), resident=f"Patient/{row['resident']}", zone=zone)
         standing = _Standing(row["epoch"], subject, policy, zone)
         _remember(self._standings, row["resident"], standing)
@@ -771,7 +771,7 @@ def _day(record: Envelope, zone: str | None) -> date:
         return cast(datetime, start.local).date()
     if start.precision == "day":
         return (start.at + timedelta(minutes=start.offset_minutes or 0)).date()
-    return start.at.astimezone(ZoneInfo(zone or "Asia/Shanghai")).date()
+    return start.at.astimezone(ZoneInfo(zone or ZONE)).date()
 
 
 def _tagged(header: Header, kept: list[tuple[Slot, bytes]], rules: Sequence[str]) -> list[tuple[Slot, bytes]]:

@@ -17,11 +17,11 @@ from hub.access.sessions import Person, require_person
 from hub.store import parties
 from hub.store import petitions as store
 from hub.store.parties import Party
-from hub.store.residents import ZONE
 from hub.web import faults
 from hub.web.pages import Page, pages_of, see
 from hub.web.petitions import KINDS, OUTCOMES, clock, names_of
 from schemas.errors import BadRequest, Conflict, NotFound, Refused
+from schemas.resident import ZONE
 
 router = APIRouter(route_class=Page)
 

@@ -36,13 +36,13 @@ from hub.service import Hub
 from hub.store import grants, occupancy, parties
 from hub.store.occupancy import Stored
 from hub.store.parties import Party
-from hub.store.residents import ZONE
 from hub.web import faults, tables, words
 from hub.web.locales import say
 from hub.web.pages import Page, download, pages_of, see
 from schemas.errors import AdapterError, BadRequest, NotFound, Refused, Unauthenticated
 from schemas.flags import ROUTINE
 from schemas.records import Envelope, Who
+from schemas.resident import ZONE
 
 router = APIRouter(prefix="/center", route_class=Page)
 

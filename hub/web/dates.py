@@ -6,6 +6,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from hub.web.locales import LANGUAGE
+from schemas.resident import ZONE
 
 _WEEKDAYS = "一二三四五六日"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -74,4 +75,4 @@ def ago(days: int) -> str:
 
 def at_the_hub(moment: datetime) -> datetime:
     """A moment on the clock of the hub's city, for people at work."""
-    return moment.astimezone(ZoneInfo("Asia/Shanghai"))
+    return moment.astimezone(ZoneInfo(ZONE))

@@ -19,12 +19,12 @@ from hub.audit.trail import Entry
 from hub.service import Hub
 from hub.store import parties, visit_codes
 from hub.store.parties import Party
-from hub.store.residents import ZONE
 from hub.web import faults, history, hospital
 from hub.web.locales import pick, say
 from hub.web.pages import Page, pages_of, see
 from hub.web.resident import resident_of
 from schemas.errors import KineHubError, NotFound, Refused
+from schemas.resident import ZONE
 
 router = APIRouter(route_class=Page)
 

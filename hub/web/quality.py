@@ -16,12 +16,12 @@ from hub.access.requests import hub_of
 from hub.care.activity import Reading, today_in
 from hub.quality import reports
 from hub.quality.reports import Expected, Kept
-from hub.store.residents import ZONE
 from hub.web import words
 from hub.web.center import staff_of
 from hub.web.locales import pick, say
 from hub.web.pages import Page, pages_of
 from schemas.quality import DIMENSIONS, rule_named
+from schemas.resident import ZONE
 
 router = APIRouter(prefix="/center/quality", route_class=Page)
 

@@ -14,7 +14,7 @@ def test_a_year_ends_on_the_eve_of_the_day_it_began_where_the_resident_lives(hub
     async def body() -> None:
         async with a_city(hub_url, tmp_path) as city:
             hospital, resident = await city.party("医院", "hospital"), await city.resident()
-            for zone, offset in (("Pacific/Kiritimati", 14), ("Pacific/Niue", -11)):  # one of them has another day than UTC at any hour
+            for zone, offset in (("Pacific/Kiritimati", 14), ("Pacific/Niue", -11), (None, 8)):  # one of them has another day than UTC at any hour
                 async with city.hub.database.connection() as connection:
                     await connection.execute("UPDATE residents SET zone = $1 WHERE id = $2", zone, resident)
                 await city.grant(resident, hospital)
