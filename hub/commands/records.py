@@ -9,7 +9,7 @@ import click
 
 from hub import service
 from hub.commands.options import Options, echo, run
-from hub.store.vault import OF_RESIDENTS
+from hub.store.vault import BUT_CONSENTS
 
 
 @click.group()
@@ -29,7 +29,7 @@ def records_upgrade(options: Options, /, *, dry_run: bool) -> None:
 
     async def work(hub: service.Hub) -> Any:
         async with hub.database.connection() as connection:
-            count = await connection.fetchval(f"SELECT count(*) FROM records WHERE {OF_RESIDENTS} AND NOT deleted")  # noqa: S608 - constant
+            count = await connection.fetchval(f"SELECT count(*) FROM records WHERE {BUT_CONSENTS} AND NOT deleted")  # noqa: S608 - constant
         with click.progressbar(length=count, label="records", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
             return await upgrade(hub, dry_run=dry_run, step=bar.update)
 

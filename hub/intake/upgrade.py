@@ -1,8 +1,9 @@
 """Records brought to the standard as it is now: `kinehub records upgrade`.
 
 A record whose adapter has a newer version is read again from its kept original; one whose mapping, compiler or standard is newer
-gets its face anew from the stored record. Either way the result is a new version and history stays. A record that a correction
-replaced meanwhile is left alone, and so is what the original does not say any more: it is counted, never guessed.
+gets its face anew from the stored record, and a resident whose Patient would be another by now gets that. Either way the result is
+a new version and history stays. A record that a correction replaced meanwhile is left alone, and so is what the original does not say
+any more: it is counted, never guessed.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from asyncpg import Record as Row
 from adapters.base import Adapter, Context, adapters
 from hub.audit.trail import Entry
 from hub.intake.upload import draft
-from hub.store import parties
+from hub.store import parties, residents
+from hub.store.body import Body
 from hub.store.parties import Party
 from hub.store.vault import STORED, SystemPermit
 from hub.store.writer import Draft, Original, Renewed, Upload
 from mappings.face import is_current, source_hash
+from mappings.resident import patient
 from schemas.errors import AdapterError, InvalidRecord
 from schemas.moments import natural_key, settle
 from schemas.records import Decoded, decode
+from schemas.resident import Resident
 from schemas.rules import check
 
 if TYPE_CHECKING:
@@ -92,6 +96,8 @@ def _entries(upload: Upload) -> list[Entry]:
 async def _renewed(run: _Run, row: Row) -> Draft | None:
     """The next version of a record, or None when there is nothing to renew."""
     body, samples = run.hub.vault.reopened(row, PERMIT)
+    if body.header.kind == "resident":
+        return _entry(run, row, body)
     header, party, written = body.header, run.parties.get(row["party"]), body.slot(0)
     if party is None or written is None:
         run.counts["without-source"] += 1
@@ -117,6 +123,17 @@ async def _renewed(run: _Run, row: Row) -> Draft | None:
     except (InvalidRecord, msgspec.ValidationError):
         run.counts["refused"] += 1
         return None
+    return made
+
+
+def _entry(run: _Run, row: Row, body: Body) -> Draft | None:
+    """A resident's own entry with their Patient as it is mapped now: nothing else says what it was made by."""
+    resident, shown = msgspec.json.decode(body.record, type=Resident), body.slot(-1)
+    if shown is not None and body.stored(shown) == patient(resident, str(row["resident"])).json:
+        run.counts["current"] += 1
+        return None
+    made = residents.entry(row["resident"], resident, row["party"])
+    made.renews = Renewed(row["natural_key"], row["version"])
     return made
 
 

@@ -111,17 +111,19 @@ async def _link(connection: Connection[Any], identity: UUID, tokens: Sequence[tu
             )  # fmt: skip
 
 
-async def save_person(hub: Hub, identity: UUID, resident: Resident, *, actor: str, party: int) -> None:
-    """The resident's own record: a new version when something in it changed."""
+def entry(identity: UUID, resident: Resident, party: int) -> Draft:
+    """The resident's own record, which shows their Patient."""
     now = datetime.now(UTC)
-
-    def resources(record_id: str, updated: str) -> Sequence[Resource]:
-        return [patient(resident, str(identity))]
-
-    draft = Draft(
-        resident=identity, kind="resident", natural=("resident",), record=msgspec.json.encode(resident), resources=resources, starts=now, ends=now,
+    return Draft(
+        resident=identity, kind="resident", natural=("resident",), record=msgspec.json.encode(resident),
+        resources=lambda _record_id, _updated: [patient(resident, str(identity))], starts=now, ends=now,
         party=party, adapter="registration", adapter_version="1", record_id=identity, raises_epoch=True,
     )  # fmt: skip
+
+
+async def save_person(hub: Hub, identity: UUID, resident: Resident, *, actor: str, party: int) -> None:
+    """The resident's own record: a new version when something in it changed."""
+    draft = entry(identity, resident, party)
     await _save(hub, identity, draft, actor, "register")
     if draft.outcome is not None and draft.outcome.status == "updated":
         await relabel.relabel(hub, resident=identity)

@@ -42,6 +42,7 @@ from schemas.standard import STANDARD
 
 KIND_NUMBERS = {code: kind.number for code, kind in STANDARD.items()} | {"resident": 20, "consent": 21}
 KIND_NAMES = {number: kind for kind, number in KIND_NUMBERS.items()}
+BUT_CONSENTS = f"kind <> {KIND_NUMBERS['consent']}"
 OF_RESIDENTS = f"kind NOT IN ({KIND_NUMBERS['resident']}, {KIND_NUMBERS['consent']})"
 """SQL: what sources say of residents, without the resident's own entry and consents."""
 CHANNELS = {"heart-rate": 1, "power": 2, "cadence": 3, "speed": 4, "altitude": 5, "distance": 6, "latitude": 7, "longitude": 8, "temperature": 9}
@@ -722,8 +723,8 @@ s.channels, s.chunks, s.bodies FROM records d JOIN residents r ON r.bucket = d.b
 JOIN data_keys k ON k.bucket = d.bucket AND k.subject = d.resident CROSS JOIN LATERAL (
   SELECT array_agg(channel ORDER BY channel, chunk) AS channels, array_agg(chunk ORDER BY channel, chunk) AS chunks,
   array_agg(body ORDER BY channel, chunk) AS bodies FROM series WHERE bucket = d.bucket AND record = d.id AND version = d.version) s
-WHERE (d.bucket, d.id) > ($1, $2) AND d.{OF_RESIDENTS} AND NOT d.deleted ORDER BY d.bucket, d.id LIMIT $3"""  # noqa: S608 - constant
-"""The newest versions of records of all residents in the order of their ids, for jobs of the hub's own (`Vault.reopened`)."""
+WHERE (d.bucket, d.id) > ($1, $2) AND d.{BUT_CONSENTS} AND NOT d.deleted ORDER BY d.bucket, d.id LIMIT $3"""  # noqa: S608 - constant
+"""The newest versions of records of all residents, their own entries among them, in the order of their ids, for jobs of the hub's own (`Vault.reopened`)."""
 
 
 _MEASURED = f"""SELECT {_KEY}, {_ROW}, p.version AS person_version, p.body AS person FROM records d

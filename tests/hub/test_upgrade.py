@@ -93,9 +93,9 @@ def test_a_newer_mapping_makes_new_versions_and_keeps_the_old(hub_url: str, tmp_
             group, samples = f"Observation/{session}-1", f"Observation/{session}-61"
             before, curve = (await city.get(center, group)).json(), (await city.get(center, samples)).json()
             assert before["code"]["text"] == "锻炼"
-            assert await _upgraded(cli, "--dry-run") == {"checked": 2, "current": 1, "upgraded": 1}
+            assert await _upgraded(cli, "--dry-run") == {"checked": 3, "current": 2, "upgraded": 1}
             assert (await city.get(center, group)).json() == before
-            assert await _upgraded(cli) == {"checked": 2, "current": 1, "upgraded": 1}
+            assert await _upgraded(cli) == {"checked": 3, "current": 2, "upgraded": 1}
             after = (await city.get(center, group)).json()
             assert (after["code"]["text"], after["meta"]["versionId"]) == ("运动记录", "2")
             assert (await city.get(center, f"{group}/_history/1")).json() == before
@@ -105,10 +105,29 @@ def test_a_newer_mapping_makes_new_versions_and_keeps_the_old(hub_url: str, tmp_
             said = [(await city.get(center, f"Provenance/{session}-0{version}")).json() for version in ("", "/_history/1")]
             assert [_made_by(one)["mapping"].split()[1].split(".")[0] for one in said] == ["1", "0"]
             assert said[0]["entity"] == said[1]["entity"]
-            assert await _upgraded(cli) == {"checked": 2, "current": 2, "upgraded": 0}
+            assert await _upgraded(cli) == {"checked": 3, "current": 3, "upgraded": 0}
             again = await city.upload(center, {"records": [a_session() | {"series": SERIES}]}, resident=resident)
             assert again.json()["status"] == "duplicate"
             assert {session, vital} == {identity[:36] for identity in await city.shown(center, resident)}
+
+    run(work())
+
+
+def test_a_resident_gets_the_patient_that_the_mapping_makes_today(hub_url: str, tmp_path: Path, cli: Cli, older: Callable[..., Path]) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            home = older(("mappings/resident.py", "None if resident.birth_date else NOT_KNOWN", "None"))
+            added = await asyncio.to_thread(cli, "resident", "add", "--name", "赵大爷", "--phone", "19900000077", home=home)
+            hospital, resident = await city.party("Hospital", "hospital"), UUID(added["resident_id"])
+            await city.grant(resident, hospital, "identity")
+            before = (await city.get(hospital, f"Patient/{resident}")).json()
+            assert "_birthDate" not in before
+            assert await _upgraded(cli) == {"checked": 1, "current": 0, "upgraded": 1}
+            after = (await city.get(hospital, f"Patient/{resident}")).json()
+            assert after["_birthDate"]["extension"][0]["valueCode"] == "unknown"
+            assert (after["name"], after["meta"]["versionId"]) == (before["name"], "2")
+            assert (await city.get(hospital, f"Patient/{resident}/_history/1")).json() == before
+            assert await _upgraded(cli) == {"checked": 1, "current": 1, "upgraded": 0}
 
     run(work())
 
@@ -123,7 +142,7 @@ def test_a_newer_adapter_reads_the_kept_original_again(hub_url: str, tmp_path: P
             assert (await city.get(center, group)).json()["effectivePeriod"]["start"] == "2026-05-01"
             async with city.hub.database.connection() as connection:
                 await connection.execute("UPDATE parties SET zone = 'Asia/Shanghai' WHERE id = $1", center.id)
-            assert await _upgraded(cli) == {"checked": 1, "current": 0, "upgraded": 1}
+            assert await _upgraded(cli) == {"checked": 2, "current": 1, "upgraded": 1}
             after = (await city.get(center, group)).json()
             assert after["effectivePeriod"] == {"start": "2026-05-01T08:00:00+08:00", "end": "2026-05-01T08:40:00+08:00"}
             assert "zone-assumed" in json.dumps(after["extension"])
@@ -140,11 +159,11 @@ def test_without_its_original_a_record_stays_as_its_adapter_read_it(hub_url: str
             center, _, (session, vital) = await _stored_by(city, cli, home, [a_session(), a_pressure()])
             async with city.hub.database.connection() as connection:
                 await connection.execute("DELETE FROM originals")
-            assert await _upgraded(cli) == {"checked": 2, "current": 0, "upgraded": 1, "without-original": 2}
+            assert await _upgraded(cli) == {"checked": 3, "current": 1, "upgraded": 1, "without-original": 2}
             said = [_made_by((await city.get(center, f"Provenance/{one}-0")).json()) for one in (session, vital)]
             assert all(one["adapter"].split()[1].startswith("0.") for one in said)
             assert said[1]["mapping"].split()[1].startswith("1.")
-            assert await _upgraded(cli) == {"checked": 2, "current": 0, "upgraded": 0, "without-original": 2}
+            assert await _upgraded(cli) == {"checked": 3, "current": 1, "upgraded": 0, "without-original": 2}
 
     run(work())
 
@@ -156,7 +175,7 @@ def test_what_the_original_does_not_say_any_more_is_left_and_counted(hub_url: st
             home = older(("adapters/kinehub_json.py", '\nversion = "', '\nversion = "0.'), ("schemas/measures.csv", wider, f"{wider[:-1]}0,"))
             heavy = {"record": {"kind": "vital", "measure": "body-weight", "start": "2026-05-02T09:00:00+08:00", "value": 3000, "unit": "kg"}}
             center, resident, (vital,) = await _stored_by(city, cli, home, [heavy])
-            assert await _upgraded(cli) == {"checked": 1, "current": 0, "upgraded": 0, "refused": 1}
+            assert await _upgraded(cli) == {"checked": 2, "current": 1, "upgraded": 0, "refused": 1}
             assert (await city.get(center, f"Observation/{vital}-1")).json()["meta"]["versionId"] == "1"
             assert await city.shown(center, resident) == {f"{vital}-1"}
 
@@ -170,7 +189,7 @@ def test_a_correction_is_not_overtaken_by_an_upgrade(hub_url: str, tmp_path: Pat
             center, resident, (session,) = await _stored_by(city, cli, home, [a_session() | {"series": SERIES}])
             corrected = await city.upload(center, a_session(hr_avg=131), resident=resident)
             assert corrected.json()["status"] == "updated"
-            assert await _upgraded(cli) == {"checked": 1, "current": 1, "upgraded": 0}
+            assert await _upgraded(cli) == {"checked": 2, "current": 2, "upgraded": 0}
             mean = (await city.get(center, f"Observation/{session}-8")).json()
             assert mean["valueQuantity"]["value"] == 131
 
