@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 
 from adapters.base import AdapterError, Context, Decoded, Limits, Rejected, TooLarge
 from adapters.elements import read
-from adapters.segments import Segment, messages_of, moment_of, person_of, segments_of
+from adapters.segments import Segment, messages_of, moment_of, organization_of, performer_of, person_of, segments_of
 from schemas.errors import InvalidRecord
 from schemas.flags import FLAGS
 from schemas.measures import BY_LOINC, LOINC, MDC, MEASURES, UNITS, Measure, by_property, full_mdc, of_mdc
@@ -23,7 +23,7 @@ from schemas.units import MDC_UNITS, SPELLINGS, convert, same_unit, ucum
 
 id = "hl7v2"
 title = ("HL7 v2 检测结果（ORU^R01）", "HL7 v2 results (ORU^R01)")
-version = "1"
+version = "2"
 extensions = (".hl7", ".oru")
 emits = frozenset({"vital", "body-composition"})
 sample = (
@@ -42,6 +42,8 @@ MAX_BYTES: Final = 10 * 1024 * 1024
 """The most one upload may hold; messages are small, and files of more are a mistake."""
 
 _NUMBER = re.compile(r"[+-]?(?:\d{1,15}(?:\.\d{0,12})?|\.\d{1,12})")
+LONGEST_NAME: Final = 250
+"""HL7 v2.6 gives an XCN or XON field 250 characters in all."""
 _RANGE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(?:[-_~–]|\.\.|to)\s*(-?\d+(?:\.\d+)?)\s*")
 _BOUND = re.compile(r"\s*([<>])=?\s*(-?\d+(?:\.\d+)?)\s*")
 _SYSTEM = re.compile(r"[\w.:/-]{1,60}")
@@ -89,6 +91,8 @@ class _Reading(NamedTuple):
     high: float | None
     device: Device | None
     flags: list[Flag]
+    performer: str | None
+    organization: str | None
 
 
 _Panels = dict[tuple[Moment, str, int], list[_Reading]]
@@ -251,7 +255,7 @@ def _reading(header: Segment, request: Segment | None, segment: Segment, place: 
     said = segment.component(8, 1).upper()
     return _Reading(
         measure, quantity, at, sub_id.rpartition(".")[0], sub_id, said if said in _INTERPRETATIONS else None, low, high,
-        _device(header, segment, container), flags,
+        _device(header, segment, container), flags, _performer(segment), _organization(segment),
     )  # fmt: skip
 
 
@@ -371,6 +375,23 @@ def _device(header: Segment, segment: Segment, container: str | None) -> Device 
     return device if device != Device() else None
 
 
+def _performer(segment: Segment) -> str | None:
+    """Who answers for the value: OBX-16, where that is empty the medical director of who measured (OBX-25)."""
+    found = next(((n, said) for n in (16, 25) if (said := performer_of(segment, n))), None)
+    return _name(*found) if found else None
+
+
+def _organization(segment: Segment) -> str | None:
+    said = organization_of(segment, 23)
+    return _name(23, said) if said else None
+
+
+def _name(field: int, said: str) -> str:
+    if len(said) > LONGEST_NAME or not said.isprintable():
+        raise _Bad(field, "not-a-name", "What stands here is no name and no number.", "Check the delimiters, or leave the field empty.")
+    return said
+
+
 def _records(readings: list[_Reading], posture: str | None) -> list[VitalSign | BodyComposition]:
     """Readings to records: pressures of one moment and place to a panel, a weighing's figures together, the rest singly."""
     with_fat = {reading.at.moment for reading in readings if reading.measure.key in _COMPOSITION}
@@ -426,7 +447,7 @@ def _pressure(group: list[_Reading], ordinal: int, posture: str | None) -> Vital
     components = sorted((reading.quantity for reading in group), key=lambda quantity: order.index(quantity.measure))
     return VitalSign(
         start=first.at.moment, measure="blood-pressure", components=components, posture=posture, ordinal=ordinal, device=first.device,
-        interpretation=next((reading.interpretation for reading in group if reading.interpretation), None), flags=_flags(group),
+        interpretation=next((reading.interpretation for reading in group if reading.interpretation), None), flags=_flags(group), **_measured_by(group),
     )  # fmt: skip
 
 
@@ -434,12 +455,21 @@ def _single(reading: _Reading, ordinal: int, several: bool) -> VitalSign:
     flags = [*reading.flags, *([_flag("duplicate-probe", reading.measure.key)] if several else [])]
     return VitalSign(
         start=reading.at.moment, measure=reading.measure.key, quantity=reading.quantity, interpretation=reading.interpretation, ordinal=ordinal,
-        reference_low=reading.low, reference_high=reading.high, device=reading.device, flags=flags,
+        reference_low=reading.low, reference_high=reading.high, device=reading.device, flags=flags, **_measured_by([reading]),
     )  # fmt: skip
 
 
 def _weighing(group: list[_Reading]) -> BodyComposition:
-    return BodyComposition(start=group[0].at.moment, quantities=[reading.quantity for reading in group], device=group[0].device, flags=_flags(group))
+    quantities = [reading.quantity for reading in group]
+    return BodyComposition(start=group[0].at.moment, quantities=quantities, device=group[0].device, flags=_flags(group), **_measured_by(group))
+
+
+def _measured_by(group: list[_Reading]) -> dict[str, Any]:
+    """The first person and the first organization that the results of one record name."""
+    return {
+        "performer": next((reading.performer for reading in group if reading.performer), None),
+        "performing_organization": next((reading.organization for reading in group if reading.organization), None),
+    }
 
 
 def _flags(group: list[_Reading]) -> list[Flag]:

@@ -167,7 +167,7 @@ def moment_of(text: str) -> Moment | None:
 
 def person_of(segment: Segment) -> Who | None:
     """Whom a PID names; None when it names nobody."""
-    who = Who(name=_name(segment), phone=_phone(segment), birth_date=_birth_date(segment), gender=_GENDERS.get(segment.text(8).upper()))
+    who = Who(name=name_of(segment.repetitions(5)), phone=_phone(segment), birth_date=_birth_date(segment), gender=_GENDERS.get(segment.text(8).upper()))
     for identifier in [*segment.repetitions(3), *segment.repetitions(2)]:
         number, kind = identifier[0], identifier[4].upper() if len(identifier) > 4 else ""
         who = _identified(who, number, kind)
@@ -188,6 +188,18 @@ def _identified(who: Who, number: str, kind: str) -> Who:
     return msgspec.structs.replace(who, source_id=who.source_id or number)
 
 
+def performer_of(segment: Segment, n: int) -> str | None:
+    """Whom field n (XCN) names, by name or else by number. A resident ID number is not shown for somebody's name."""
+    people = segment.repetitions(n)
+    return name_of([one[1:4] or [""] for one in people]) or next((one[0] for one in people if one[0] and not _is_id_number(one[0])), None)
+
+
+def organization_of(segment: Segment, n: int) -> str | None:
+    """The organization in field n (XON), by name or else by number (XON-10, before v2.7 XON-3)."""
+    parts = [*(segment.repetitions(n) or [[]])[0], *[""] * 10]
+    return parts[0] or parts[9] or parts[2] or None
+
+
 def _is_id_number(text: str) -> bool:
     """Whether `text` is a resident ID number by its check digit (GB 11643)."""
     if not re.fullmatch(r"[1-9]\d{16}[\dXx]", text, re.ASCII):
@@ -196,9 +208,9 @@ def _is_id_number(text: str) -> bool:
     return "10X98765432"[sum(int(digit) * weight for digit, weight in zip(text, weights, strict=False)) % 11] == text[17].upper()
 
 
-def _name(segment: Segment) -> str | None:
-    """PID-5: the Chinese repetition where there is one. Chinese names are written family first, without a blank."""
-    written = [(family[0].strip(), " ".join(part for part in family[1:3] if part)) for family in segment.repetitions(5)]
+def name_of(names: list[list[str]]) -> str | None:
+    """Of names as family, given and further ones: the Chinese one where there is one. Those are written family first, without a blank."""
+    written = [(family.strip(), " ".join(part for part in given[:2] if part)) for family, *given in names]
     for family, given in written:
         if any("\u3400" <= letter <= "\u9fff" for letter in family + given):
             return (family + given).replace(" ", "")

@@ -86,6 +86,42 @@ def test_message_time_is_used_and_said_and_no_zone_is_invented() -> None:
     assert (temperature.quantity.value, temperature.quantity.original) == (37.0, "98.6 [degF]")
 
 
+BY_NURSE = "1042^王^护士^^^^^^HALL"
+AT_CENTRE = "殷行社区卫生服务中心^L^^^^^^^^YH-01"
+DIRECTOR = "D7^李^主任"
+
+
+def an_obx(number: int, code: str, value: str, unit: str, *who: str) -> str:
+    """An observation whose fields 16 and on are `who`: 16 the observer, 23 the organization, 24 its address, 25 its director."""
+    return f"OBX|{number}|NM|{code}^^LN||{value}|{unit}|||||F|||20260501082500+0800||" + "|".join(who)
+
+
+@pytest.mark.parametrize(
+    ("who", "performer", "organization"),
+    [
+        ((BY_NURSE, *[""] * 6, AT_CENTRE, "长海路 1 号^^上海", DIRECTOR), "王护士", "殷行社区卫生服务中心"),
+        (("", *[""] * 6, AT_CENTRE, "", DIRECTOR), "李主任", "殷行社区卫生服务中心"),
+        (("1042", *[""] * 6, "^^^^^^^^^YH-01"), "1042", "YH-01"),
+        (("1043^Miller^Ann^B~1042^王^护士",), "王护士", None),
+        (("1043^Miller^Ann^B",), "Ann B Miller", None),
+        (("^^^^^^^^HALL", *[""] * 6, '""'), None, None),
+        (("110101199003070097",), None, None),
+        ((), None, None),
+    ],
+)
+def test_who_measured_is_read_by_name_or_number(who: tuple[str, ...], performer: str | None, organization: str | None) -> None:
+    pressure = [an_obx(1, "8480-6", "128", "mm[Hg]", *who), an_obx(2, "8462-4", "79", "mm[Hg]")]
+    panel, pulse = vitals(message(*pressure, an_obx(3, "8867-4", "66", "/min", *who)))
+    assert {(one.performer, one.performing_organization) for one in (panel, pulse)} == {(performer, organization)}
+
+
+@pytest.mark.parametrize(("who", "field"), [(("7^" + "长" * 300,), 16), (("7^\x07",), 16), (("", *[""] * 6, "x" * 300), 23), ([""] * 9 + ["7^\x07"], 25)])
+def test_what_cannot_be_a_name_is_said_with_its_field(who: tuple[str, ...], field: int) -> None:
+    found = read(message(an_obx(1, "8867-4", "66", "/min", *who), an_obx(2, "59408-5", "97", "%")))
+    assert [(one.field, one.code) for one in found if isinstance(one, Rejected)] == [(f"OBX[1]-{field}", "not-a-name")]
+    assert len(found) == 2
+
+
 @pytest.mark.parametrize("end", ["\r", "\n", "\r\n", "\r\r\n"])
 def test_segments_may_end_in_any_line_end(end: str) -> None:
     content = hl7v2.sample.decode().replace("\r", end)
