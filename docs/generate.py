@@ -234,15 +234,21 @@ def particular_codes() -> dict[str, set[str]]:
     return found
 
 
+ROW_FAULTS = {"Rejected": 2, "_Bad": 1, "CellError": 0, "Fault": 2, "fault": 1}
+"""What becomes a rejected row, and which of its arguments is the code."""
+
+
 def _codes_of(node: ast.AST) -> Iterator[tuple[str, str]]:
     if not isinstance(node, ast.Call):
         return
     called = getattr(node.func, "id", getattr(node.func, "attr", ""))
-    if called not in {"Rejected", *(found.__name__ for found in error_classes())}:
+    place = ROW_FAULTS.get(called, len(node.args))
+    if called not in {*ROW_FAULTS, *(found.__name__ for found in error_classes())}:
         return
-    given = next((word.value for word in node.keywords if word.arg == "code"), node.args[2] if called == "Rejected" and len(node.args) > 2 else None)
-    if isinstance(given, ast.Constant) and given.value:
-        yield called, str(given.value)
+    given = next((word.value for word in node.keywords if word.arg == "code"), node.args[place] if place < len(node.args) else None)
+    for value in (given.body, given.orelse) if isinstance(given, ast.IfExp) else (given,):
+        if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value:
+            yield "Rejected" if called in ROW_FAULTS else called, value.value
 
 
 def special_codes() -> str:

@@ -41,6 +41,34 @@ ROWS: dict[str, tuple[str, str]] = {
     "no-zone": ("时间没有写时区", "请写成 2026-05-01T08:00+08:00，或请管理员填上本机构的时区。"),
     "counting": ("计数方式不认识", "请写闸机、摄像头或人工清点，或者空着。"),
     "too-many": ("一条记录里的条目太多", "请分成几条再传。"),
+    "plan-empty": ("处方里什么也没有写", "标题、原因、摘要、目标、项目、注意事项，至少写一项。"),
+    "age-band": ("年龄不在这个版本的标准里", "请核对出生日期和版本；或者不写版本，只传测得的数值。"),
+    "append-only": ("这一笔记过了，内容却不一样", "记过的账不改。要更正，另记一笔，用新的编号。"),
+    "value-missing": ("没有数值", "请填上数值再传。"),
+    "time-missing": ("没有时间", "请填上开始时间。"),
+    "status": ("这一条是作废的，或者没有做", "作废的不用传。"),
+    "not-a-measure": ("不是标准里的指标", "请对照指标表。"),
+    "not-a-name": ("这里写的不是名字，也不是编号", "请核对分隔符，或者空着。"),
+    "not-complete": ("缺了必须有的内容", "请补齐再传。"),
+    "not-readable": ("时间或内容看不懂", "请按格式要求写，时间写全。"),
+    "not-json": ("不是完整的 JSON", "请重新导出再传。"),
+    "not-r4": ("不符合 FHIR R4", "请用 $validate 查出每一处。"),
+    "not-a-resource": ("不是 FHIR 资源", "请传 FHIR R4（JSON）。"),
+    "schema": ("结构不对", "请对照格式说明。"),
+    "invalid": ("不符合数据标准", "请对照标准的说明。"),
+    "duplicate-key": ("同一项写了两次", "每一项只写一次。"),
+    "too-deep": ("嵌套太深", "请按格式要求的层次写。"),
+    "too-large": ("一条里的数据太多", "请分成几条再传。"),
+    "channel": ("采样的种类不认识", "请对照格式说明。"),
+    "comparator": ("不是一个确定的数", "请写测得的数，不写范围或上下限。"),
+    "digits-lost": ("号码在表格里丢了几位", "请把这一列设为文本，再填一次。"),
+    "too-long": ("写得太长", "请写短一些。"),
+    "text": ("有看不见的字符", "请重新输入。"),
+    "duration": ("时长看不懂", "请写成 0:45:30（时:分:秒）。"),
+    "gender": ("性别看不懂", "请写男或女，或者空着。"),
+    "yes-no": ("不是“是”或“否”", "请写是或否，或者空着。"),
+    "phone": ("电话不对", "请写手机号，或带区号的座机号。"),
+    "area": ("区划代码不对", "请写 4、6、9 或 12 位的代码。"),
 }
 """Code of a rejected row to what is wrong and what to do."""
 
@@ -94,6 +122,26 @@ FILES: dict[str, str] = {
     "template-again": "从 %(place)s 起是另一张表。请分成几个文件再传。",
     "template-header": "%(place)s 不是模板的列名，或者重复了。请照模板改回列名；不要的列，把列名清空。",
     "template-column": "模板缺了一列：%(place)s。请把这一列加回来，或把内容抄进新的模板。",
+    "unusable-file": "这个文件不能用。请核对以后重新导出。",
+    "clock-relative": "这个文件里的时间从开机算起，因为设备的时钟没有校准。请校准时钟；这一次请手工登记。",
+    "delimiters": "这不是完整的 HL7 消息：开头没有写明分隔符。请重新导出。",
+    "framing": "HL7 消息的分块标记不对。请按设备发出的原样传。",
+    "message-type": "这不是检测结果的消息（ORU^R01）。请传检测结果。",
+    "no-results": "文件里没有能用的检测结果。请对照指标表。",
+    "not-hl7": "这不是 HL7 v2 消息。请传 ORU^R01。",
+    "idempotency": "这个请求号用过了，内容却不同。请换一个请求号。",
+    "invalid": "填写的内容不对，请核对。",
+    "login": "请先登录。",
+    "sign-in-again": "这一步请再登录一次。",
+    "sign-in-failed": "账号或密码不对。请再试，或到服务台问一问。",
+    "conflict": "别人先改过了，或者已经有了。请刷新再看。",
+    "unavailable": "现在用不了，请过一会儿再试。",
+    "not-acceptable": "没有这种格式，请换一种。",
+    "not-supported": "这一项还不支持。",
+    "not-yet": "还没有封存好，请过一分钟再看。",
+    "held": "按规定，这个人的资料现在不能删除。",
+    "audit": "审计记录现在核对不了，请管理员查看。",
+    "too-costly": "要数的太多了，请缩小范围。",
 }
 """Code of an error of the whole request to a sentence; `place` is what the error names."""
 
@@ -116,10 +164,10 @@ class Words(NamedTuple):
 def row(found: RejectedRow, original: bytes | None = None, record: Envelope | None = None) -> Words:
     """A rejected row in words: field and value, what is wrong, what to do, and a suggestion where the adapter has one."""
     value = _value(found.field, cells(original), record)
+    wrong, advice = ROWS.get(found.code, (found.message, found.advice))
     if LANGUAGE.get() == "en" and found.code not in ("out-of-range",):
         subject = " ".join(filter(None, (words.field(found.field) if found.field else "", value)))
-        return Words(f"{subject}: {found.message}" if subject else found.message, suggestion(found.advice) or found.advice)
-    wrong, advice = ROWS.get(found.code, (found.message, found.advice))
+        return Words(f"{subject}: {found.message}" if subject else found.message, suggestion(found.advice) or found.advice or say(advice))
     subject = " ".join(filter(None, (words.field(found.field) if found.field else "", value)))
     limits = _bounds(found.field) if found.code == "out-of-range" else None
     if limits:
@@ -164,8 +212,11 @@ def waiting(reason: str) -> Words:
 
 def file(code: str, message: str, advice: str = "", place: str = "") -> str:
     """An error of the whole request in words."""
-    if LANGUAGE.get() == "en" or code not in FILES:
+    if LANGUAGE.get() == "en" or code not in FILES.keys() | ROWS.keys():
         return f"{message} {advice}".strip()
+    if code not in FILES:  # the only row, or the first of rows of which none can be used
+        wrong, what = ROWS[code]
+        return f"{words.field(place) if place else '文件'}：{wrong}。{what}"
     return FILES[code] % {"place": place} if "%(place)s" in FILES[code] else FILES[code]
 
 
