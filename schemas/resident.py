@@ -9,8 +9,11 @@ import re
 import unicodedata
 from datetime import date
 from typing import Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+
+from schemas.errors import BadRequest
 
 ID_NUMBER_SYSTEM: Final = "urn:oid:2.16.156.10011.1.3"
 """居民身份证号 (third-party use of the arc 2.16.156.10011; verify)."""
@@ -74,6 +77,32 @@ def phone_valid(text: str) -> bool:
 def area_valid(text: str) -> bool:
     """Whether a text has the form of a division code of a level: city (4 digits), district (6), street or township (9), community (12)."""
     return _AREA.fullmatch(text) is not None
+
+
+def check_area(text: str) -> None:
+    """Raises BadRequest unless a text has the form of a division code."""
+    if not area_valid(text):
+        levels = "4 digits for a city (3101), 6 for a district (310110), 9 for a street or township, 12 for a community"
+        raise BadRequest(f"An area is a division code: {levels}.", code="area", field="area")
+
+
+def check_forms(resident: Resident) -> None:
+    """What is said of a resident has its form, by whatever way it came. Raises BadRequest naming the field: phone, area or zone."""
+    if resident.phone is not None and not phone_valid(resident.phone):
+        forms = "a mobile (13812345678), a landline with its area code (021-62345678), or E.164 (+8613812345678)"
+        raise BadRequest(f"The phone is {forms}.", code="phone", field="phone")
+    if resident.area is not None:
+        check_area(resident.area)
+    if resident.zone is not None and not zone_valid(resident.zone):
+        raise BadRequest(f"The zone is an IANA time zone such as {ZONE}.", code="zone", field="zone")
+
+
+def zone_valid(text: str) -> bool:
+    """Whether a text names an IANA time zone."""
+    try:
+        return bool(ZoneInfo(text))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
 
 
 def id_number_valid(text: str | None) -> bool:

@@ -16,8 +16,8 @@ from hub import service
 from hub.settings import Settings, load
 from hub.store import keyring, legacy, migrate, postgres, tombstones
 from hub.store.seal import SUITES
-from schemas.errors import Unavailable
-from schemas.resident import area_valid
+from schemas import resident
+from schemas.errors import BadRequest, Unavailable
 
 
 class Options(msgspec.Struct):
@@ -77,9 +77,10 @@ def ensure_keyring(settings: Settings, dsn: str) -> None:
 
 def check_area(area: str) -> None:
     """Raises BadParameter unless it has the form of a division code."""
-    if not area_valid(area):
-        levels = "4 digits for a city (3101), 6 for a district (310110), 9 for a street or township, 12 for a community"
-        raise click.BadParameter(f"an area is a division code: {levels}.", param_hint="--area")
+    try:
+        resident.check_area(area)
+    except BadRequest as wrong:
+        raise click.BadParameter(wrong.message, param_hint="--area") from None
 
 
 def own_keyring(options: Options) -> keyring.Keyring:

@@ -19,6 +19,7 @@ from hub.commands.options import Options, check_area, echo, run
 from hub.delivery import address
 from hub.store import parties
 from schemas.errors import BadRequest
+from schemas.resident import ZONE, zone_valid
 
 
 def _checked_url(_context: click.Context, _option: click.Parameter, url: str | None) -> str | None:
@@ -77,8 +78,8 @@ def party_add(
         raise click.UsageError("Name --jwks with its public keys, or --key-out for the private key to be made.")
     if token_url and not deliver_to:
         raise click.UsageError("--token-url is of use with --deliver-to only.")
-    if zone:
-        _check_zone(zone)
+    if zone and not zone_valid(zone):
+        raise click.UsageError(f"--zone must be an IANA time zone such as {ZONE}, not {zone!r}.")
     if area:
         check_area(area)
     purposes = tuple(filter(None, purpose.split(",")))
@@ -113,13 +114,6 @@ def _keys_of(file: Path) -> Any:
         return orjson.loads(file.read_bytes())
     except orjson.JSONDecodeError:
         raise click.UsageError("--jwks must hold a JWK set as JSON.") from None
-
-
-def _check_zone(zone: str) -> None:
-    from zoneinfo import available_timezones
-
-    if zone not in available_timezones():
-        raise click.UsageError(f"--zone must be an IANA time zone such as Asia/Shanghai, not {zone!r}.")
 
 
 @contextmanager

@@ -14,10 +14,10 @@ import orjson
 
 from hub import service
 from hub.access import accounts, representatives
-from hub.commands.options import Options, check_area, echo, own_keyring, run
+from hub.commands.options import Options, echo, own_keyring, run
 from hub.store import erasure, parties, residents
 from schemas.errors import BadRequest
-from schemas.resident import ZONE, MemberNumber, Resident, phone_valid
+from schemas.resident import ZONE, MemberNumber, Resident, check_forms
 
 
 @click.group()
@@ -49,12 +49,13 @@ def resident_add(options: Options, /, source: str | None, **given: Any) -> None:
         fields = {key: value for key, value in given.items() if value is not None} | ({"member_numbers": numbers} if numbers else {})
     if not isinstance(fields, dict) or not fields.get("name"):
         raise click.UsageError("A resident needs at least a name.")
-    _check_forms(fields)
+    numbers, person = fields.pop("member_numbers", []), _resident(fields)
 
     async def work(hub: service.Hub) -> tuple[UUID, bool]:
         async with hub.database.connection() as connection:
             known = {str(found.id) for found in await parties.everyone(connection)}
-        return await residents.register(hub, _resident(fields, known), actor="operator")
+        members = [_member(entry, known) for entry in numbers]
+        return await residents.register(hub, msgspec.structs.replace(person, member_numbers=members), actor="operator")
 
     identity, created = run(options, work)
     if not source:
@@ -66,21 +67,16 @@ def resident_add(options: Options, /, source: str | None, **given: Any) -> None:
     )
 
 
-def _check_forms(fields: dict[str, Any]) -> None:
-    phone, area = fields.get("phone"), fields.get("area")
-    if isinstance(phone, str) and not phone_valid(phone):
-        raise click.UsageError("The phone is a mobile (13812345678), a landline with its area code (021-62345678), or E.164 (+8613812345678).")
-    if isinstance(area, str):
-        check_area(area)
-
-
-def _resident(fields: dict[str, Any], known: set[str]) -> Resident:
-    numbers = [_member(entry, known) for entry in fields.pop("member_numbers", [])]
+def _resident(fields: dict[str, Any]) -> Resident:
     try:
         made = msgspec.convert({"zone": ZONE, **fields}, Resident)
     except msgspec.ValidationError as error:
         raise BadRequest(f"The resident cannot be understood: {error}.", field="resident") from None
-    return msgspec.structs.replace(made, member_numbers=numbers)
+    try:
+        check_forms(made)
+    except BadRequest as wrong:
+        raise click.UsageError(wrong.message) from None
+    return made
 
 
 def _member(entry: Any, known: set[str]) -> MemberNumber:

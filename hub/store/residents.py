@@ -24,7 +24,7 @@ from hub.store.writer import Draft, Upload, write
 from mappings.face import Resource
 from mappings.resident import patient
 from schemas.errors import BadRequest, Conflict
-from schemas.resident import ZONE, Resident, id_number_valid
+from schemas.resident import ZONE, Resident, check_forms, id_number_valid
 
 if TYPE_CHECKING:
     from hub.service import Hub
@@ -43,8 +43,9 @@ async def raise_epoch(connection: Connection[Any], resident: UUID) -> None:
 async def register(hub: Hub, resident: Resident, *, actor: str, party: int = 0) -> tuple[UUID, bool]:
     """The resident's id and whether they are new. The same ID number, card or member number is the same resident.
 
-    Raises BadRequest when the ID number fails its check digit (GB 11643) or nothing identifies the person.
+    Raises BadRequest when ID number, phone, area or zone do not have their form, or nothing identifies the person.
     """
+    check_forms(resident)
     tokens = _tokens(hub, resident)
     if not tokens:
         raise BadRequest("A resident needs an ID number, a health card, a member number or a phone.", field="id_number")

@@ -799,6 +799,7 @@ ENGLISH: dict[str, str] = {
     "请写男或女，或者空着。": "Write 男 or 女, male or female, or leave it empty.",
     "请写是或否，或者空着。": "Write 是 or 否, yes or no, or leave it empty.",
     "请写手机号，或带区号的座机号。": "Write a mobile, or a landline with its area code.",
+    "请写 IANA 时区，例如 Asia/Shanghai。": "Write an IANA time zone, for example Asia/Shanghai.",
     "请写 4、6、9 或 12 位的代码。": "Write a code of 4, 6, 9 or 12 digits.",
     "号码没有登记": "number not registered",
     "先登记，或 30 天内再确认；过期自动删除。": "Register them, or settle it within 30 days; then it is deleted.",

@@ -68,6 +68,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "gender": ("性别看不懂", "请写男或女，或者空着。"),
     "yes-no": ("不是“是”或“否”", "请写是或否，或者空着。"),
     "phone": ("电话不对", "请写手机号，或带区号的座机号。"),
+    "zone": ("时区不认识", "请写 IANA 时区，例如 Asia/Shanghai。"),
     "area": ("区划代码不对", "请写 4、6、9 或 12 位的代码。"),
 }
 """Code of a rejected row to what is wrong and what to do."""

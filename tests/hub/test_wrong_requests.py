@@ -7,12 +7,15 @@ import re
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 
-from tests.builders import City, a_city, a_session
+from hub.store import residents
+from schemas.errors import BadRequest
+from schemas.resident import Resident
+from tests.builders import City, a_city, a_session, an_id_number
 
 MARK = "ZQZQ"
 IDS = ("%00", f"a%00{MARK}", "%ff%fe", "..%2f..%2fetc", "9" * 300, "0190c000-0000-7000-8000-000000000001-99999999999999999999", "%C2%B2", "$x")
@@ -110,3 +113,13 @@ def test_everything_refuses_parameters_it_cannot_mean(hub_url: str, tmp_path: Pa
             assert answer.json()["issue"][0]["expression"] == [query.partition("=")[0]]
 
     asyncio.run(body())
+
+
+@pytest.mark.parametrize(
+    ("said", "field"), [({"phone": "abc"}, "phone"), ({"area": "31011"}, "area"), ({"zone": "Mars/Olympus"}, "zone"), ({"zone": "Asia"}, "zone")]
+)
+def test_by_whatever_way_a_resident_comes_phone_area_and_zone_have_their_form(said: dict[str, str], field: str) -> None:
+    person = Resident(name="王秀英", id_number=an_id_number(), **said)  # type: ignore[arg-type]  # names of fields
+    with pytest.raises(BadRequest) as refused:
+        asyncio.run(residents.register(cast(Any, None), person, actor="test"))  # refused before there is need of a hub
+    assert (refused.value.field, refused.value.code) == (field, field)
