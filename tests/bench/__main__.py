@@ -6,6 +6,7 @@ Writes `bench/results/<date>.json` and prints the same. Everything is made here:
     --validation   instead: the R4 validator alone, beside fhir.resources
     --decision     instead: the consent engine alone
     --audit        instead: what the audit entry of a single read costs
+    --quality N …  instead: what looking for quality flags costs a read, and the runs over a source of each N records
     --scale N …    instead: the history page alone, on a store that grows to each N records (1,000,000 takes minutes, 10,000,000 half an hour)
 """
 
@@ -36,8 +37,8 @@ from hub.settings import load
 from hub.store import grants, parties, postgres, residents
 from schemas.classes import parse_classes
 from schemas.resident import MemberNumber, Resident
-from tests.bench import audit, decision, validation
-from tests.bench.load import answered, request, send, spread
+from tests.bench import audit, decision, quality, validation
+from tests.bench.load import answered, descends, request, send, spread
 from tests.bench.scale import COLD, WARM, Scale
 
 BATCH = 100
@@ -209,7 +210,7 @@ def memory(folder: Path) -> dict[str, float]:
     parents, sizes, roots = _processes(folder)
     found = {"hub": 0, "quality worker": 0}
     for pid, (kibibytes, judging) in sizes.items():
-        if _descends(pid, roots, parents):
+        if descends(pid, roots, parents):
             found["quality worker" if judging else "hub"] += kibibytes
     return {name: round(total / 1024, 1) for name, total in found.items()}
 
@@ -232,12 +233,6 @@ def _processes(folder: Path) -> tuple[dict[int, int], dict[int, tuple[int, bool]
     return parents, sizes, roots
 
 
-def _descends(pid: int, roots: set[int], parents: dict[int, int]) -> bool:
-    while pid not in roots and pid in parents:
-        pid = parents[pid]
-    return pid in roots
-
-
 def machine() -> dict[str, Any]:
     return {
         "cores": os.cpu_count(),
@@ -257,6 +252,7 @@ def main() -> None:
     arguments.add_argument("--validation", action="store_true")
     arguments.add_argument("--decision", action="store_true")
     arguments.add_argument("--audit", action="store_true")
+    arguments.add_argument("--quality", type=int, nargs="+")
     given = arguments.parse_args()
     described = machine()
     if given.validation:
@@ -265,6 +261,8 @@ def main() -> None:
         figures = decision.figures()
     elif given.audit:
         figures = _audited(given.rounds)
+    elif given.quality:
+        figures = _judged(given.quality, given.rounds, given.workers)
     else:
         figures = _scaled(given.scale, given.rounds, given.workers) if given.scale else _measured(given.rounds, given.records, given.workers)
     report = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": described, "workers": given.workers, "figures": figures}
@@ -300,6 +298,15 @@ def _audited(rounds: int) -> dict[str, Any]:
 
             asyncio.run(measure())
     return bench.figures
+
+
+def _judged(sizes: list[int], rounds: int, workers: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="kinehub-bench-") as name:
+        folder = Path(name)
+        with serving(folder, free_port()) as url:
+            bench = Bench(url, folder, rounds, 0, workers)
+            asyncio.run(bench.prepare())
+        return quality.measured(bench, sorted(sizes))
 
 
 def _scaled(sizes: list[int], rounds: int, workers: int) -> dict[str, Any]:

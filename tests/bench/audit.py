@@ -22,12 +22,12 @@ READS, LANES, ROUNDS = 1500, 64, 3
 
 
 @contextmanager
-def unaudited(folder: Path, base_url: str, workers: int) -> Iterator[str]:
-    """A second hub on the running one's database, with the same tokens, that notes no read."""
+def without(change: str, folder: Path, base_url: str, workers: int) -> Iterator[str]:
+    """A second hub on the running one's database, with the same tokens, that leaves out what the `sitecustomize` of a folder beside this file says."""
     port = free_port()
     with postgres.connect(folder) as dsn:
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(Path(__file__).with_name("unaudited")), os.environ.get("PYTHONPATH")))),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(Path(__file__).with_name(change)), os.environ.get("PYTHONPATH")))),
             "KINEHUB_KEYRING": str(load(folder).keyring), "KINEHUB_BASE_URL": base_url,
         }  # fmt: skip
         served = ["serve", "--port", str(port), "--workers", str(workers)]
@@ -44,7 +44,7 @@ def unaudited(folder: Path, base_url: str, workers: int) -> Iterator[str]:
 def cost(folder: Path, url: str, ids: list[str], headers: dict[str, str], workers: int, rounds: int = ROUNDS) -> dict[str, Any]:
     """Single reads a second from 64 clients, enough to hide the time a commit takes with the entry and without, interleaved, and the share that it takes."""
     rates: dict[str, list[float]] = {"with": [], "without": []}
-    with unaudited(folder, url, workers) as bare:
+    with without("unaudited", folder, url, workers) as bare:
         for round_ in range(rounds + 1):
             for name, base in (("with", url), ("without", bare)):
                 reads = [request(base, f"/fhir/Observation/{id_}", headers) for id_ in random.choices(ids, k=READS)]

@@ -115,3 +115,10 @@ async def _lanes(url: str, requests: list[bytes], lanes: int, expected: int) -> 
     await asyncio.gather(*done)
     load.seconds = time.perf_counter() - began
     return load
+
+
+def descends(pid: int, roots: set[int], parents: dict[int, int]) -> bool:
+    """Whether a process is one of `roots` or was started below one."""
+    while pid not in roots and pid in parents:
+        pid = parents[pid]
+    return pid in roots
