@@ -22,7 +22,6 @@ from adapters.base import Adapter, Context, adapters
 from hub.audit.trail import Entry
 from hub.intake.upload import draft
 from hub.store import parties, residents
-from hub.store.body import Body
 from hub.store.parties import Party
 from hub.store.vault import STORED, SystemPermit
 from hub.store.writer import Draft, Original, Renewed, Upload
@@ -97,7 +96,8 @@ async def _renewed(run: _Run, row: Row) -> Draft | None:
     """The next version of a record, or None when there is nothing to renew."""
     body, samples = run.hub.vault.reopened(row, PERMIT)
     if body.header.kind == "resident":
-        return _entry(run, row, body)
+        shown = body.slot(-1)
+        return _entry(run, row, body.record, body.stored(shown) if shown else b"")
     header, party, written = body.header, run.parties.get(row["party"]), body.slot(0)
     if party is None or written is None:
         run.counts["without-source"] += 1
@@ -126,10 +126,10 @@ async def _renewed(run: _Run, row: Row) -> Draft | None:
     return made
 
 
-def _entry(run: _Run, row: Row, body: Body) -> Draft | None:
-    """A resident's own entry with their Patient as it is mapped now: nothing else says what it was made by."""
-    resident, shown = msgspec.json.decode(body.record, type=Resident), body.slot(-1)
-    if shown is not None and body.stored(shown) == patient(resident, str(row["resident"])).json:
+def _entry(run: _Run, row: Row, record: bytes, shown: bytes) -> Draft | None:
+    """A resident's own entry with their Patient as it is mapped now, where another was `shown`: nothing else says what that was made by."""
+    resident = msgspec.json.decode(record, type=Resident)
+    if shown == patient(resident, str(row["resident"])).json:
         run.counts["current"] += 1
         return None
     made = residents.entry(row["resident"], resident, row["party"])
