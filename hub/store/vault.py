@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -20,7 +20,7 @@ import msgspec
 import orjson
 from asyncpg import Record as Row
 
-from consent.decision import Decision, Policy, Verdict, compile_policy, decide, either, emergency, nothing, own_upload, representative, self_access
+from consent.decision import DERIVATIONS, Decision, Policy, Verdict, compile_policy, decide, either, emergency, nothing, own_upload, representative, self_access
 from consent.permit import Permit
 from consent.request import Facts, Request
 from hub.store.body import Body, Header, Slot
@@ -45,6 +45,8 @@ KIND_NAMES = {number: kind for kind, number in KIND_NUMBERS.items()}
 BUT_CONSENTS = f"kind <> {KIND_NUMBERS['consent']}"
 OF_RESIDENTS = f"kind NOT IN ({KIND_NUMBERS['resident']}, {KIND_NUMBERS['consent']})"
 """SQL: what sources say of residents, without the resident's own entry and consents."""
+DERIVED = frozenset(KIND_NUMBERS[kind] for kind, struct in KINDS.items() if "inputs" in struct.__struct_fields__ and kind in KIND_NUMBERS)
+"""Numbers of the kinds of record that name what they were made of."""
 CHANNELS = {"heart-rate": 1, "power": 2, "cadence": 3, "speed": 4, "altitude": 5, "distance": 6, "latitude": 7, "longitude": 8, "temperature": 9}
 
 WAITING = frozenset({"pending", "receipts"})
@@ -126,6 +128,54 @@ _UNKNOWN = -1
 _PEOPLE = """SELECT k.subject, k.kek, k.erasure, k.wrapped, r.zone, p.version AS person_version, p.body AS person FROM data_keys k
 LEFT JOIN residents r ON r.bucket = k.bucket AND r.id = k.subject LEFT JOIN records p ON p.bucket = k.bucket AND p.id = k.subject
 WHERE (k.bucket, k.subject) IN (SELECT * FROM unnest($1::smallint[], $2::uuid[]))"""
+
+
+class Derived:
+    """The row of a record that names what it was made of, with the rows of that, however many deep; reads like the row itself.
+
+    made_of: what it says that of what is in it; ordered_by: the plans that it follows; lost: deeper than is followed
+    """
+
+    __slots__ = ("lost", "made_of", "ordered_by", "row")
+
+    def __init__(self, row: Row, made_of: list[Row], ordered_by: list[Row], *, lost: bool) -> None:
+        self.row, self.made_of, self.ordered_by, self.lost = row, made_of, ordered_by, lost
+
+    def __getitem__(self, name: str) -> Any:
+        return self.row[name]
+
+
+class _Sources(NamedTuple):
+    """Rows of what derived records name, by natural key (None: nothing is stored under it), and the keys that each record names: inputs, and plans."""
+
+    rows: dict[bytes, Row | None]
+    keys: dict[tuple[UUID, int], tuple[set[bytes], set[bytes]]]
+
+    def stored(self) -> list[Row]:
+        return [row for row in self.rows.values() if row is not None]
+
+    def derived(self, row: Row) -> Derived:
+        """A derived record's row with all that it goes back to; what goes in circles is met once."""
+        made_of: set[bytes] = set()
+        plans: set[bytes] = set()
+        level = [row]
+        for _ in range(DERIVATIONS):
+            named = [self.keys[one["id"], one["version"]] for one in level]
+            new = {key for inputs, _ in named for key in inputs} - made_of
+            made_of |= new
+            plans = plans.union(*(ordered for _, ordered in named))
+            level = [found for key in new if (found := self.rows[key]) is not None and found["kind"] in DERIVED]
+        return Derived(row, self._others(made_of, row), self._others(plans, row), lost=bool(level))
+
+    def _others(self, keys: set[bytes], row: Row) -> list[Row]:
+        return [found for key in keys if (found := self.rows.get(key)) is not None and found["id"] != row["id"]]
+
+
+class _Named(msgspec.Struct):
+    """What a derived record says it was made of, and which plan it follows, by the ids that their source gave them."""
+
+    inputs: list[str] = []
+    prescription: str | None = None
 
 
 class Disclosed(msgspec.Struct, frozen=True):
@@ -434,12 +484,38 @@ class Vault:
             if not rows or permit.holds(rows[0]["now"], rows[0]["epoch"]):
                 await self.unlocked(row for row in rows if row["resident"] is not None)
                 await self.references(connection, {row["party"] for row in rows if row["party"] is not None})
-                if any(row["label_rules"] is not None and row["label_rules"] < self.rules.version for row in rows):
+                sources = await self._sources(connection, asked.resident, rows)
+                if any(row["label_rules"] is not None and row["label_rules"] < self.rules.version for row in (*rows, *sources.stored())):
                     await self._standing(connection, asked.resident)  # the age by which they are labelled anew
-                return permit, rows
+                return permit, [sources.derived(row) if row["kind"] in DERIVED else row for row in rows]
             self.forget(asked.resident)
             permit = await self.permit(connection, asked, fresh=True)
         raise PermitRequired("Consent changed again and again while it was read.")
+
+    async def _sources(self, connection: Connection[Any], resident: UUID, rows: Sequence[Row]) -> _Sources:
+        """What the rows of derived records were made of, and that in turn."""
+        found = _Sources({}, {})
+        new = [row for row in rows if row["kind"] in DERIVED]
+        for _ in range(DERIVATIONS):
+            keys = {(row["id"], row["version"]): self._keys(row) for row in new}
+            found.keys.update(keys)
+            wanted = {key for inputs, plans in keys.values() for key in (*inputs, *plans)} - found.rows.keys()
+            if not wanted:
+                break
+            new = await connection.fetch(_SOURCES, bucket_of(resident), resident, list(wanted))
+            found.rows.update(dict.fromkeys(wanted) | {row["natural_key"]: row for row in new})
+            new = [row for row in new if row["kind"] in DERIVED]
+        return found
+
+    def _keys(self, row: Row) -> tuple[set[bytes], set[bytes]]:
+        """Natural keys that what a derived record names can have: inputs of any kind, and a plan. Of its own source alone, whose ids they are."""
+        subject, party = self.subject(row["resident"], row), str(row["party"]).encode()
+        named = msgspec.json.decode(_open(subject, row).record, type=_Named)
+
+        def key(kind: str, id_: str) -> bytes:
+            return subject.token(b"natural_key", party, kind.encode(), b"id", id_.encode())
+
+        return {key(kind, id_) for id_ in named.inputs for kind in STANDARD}, {key("prescription", named.prescription)} if named.prescription else set()
 
     async def _candidates(
         self,
@@ -528,7 +604,7 @@ class Vault:
         rules: tuple[str, ...] = ()
         if permit.basis == "self":
             passed = [(slot, None) for slot in header.slots]
-        elif label is not None:
+        elif label is not None and self._may_derive(permit.decision, row):
             passed, rules = self._judged(permit.decision, row, body, record_id, label)
         security = _security(label) if label is not None else b""
         kept = [(slot, redacted or body.resource(record_id, slot, security)) for slot, redacted in passed if type_ is None or slot.type == type_]
@@ -546,6 +622,18 @@ class Vault:
             row["id"], row["version"], header.kind, row["starts"], row["ends"], row["party"], header, kept, rules, body.record if whole else None, quality,
             label or NONE,
         )  # fmt: skip
+
+    def _may_derive(self, decision: Decision, row: Row | Derived) -> bool:
+        """Whether all that a record was made of may be seen: it tells of that."""
+        return not isinstance(row, Derived) or (not row.lost and all(self._whole(decision, source) for source in row.made_of))
+
+    def _whole(self, decision: Decision, row: Row) -> bool:
+        body = _open(self.subject(row["resident"], row), row)
+        label = self._own_label(row, body)
+        if label is None:
+            return False
+        passed, _ = self._judged(decision, row, body, str(row["id"]), label)
+        return sum(bool(slot.classes) for slot in body.header.slots) == len(passed) and not any(redacted for _, redacted in passed)
 
     def _judged(self, decision: Decision, row: Row, body: Body, record_id: str, label: Label) -> tuple[list[tuple[Slot, bytes | None]], tuple[str, ...]]:
         """The slots that pass, each with its redacted bytes when a part of it was removed, and the rules that let them."""
@@ -567,6 +655,8 @@ class Vault:
             if verdict.rule:
                 rules[verdict.rule[0]] = None
             passed.append((slot, orjson.dumps(verdict.resource) if verdict.decision == "redact" else None))
+        if len(passed) < len(header.slots) and all(slot.type in _BESIDE for slot, _ in passed):
+            return [], ()
         return passed, tuple(rules)
 
     def _facts(self, row: Row, label: Label, classes: int, type_: str, reference: str) -> Facts:
@@ -575,11 +665,17 @@ class Vault:
             sensitivity=label.names, confidentiality=label.confidentiality, resource_type=type_, reference=reference,
         )  # fmt: skip
 
-    def _label(self, row: Row, body: Body) -> Label | None:
-        """A record's label as it is stored; of older rules, the stricter of that and of what the rules in force say.
+    def _label(self, row: Row | Derived, body: Body) -> Label | None:
+        """A record's label, and with it those of what it was made of as they are now. None where nothing ever labelled it or one of them, or can."""
+        label = self._own_label(row, body)
+        if isinstance(row, Derived):
+            for source in (*row.made_of, *row.ordered_by):
+                other = self._own_label(source, _open(self.subject(source["resident"], source), source))
+                label = None if label is None or other is None else stricter(label, other)
+        return label
 
-        None where nothing ever labelled it, or can.
-        """
+    def _own_label(self, row: Row | Derived, body: Body) -> Label | None:
+        """As it is stored; of older rules, the stricter of that and of what the rules in force say."""
         stored = Label(tuple(body.header.sensitivity), body.header.confidentiality)
         if row["label_rules"] >= self.rules.version:
             return stored
@@ -645,6 +741,8 @@ def _is_hidden(decision: Decision, header: Header, record_id: str) -> bool:
     return bool(decision.hidden) and any(slot.type == "Provenance" and f"Provenance/{join(record_id, slot.slot)}" in decision.hidden for slot in header.slots)
 
 
+_BESIDE = frozenset({"Provenance", "Device"})
+"""What tells of a record's other resources: where none of those may be seen, that there is a record is all that these would say."""
 _NO_CLASS = Verdict("deny", (), "what has no class is for the resident alone")
 
 
@@ -688,7 +786,12 @@ JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id WHERE d.bucket = $1
 
 _SENSITIVE = f"""SELECT {_KEY}, {_ROW} FROM records d JOIN residents r ON r.bucket = d.bucket AND r.id = d.resident
 JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id
-WHERE d.bucket = $1 AND d.resident = $2 AND NOT d.deleted AND (d.restricted OR d.label_rules < $3)"""  # noqa: S608 - constant columns
+WHERE d.bucket = $1 AND d.resident = $2 AND NOT d.deleted
+AND (d.restricted OR d.label_rules < $3 OR d.kind IN ({", ".join(map(str, sorted(DERIVED)))}))"""  # noqa: S608 - constant columns
+
+_SOURCES = f"""SELECT {_KEY}, {_ROW}, d.natural_key FROM records d JOIN residents r ON r.bucket = d.bucket AND r.id = d.resident
+JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id WHERE d.bucket = $1 AND d.resident = $2 AND d.natural_key = ANY($3::bytea[])"""  # noqa: S608 - constant columns
+"""Deleted ones too: what was made of them still tells of them."""
 
 _ANY_VERSION = "bucket, id, version, kind, labels, restricted, label_rules, starts, ends, party, recorded, deleted, body, resident"
 

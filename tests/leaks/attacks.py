@@ -398,10 +398,45 @@ async def glass_by_client(leaks: Leaks) -> Case:
     return await _broken_glass(leaks, plants, hidden, absent, "reader", headers={"X-Purpose-Of-Use": "BTG"})
 
 
+def _made_of(plants: Plants, *sources: Json) -> list[Json]:
+    """Records with ids of their source, and what was made of them: a report, and of that an adherence."""
+    named = [{"record": one | {"start": "2026-05-06T09:00:00+08:00", "source_record_id": f"IN-{number}"}} for number, one in enumerate(sources)]
+    inputs = [one["record"]["source_record_id"] for one in named]
+    change = {"measure": "grip-strength", "before": 28.1, "after": 30, "unit": "kg", "verdict": plants.words()}
+    report = {"kind": "effect-evaluation", "conclusion": plants.words(), "grade": plants.words(), "changes": [change], "inputs": inputs}
+    followed = {"kind": "adherence", "note": plants.words(), "goal": plants.words(), "achievement": "improving", "done_sessions": 3, "inputs": ["EV-1"]}
+    more = {"start": "2026-05-07T09:00:00+08:00", "formula": "f", "formula_version": "1"}
+    return [*named, {"record": report | more | {"source_record_id": "EV-1"}}, {"record": followed | more | {"source_record_id": "AD-1"}}]
+
+
+async def made_of_denied(leaks: Leaks) -> Case:
+    """A22: pulses are denied; what was made of one, and what was made of that, is of classes that may be seen."""
+    hidden, absent = await leaks.pair()
+    plants = Plants()
+    pulse = {"kind": "vital", "measure": "heart-rate", "quantity": {"measure": "heart-rate", "value": 71, "unit": "/min"}, "note": plants.words()}
+    await leaks.send(leaks.center, _made_of(plants, pulse), hidden)
+    deny = {"type": "deny", "code": [{"coding": [{"system": "http://loinc.org", "code": "8867-4"}]}]}
+    for one in (hidden, absent):
+        await leaks.agree(one, leaks.denied, deny)
+    await leaks.agree(hidden, leaks.allowed)
+    return await _case(leaks, plants, hidden, absent)
+
+
+async def made_of_sensitive(leaks: Leaks) -> Case:
+    """A22: one of the sources is sensitive, which was not agreed to by name; the records made of it say nothing of that themselves."""
+    hidden, absent = await leaks.pair()
+    plants = Plants()
+    await leaks.send(leaks.center, _made_of(plants, {"kind": "condition", "name": f"抑郁 {plants.words()}"}), hidden)
+    for one in (hidden, absent):
+        await leaks.agree(one, leaks.denied)
+    await leaks.agree(hidden, leaks.allowed, SENSITIVE)
+    return await _case(leaks, plants, hidden, absent)
+
+
 ATTACKS: dict[str, Attack] = {
     "A1": no_consent, "A2": expired, "A3": withdrawn, "A3 paused": paused, "A4": label_denied, "A4 later": label_later, "A4 owed": label_owed,
     "A5": date_denied, "A6": class_denied, "A6 deletion asked": deletion_asked, "A7": component_denied, "A8": source_denied, "A8 shut": source_shut,
     "A9": other_purpose, "A9 header": purpose_by_header, "A10": guessed, "A12": anothers_link, "A13": older_version, "A13 reverse": newest_version,
-    "A14": erased, "A15": by_reference, "A20": part_of_a_record, "A20 panel": part_of_a_panel,
+    "A14": erased, "A15": by_reference, "A20": part_of_a_record, "A20 panel": part_of_a_panel, "A22": made_of_denied, "A22 label": made_of_sensitive,
     "A23 expired": glass_expired, "A23 colleague": glass_of_a_colleague, "A23 elsewhere": glass_by_client,
 }  # fmt: skip

@@ -53,7 +53,7 @@ TELLING = {"A13": ("vread", "hist")}
 """Where an attack's hidden part shows to the allowed reader, if not everywhere: an older version is in its own history alone."""
 PAGES = {"portal", "dl"}
 """Ways out that show sessions: asked where the hidden part holds one."""
-WITHOUT_SESSIONS = {"A6", "A7", "A13 reverse", "A20", "A20 panel"}
+WITHOUT_SESSIONS = {"A6", "A7", "A13 reverse", "A20", "A20 panel", "A22", "A22 label"}
 COMPARED = {*SHUT, "count", "err", "agg", "chain", "has", "sampled", "receipts", "notices", "emergency"}
 """Ways out that hold no text or figure of a record: they are compared only."""
 HELD = dict.fromkeys(exit_ for exit_ in EXITS if exit_ not in COMPARED)
