@@ -62,6 +62,11 @@ class Rule(NamedTuple):
     def columns(self) -> tuple[str, ...]:
         return (self.a, self.b) if self.b else (self.a,)
 
+    @property
+    def is_scored(self) -> bool:
+        """Whether it counts in a score: a band whose source was not verified only marks records."""
+        return self.age_from is None or "verify" not in self.source
+
 
 def _written() -> Iterator[Rule]:
     for row in lines("rules.csv"):

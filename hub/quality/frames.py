@@ -48,9 +48,9 @@ def intake(arrived: int, refused: int, waiting: int) -> dict[str, Frame]:
 
 
 def figures(one: Measured, more: dict[UUID, dict[str, float]]) -> dict[str, float]:
-    """All figures of a record, and whether it carries a flag that says more than how a value came about."""
+    """All figures of a record, and whether it carries a flag that counts and says more than how a value came about."""
     found = one.figures | more.get(one.id, {})
-    doubtful = any(code not in ROUTINE for code, _ in one.flags) or bool(broken(one, found))
+    doubtful = any(code not in ROUTINE for code, _ in one.flags) or any(rule.is_scored for rule in broken(one, found))
     return found | {FLAGGED: float(doubtful)}
 
 

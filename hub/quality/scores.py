@@ -15,7 +15,7 @@ LEAST_DROP, SPREADS = 5.0, 3.0
 
 
 def shares(frames: Mapping[str, Frame], stability: Sequence[bool]) -> dict[str, float]:
-    """Dimension to the share of records that break no rule of it; for stability, of comparisons that held. Absent where nothing was judged."""
+    """Dimension to the share of records that break no rule of it that counts; for stability, of comparisons that held. Absent where nothing was judged."""
     found = {}
     for dimension in DIMENSIONS:
         kept = [good for frame in frames.values() for good in _kept(frame, dimension)]
@@ -27,7 +27,7 @@ def shares(frames: Mapping[str, Frame], stability: Sequence[bool]) -> dict[str, 
 
 
 def _kept(frame: Frame, dimension: str) -> list[bool]:
-    rules = [rule for rule in frame.rules if rule.dimension == dimension]
+    rules = [rule for rule in frame.rules if rule.dimension == dimension and rule.is_scored]
     return [not any(breaks(rule, row) for rule in rules) for row in frame.rows] if rules else []
 
 

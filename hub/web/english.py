@@ -756,6 +756,9 @@ ENGLISH: dict[str, str] = {
     "是不是 %(value)s？": "Is it %(value)s?",
     "数值不可能": "not possible",
     "请核对数值和单位。": "Check value and unit.",
+    "按年龄的范围，出处还没有核对的（“待核对”）只标记记录，不计入得分。": (
+        "Ranges by age whose source is still to be verified mark records and do not count in the score."
+    ),
     # what to do about a row, where the core says only what is wrong
     "结束时间应在开始之后。改好后再传，收过的不会重复。": "The end must lie after the start. Mend it and send again: what was taken is not doubled.",
     "设备或电脑的时钟没有校准，请改成真实日期。": "A clock is not set: write the true date.",

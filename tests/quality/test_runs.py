@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -16,7 +17,10 @@ from joserfc import jws
 from joserfc.jwk import ECKey
 
 from hub.quality import alerts, reports, scores, silence
+from hub.quality.frames import FLAGGED, Frame, broken, figures
 from hub.store import erasure
+from hub.store.vault import Measured
+from schemas.quality import rules_of
 from tests.builders import City, a_city, a_session, an_id_number
 
 pytest.importorskip("great_expectations", reason="great_expectations is not installed: pip install -e '.[quality]'")
@@ -288,6 +292,22 @@ def test_a_source_that_falls_silent_is_told_once_and_again_only_after_it_sent(hu
 def test_three_usual_gaps_without_anything_are_silence(gaps: tuple[int, ...], quiet: float, *, silent: bool) -> None:
     days = [date(2026, 5, 1) + timedelta(days=sum(gaps[:number])) for number in range(len(gaps) + 1)]
     assert silence.too_long(days, timedelta(days=quiet)) is silent
+
+
+def test_a_band_that_was_not_verified_marks_records_and_is_in_no_score() -> None:
+    unsure = next(rule for rule in rules_of("session") if rule.age_from is not None and "verify" in rule.source)
+    sure = next(rule for rule in rules_of("session") if rule.age_from is not None and "verify" not in rule.source)
+    assert unsure.flag == sure.flag == "implausible"
+    found = []
+    for rule in (unsure, sure):
+        age, high = rule.age_from, rule.high
+        assert age is not None
+        assert high is not None
+        child = Measured(UUID(int=1), 1, UUID(int=2), "session", datetime.now(UTC), {"age": age, "female": 1.0, rule.a: high + 1}, frozenset(), None)
+        assert rule in broken(child, child.figures)
+        row = figures(child, {})
+        found.append((row[FLAGGED], scores.shares({"session": Frame("session", [row], [rule])}, [])))
+    assert found == [(0.0, {}), (1.0, {"plausibility": 0.0})]
 
 
 def test_a_score_far_below_the_usual_one_is_seen() -> None:
