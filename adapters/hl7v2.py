@@ -17,7 +17,7 @@ from adapters.elements import read
 from adapters.segments import Segment, messages_of, moment_of, organization_of, performer_of, person_of, segments_of
 from schemas.errors import InvalidRecord
 from schemas.flags import FLAGS
-from schemas.measures import BY_LOINC, LOINC, MDC, MEASURES, UNITS, Measure, by_property, full_mdc, of_mdc
+from schemas.measures import BY_LOINC, LOINC, MDC, MEASURES, UNITS, Measure, by_property, full_mdc, loinc_mistyped, of_mdc
 from schemas.records import BodyComposition, Device, Flag, Moment, Quantity, VitalSign, Who
 from schemas.units import MDC_UNITS, SPELLINGS, convert, same_unit, ucum
 
@@ -237,6 +237,7 @@ def _reading(header: Segment, request: Segment | None, segment: Segment, place: 
         return None
     coded = _coded(segment)
     if coded is None:
+        _check_loinc(segment)
         return _flag("not-a-measure", f"{place}-3", _shown(segment))
     measure, coding, assumed = coded
     measure = by_property(measure, _unit(segment)[1]) if coding.startswith(MDC) else measure
@@ -282,6 +283,13 @@ def _coded(segment: Segment) -> tuple[Measure, str, bool] | None:
         if found:
             return found
     return None
+
+
+def _check_loinc(segment: Segment) -> None:
+    """A code that is said to be LOINC's and cannot be: mistyped, and not merely of no measure."""
+    for first in (1, 4):
+        if segment.component(3, first + 2).upper() in _LOINC_NAMES and loinc_mistyped(segment.component(3, first)):
+            raise _Bad(3, "not-a-measure", "The LOINC number fails its check digit.", "Check the code.")
 
 
 def _measure(code: str, name: str, system: str) -> tuple[Measure, str, bool] | None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from mappings.functions import EXTENSIONS as BASE
 from mappings.measured import codings, in_categories, measure_of
 from schemas.errors import InvalidRecord
-from schemas.measures import LOCAL, MDC
+from schemas.measures import LOCAL, LOINC, MDC, loinc_mistyped
 
 Json = dict[str, Any]
 
@@ -136,7 +136,10 @@ def is_of_a_device(one: Json, resources: Sequence[Json], by_reference: Mapping[s
 
 def _unknown_code(one: Json) -> str:
     """Codes are repeated where they are numbers of IEEE 11073: anything else may be anybody's words."""
-    found = [code for system, code in codings(one.get("code")) if system == MDC and code.isascii() and code.isdigit()]
+    stated = [*codings(one.get("code"))]
+    found = [code for system, code in stated if system == MDC and code.isascii() and code.isdigit()]
+    if any(system == LOINC and loinc_mistyped(code) for system, code in stated):
+        return "Its LOINC number fails its check digit."
     beside = "" if any(name.startswith("value") for name in one) or "component" in one else " It has no value either."
     named = f"IEEE 11073 code {found[0][:10]} is no measure of the standard." if found else "Its code is no measure of the standard."
     return ("The " if found else "") + named + beside

@@ -54,4 +54,8 @@ def quantity_of(said: Json, measure: Measure, coding: str | None, original: str 
         raise InvalidRecord("A quantity has no unit.", code="unit", field=measure.key)
     if same_unit(unit, measure.unit):
         return Quantity(measure.key, float(value), measure.unit, original=original, coding=coding)
-    return Quantity(measure.key, convert(float(value), unit, measure.unit), measure.unit, original=original or f"{value:g} {unit}", coding=coding)
+    try:
+        converted = convert(float(value), unit, measure.unit)
+    except InvalidRecord as wrong:
+        raise InvalidRecord(wrong.message, code=wrong.code, field=measure.key, advice=f"Send {measure.unit}.") from None
+    return Quantity(measure.key, converted, measure.unit, original=original or f"{value:g} {unit}", coding=coding)

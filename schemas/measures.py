@@ -5,6 +5,7 @@ Sources stand in the last column; `(verify)` marks a code not yet seen in its ow
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from schemas.classes import CODES, DataClass
@@ -44,6 +45,11 @@ def loinc_checks(code: str) -> bool:
     doubled = str(int(digits[::-1][0::2][::-1]) * 2)
     total = sum(int(d) for d in doubled) + sum(int(d) for d in digits[::-1][1::2])
     return (10 - total % 10) % 10 == int(check)
+
+
+def loinc_mistyped(code: str) -> bool:
+    """Whether a text has the form of a LOINC number and cannot be one: words and codes of others are not judged."""
+    return re.fullmatch(r"[0-9]{1,7}-[0-9]", code) is not None and not loinc_checks(code)
 
 
 def _read() -> dict[str, Measure]:

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from schemas.errors import InvalidRecord
+from schemas.r4.ucum import is_unit
 
 SPELLINGS: Final[dict[str, str]] = {
     "bpm": "/min", "次/分": "/min", "次/min": "/min", "beats/min": "/min", "{beat}/min": "/min", "breaths/min": "/min",
@@ -52,4 +53,5 @@ def convert(value: float, unit: str, target: str) -> float:
     try:
         return round(value * FACTORS[unit, target], 6)
     except KeyError:
-        raise InvalidRecord(f"The unit {unit[:20]!r} cannot be converted to {target}.", code="unit") from None
+        said = f"The unit {unit[:20]!r}" if is_unit(unit) else "The unit is none of UCUM and"
+        raise InvalidRecord(f"{said} cannot be converted to {target}.", code="unit") from None

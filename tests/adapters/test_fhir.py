@@ -93,10 +93,12 @@ def test_a_value_is_kept_in_the_standards_unit_with_what_was_written(code: str, 
 @pytest.mark.parametrize(
     ("resource", "code", "field"),
     [
-        (observation("8867-4", 71, "mm[Hg]"), "unit", ""),
+        (observation("8867-4", 71, "mm[Hg]"), "unit", "heart-rate"),
+        (observation("8867-4", 71, "furlong"), "unit", "heart-rate"),
         (observation("8867-4", valueQuantity={"value": 71}), "unit", "heart-rate"),
         (observation("8867-4", 71, "/min", status="entered-in-error"), "status", "status"),
         (observation("99999-9", 71, "/min"), "not-a-measure", "code"),
+        (observation("8867-5", 71, "/min"), "not-a-measure", "code"),
         (observation("8867-4", 71, "/min", effectiveDateTime="2026-05"), "not-readable", "effective"),
         (observation("8867-4", 71, "/min") | {"code": {"coding": {}}}, "not-r4", "Observation.code.coding"),
         (observation("8867-4", valueQuantity={"value": "71"}), "not-r4", "Observation.value.ofType(Quantity).value"),
