@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from consent.provision import SHARING_SCOPES
 from consent.terms import ACT_CODE, ACT_REASON, CONSENT_ACTION, INSTRUCTIONS, PURPOSES
@@ -163,8 +163,63 @@ def withdrawn(consent: dict[str, Any], at: datetime) -> dict[str, Any]:
     return {**consent, "status": "inactive", "extension": [*others, stamp]}
 
 
+class Paper(NamedTuple):
+    """A signed form: the number of its wording, what was scanned of it, and the SHA-256 of the scan."""
+
+    number: str
+    type: str
+    size: int
+    sha256: str
+
+
+class Assisted(NamedTuple):
+    """Who recorded a resident's words for them: the enterer and the witness by account and name, for whom, how, and how they knew who it was."""
+
+    enterer: tuple[str, str]
+    organization: str
+    channel: str
+    checked: str
+    at: datetime
+    witness: tuple[str, str] | None = None
+    paper: Paper | None = None
+
+
+ACCOUNTS, HASHES = "https://kinehub.org/sid/account", "https://kinehub.org/sid/sha-256"
+_AGENTS = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+
+
+def assisted(consent: dict[str, Any], by: Assisted) -> dict[str, Any]:
+    """The consent, saying by its verification and a contained Provenance that staff recorded it; the resident stays who agrees.
+
+    It holds what each version owes to staff: one that was given so and stopped so has two.
+    """
+    resident, at = consent["patient"], _text(by.at, "at")
+    agents = [("author", {**resident}, _AGENTS), ("enterer", _account(by.enterer), _AGENTS)]
+    agents += [("WIT", _account(by.witness), PARTICIPATION)] if by.witness else []
+    before = [each for each in consent.get("contained") or [] if each.get("resourceType") == "Provenance"]
+    provenance: dict[str, Any] = {
+        "resourceType": "Provenance", "id": f"assisted-{len(before) + 1}", "target": [{"reference": "#"}], "recorded": at,
+        "activity": {"text": by.channel}, "reason": [{"text": f"identity: {by.checked}"}],
+        "agent": [
+            {"type": _concept(system, code), "who": who} | ({} if code == "author" else {"onBehalfOf": {"reference": by.organization}})
+            for code, who, system in agents
+        ],
+    }  # fmt: skip
+    stated = {**consent, "verification": [{"verified": True, "verifiedWith": resident, "verificationDate": at}]}
+    if by.paper:
+        proof = {"system": HASHES, "value": by.paper.sha256}
+        provenance["entity"] = [{"role": "source", "what": {"identifier": proof, "display": f"signed form {by.paper.number}"}}]
+        stated["sourceAttachment"] = {"contentType": by.paper.type, "size": by.paper.size, "title": f"signed form {by.paper.number}", "creation": at}
+    return {**stated, "contained": [*(consent.get("contained") or []), provenance]}
+
+
+def _account(who: tuple[str, str]) -> dict[str, Any]:
+    return {"identifier": {"system": ACCOUNTS, "value": who[0]}, "display": who[1]}
+
+
 def renewed(consent: dict[str, Any], at: datetime, consent_id: str) -> dict[str, Any]:
-    """A new consent that says what a withdrawn one said, agreed to at `at`, until the same end. Its own numbers are not carried over."""
-    kept = {name: value for name, value in consent.items() if name not in ("meta", "identifier", "extension")}
+    """A new consent that says what a withdrawn one said, agreed to at `at`, until the same end. Its own numbers, and how it was given, are not carried over."""
+    own = ("meta", "identifier", "extension", "contained", "verification", "sourceAttachment")
+    kept = {name: value for name, value in consent.items() if name not in own}
     others = [each for each in consent.get("extension") or [] if each.get("url") != WITHDRAWN_AT]
     return {**kept, "id": consent_id, "status": "active", "dateTime": _text(at, "at")} | ({"extension": others} if others else {})

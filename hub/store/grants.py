@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from consent.decision import Policy, decide
 from consent.effect import Kinds, effect
 from consent.explain import explain
-from consent.grant import consent_for, refusal_for, renewed, withdrawn
+from consent.grant import Assisted, assisted, consent_for, refusal_for, renewed, withdrawn
 from consent.request import Request
 from hub.audit.trail import Entry
 from hub.store.parties import DEFAULT_PURPOSES, Party, everyone
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hub.service import Hub
 
 
+ORDINARY = ("activity", "health-check", "fitness-test", "prescription", "identity")
+"""What most people share with a doctor; none is ticked beforehand. Every other kind is agreed to apart."""
 SHOW, EXPLAIN, AGREED = SystemPermit("show-consents"), SystemPermit("explain-consents"), SystemPermit("agreed-with-party")
 
 
@@ -42,33 +44,38 @@ async def grant(
     data_from: date | None = None,
     data_until: date | None = None,
     performer: str | None = None,
+    by: Assisted | None = None,
 ) -> str:
-    """Grant one receiver access; returns the Consent's id. Raises BadRequest with the place, NotFound."""
+    """Grant one receiver access; returns the Consent's id. `by`: staff who record it for the resident. Raises BadRequest with the place, NotFound."""
     now = datetime.now(UTC)
     async with hub.database.connection() as connection:
         begins = valid_from or now.astimezone(await zone_of(connection, resident))
 
     def made(consent_id: str) -> dict[str, Any]:
-        return consent_for(
+        made = consent_for(
             resident=f"Patient/{resident}", recipient=to.reference, purpose=purpose, classes=classes, sensitive=sensitive, valid_from=begins,
             valid_until=valid_until, data_from=data_from, data_until=data_until, recorded=now, consent_id=consent_id,
             performer=performer,
         )  # fmt: skip
+        return assisted(made, by) if by else made
 
     return await save_consent(hub, resident, made, actor=actor, action="consent-grant")
 
 
-async def refuse(hub: Hub, resident: UUID, *, actor: str, source: Party | None = None, instances: Sequence[str] = ()) -> str:
+async def refuse(
+    hub: Hub, resident: UUID, *, actor: str, source: Party | None = None, instances: Sequence[str] = (), by: Assisted | None = None
+) -> str:
     """Deny everybody everything, or all that came from one source, or these resources, until it is withdrawn; returns the Consent's id."""
     now, about = datetime.now(UTC), source.reference if source else None
 
     def made(consent_id: str) -> dict[str, Any]:
-        return refusal_for(resident=f"Patient/{resident}", recorded=now, consent_id=consent_id, source=about, instances=instances)
+        made = refusal_for(resident=f"Patient/{resident}", recorded=now, consent_id=consent_id, source=about, instances=instances)
+        return assisted(made, by) if by else made
 
     return await save_consent(hub, resident, made, actor=actor, action="consent-refuse")
 
 
-async def withdraw(hub: Hub, resident: UUID, consent_id: UUID, *, actor: str) -> None:
+async def withdraw(hub: Hub, resident: UUID, consent_id: UUID, *, actor: str, by: Assisted | None = None) -> None:
     """Withdraw a consent. Raises NotFound, Conflict when it was withdrawn before."""
     found = next((consent for consent in await listing(hub, resident) if consent["id"] == str(consent_id)), None)
     if found is None:
@@ -76,6 +83,8 @@ async def withdraw(hub: Hub, resident: UUID, consent_id: UUID, *, actor: str) ->
     if found["status"] != "active":
         raise Conflict("This consent was withdrawn already.")
     stopped = withdrawn(found, datetime.now(UTC))
+    if by:
+        stopped = assisted(stopped, by)
     stopped["meta"] = {key: value for key, value in stopped.get("meta", {}).items() if key not in ("versionId", "lastUpdated")}
     action = "consent-withdraw" if effect(found, ZoneInfo("UTC")).permits != Kinds() else "consent-unrefuse"
     await save_consent(hub, resident, lambda _: stopped, actor=actor, consent_id=consent_id, action=action)

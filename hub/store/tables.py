@@ -234,6 +234,28 @@ representatives = Table(
     comment="Who may act for a resident. Ages are judged when they act, so no birthday stands here.",
 )  # fmt: skip
 
+assists = Table(
+    "assists", metadata,
+    _bucket(),
+    Column("id", UUID, primary_key=True),
+    Column("resident", UUID, nullable=False),
+    Column("party", Integer, nullable=False),
+    Column("account", UUID, nullable=False, comment="staff who record it"),
+    Column("channel", Text, nullable=False, comment="desk, phone"),
+    Column("checked", Text, nullable=False, comment="how staff knew who it was"),
+    Column("state", Text, nullable=False, server_default=text("'open'"), comment="open, chosen, waiting (for a witness), recorded, refused, cancelled"),
+    Column("made", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    Column("expires", INSTANT, nullable=False, comment="until when its party sees it, and it can be recorded"),
+    Column("choice", LargeBinary, comment="what the resident decided, sealed under their key"),
+    Column("paper", LargeBinary, comment="scan of the signed form, sealed under the resident's key"),
+    Column("witness", UUID, comment="account of a second member of staff"),
+    Column("decided", INSTANT),
+    Column("consent", UUID),
+    Index("assists_resident_idx", "bucket", "resident"),
+    Index("assists_party_idx", "party", "expires"),
+    comment="Decisions that staff of a party record for a resident, at a desk or by phone.",
+)  # fmt: skip
+
 
 def _record_columns() -> list[Column[object]]:
     return [

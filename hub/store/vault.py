@@ -23,6 +23,7 @@ from asyncpg import Record as Row
 from consent.decision import DERIVATIONS, Decision, Policy, Verdict, compile_policy, decide, either, emergency, nothing, own_upload, representative, self_access
 from consent.permit import Permit
 from consent.request import Facts, Request
+from hub.intake import identity
 from hub.store.body import Body, Header, Slot
 from hub.store.chunks import series
 from hub.store.database import Connection, Database
@@ -114,6 +115,21 @@ def _require(permit: object, what: str) -> None:
     """Raises PermitRequired for anything but a system permit."""
     if not isinstance(permit, SystemPermit):
         raise PermitRequired(f"{what} asked for without a system permit.")
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What somebody said of themselves to staff; `phone` and `born` where they were asked for it."""
+
+    name: str
+    phone: str | None = None
+    born: date | None = None
+
+    def fits(self, person: Resident) -> bool:
+        return (
+            identity.plain(self.name) == identity.plain(person.name or "")
+            and (self.phone is None or identity.phone_digits(self.phone) == identity.phone_digits(person.phone or ""))
+            and (self.born is None or self.born == (person.birth_date or id_number_birth_date(person.id_number)))
+        )
 
 
 _STANDING = f"""SELECT clock_timestamp() AS now, r.id AS resident, r.epoch, r.zone, k.kek, k.erasure, k.wrapped, d.id, d.version, d.body,
@@ -419,6 +435,27 @@ class Vault:
         sealer, place = (await self._standing(connection, row["resident"]))[1].subject.sealer("petitions"), (row["resident"].bytes, row["id"].bytes)
         said = [unpack(sealer.open(row[name], *place, name.encode())).decode() if row[name] else "" for name in ("words", "answer")]
         return said[0], said[1]
+
+    async def confirmed(self, connection: Connection[Any], resident: UUID, said: Said, permit: SystemPermit) -> bool:
+        """Whether everything that was said of a resident is what their own entry says, and they are known to be of age. Nothing else leaves here."""
+        _require(permit, "A resident's entry was")
+        (row,) = await connection.fetch(_PEOPLE, [bucket_of(resident)], [resident]) or (None,)
+        if row is None:
+            return False
+        await self.unlocked([row], "subject")
+        subject = self._aged(self.subject(resident, row), row)
+        person = _person(subject, row)
+        now = await connection.fetchval("SELECT clock_timestamp()")
+        return person is not None and said.fits(person) and subject.adult_at is not None and subject.adult_at.replace(year=subject.adult_at.year + 4) <= now
+
+    async def assisted(self, connection: Connection[Any], row: Row, column: str, permit: SystemPermit) -> bytes | None:
+        """The `choice` or the `paper` of an assisted decision, for its resident and who recorded it; None where there is none.
+
+        The caller notes it in the audit.
+        """
+        _require(permit, "An assisted decision was")
+        sealer = (await self._standing(connection, row["resident"]))[1].subject.sealer("assists")
+        return unpack(sealer.open(row[column], row["resident"].bytes, row["id"].bytes, column.encode())) if row[column] else None
 
     # what a job of the hub's own opens
 

@@ -1,4 +1,6 @@
-"""What a resident should hear of without looking for it: a new organization looked, many looks at once, an agreement that ends soon, a year gone by.
+"""What a resident should hear of without looking for it.
+
+Staff recorded a decision, a new organization looked, many looks at once, an agreement that ends soon, a year gone by.
 
 Computed from the audit and the Consents; what was acknowledged and reviewed is in the audit too, as the resident's own acts, and nowhere else.
 """
@@ -56,8 +58,10 @@ async def unseen(hub: Hub, resident: UUID, zone: ZoneInfo, grants: Sequence[Gran
         since = max(seen, now - LOOK_BACK)
         new = await connection.fetch(_FIRST, resident, mine, since)
         many = await connection.fetch(_MANY, resident, mine, since, str(zone), BULK)
+        helped = await connection.fetch(_HELPED, resident, since)
         names = {party.number: party.name for party in await parties.everyone(connection)}
     return [
+        *(_helped(row, names, zone) for row in helped),
         *(_many(row, names) for row in many),
         *(_first(row, names, zone) for row in new),
         *(alert for grant in grants if (alert := _ending(grant, seen, now.astimezone(zone)))),
@@ -72,6 +76,15 @@ WHERE {_ACCESS} GROUP BY party HAVING min(at) > $3 ORDER BY min(at) DESC"""  # n
 _MANY = f"""SELECT party, (at AT TIME ZONE $4)::date AS day, count(*) AS n, bool_or(action = 'export') AS export,
 (array_agg(chain ORDER BY at DESC))[1] AS chain, (array_agg(seq ORDER BY at DESC))[1] AS seq FROM audit WHERE {_ACCESS} AND at > $3 GROUP BY party, day
 HAVING count(*) >= $5 OR bool_or(action = 'export') ORDER BY day DESC"""  # noqa: S608 - constant
+
+
+_HELPED = "SELECT party, at, rule FROM audit WHERE resident = $1 AND action = 'assist-record' AND at > $2 ORDER BY at DESC"
+
+
+def _helped(row: Any, names: dict[int, str], zone: ZoneInfo) -> Alert:
+    day = dates.full(row["at"].astimezone(zone).date())
+    text = say("%(who)s的工作人员在%(day)s替您办了一件事，请核对", who=names.get(row["party"], "–"), day=day)
+    return Alert(text, f"/resident/assists/{row['rule'].partition('/')[2]}", urgent=True)
 
 
 def _many(row: Any, names: dict[int, str]) -> Alert:

@@ -16,13 +16,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
 from adapters import marked
 from adapters.base import Limits, adapter
 from hub.access import requests, sessions
-from hub.access.requests import arriving, file_too_large, hub_of
+from hub.access.requests import file_too_large, hub_of
 from hub.access.sessions import Person, require_person
 from hub.care.activity import local, today_in
 from hub.exchange.occupancy import FIGURES
@@ -36,10 +34,10 @@ from hub.service import Hub
 from hub.store import grants, occupancy, parties
 from hub.store.occupancy import Stored
 from hub.store.parties import Party
-from hub.web import faults, tables, words
+from hub.web import faults, forms, tables, words
 from hub.web.locales import say
 from hub.web.pages import Page, download, pages_of, see
-from schemas.errors import AdapterError, BadRequest, NotFound, Refused, Unauthenticated
+from schemas.errors import AdapterError, NotFound, Refused, Unauthenticated
 from schemas.flags import ROUTINE
 from schemas.records import Envelope, Who
 from schemas.resident import ZONE
@@ -50,8 +48,6 @@ SYSTEMS = {"member": "member_number", "id-number": "id_number", "health-card": "
 SHOWN = 200
 COUNTED = 24
 """Counts of today on the first page."""
-FORM_LIMIT = Limits().bytes + 64 * 1024
-"""Bytes of a form with a file in it."""
 
 
 async def staff_of(request: Request, csrf: str | None = None) -> tuple[Person, Party]:
@@ -107,7 +103,7 @@ async def choose(request: Request) -> Response:
     current = await sessions.session(request)
     if current is None or current.person is None:
         raise Unauthenticated("Nobody is signed in here.")
-    fields, file = await _form(request)
+    fields, file = await forms.with_file(request, Limits().bytes, file_too_large())
     person, party = await staff_of(request, fields.get("csrf", ""))
     hub = hub_of(request)
     if file is None or not file.body:
@@ -121,35 +117,6 @@ async def choose(request: Request) -> Response:
 
 def _delivery(party: Party, file: File) -> Delivery:
     return Delivery(party=party, body=file.body, filename=file.name)
-
-
-class _InMemory(MultiPartParser):
-    """A form whose file never spools to a disk, where it would lie in clear."""
-
-    spool_max_size = Limits().bytes + 1
-
-
-async def _form(request: Request) -> tuple[dict[str, str], File | None]:
-    """The fields and the file of a multipart form. Raises BadRequest or TooLarge."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise BadRequest("A file is sent as multipart/form-data.", field="file")
-    try:
-        form = await _InMemory(request.headers, arriving(request, FORM_LIMIT, file_too_large()), max_files=1, max_fields=4).parse()
-    except MultiPartException:
-        raise BadRequest("The form cannot be read.", field="file") from None
-    try:
-        return await _read(form)
-    finally:
-        await form.close()
-
-
-async def _read(form: FormData) -> tuple[dict[str, str], File | None]:
-    fields = {name: value for name, value in form.items() if isinstance(value, str)}
-    upload = form.get("file")
-    if not isinstance(upload, UploadFile):
-        return fields, None
-    name = "".join(letter for letter in (upload.filename or "") if letter.isprintable())[-120:]
-    return fields, File(name, await upload.read())
 
 
 @router.get("/preview/{file_id}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -13,8 +13,10 @@ from joserfc import jws
 from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_recent
 from hub.service import Hub
+from hub.store import assists, parties
 from hub.store import grants as store
 from hub.web import history, sharing
+from hub.web.assists import CHANNELS, describe
 from hub.web.pages import Page, download, pages_of, see
 from hub.web.resident import resident_of
 from hub.web.sharing import Grant
@@ -53,8 +55,21 @@ async def receipt(request: Request, grant: UUID) -> Response:
     written = await sharing.versions(hub_of(request), resident, grant)
     versions = [msgspec.structs.replace(version, grant=sharing.read_by(person, version.grant)) for version in written]
     told = sharing.terms(found.party, found.purpose, found.kinds_text, found.last) if found.permits and found.party else []
-    sentence = sharing.sentence_of(found)
-    return pages_of(request).render(request, "grant.html", person=person, grant=found, sentence=sentence, told=told, versions=versions)
+    sentence, helped = sharing.sentence_of(found), await _helped(hub_of(request), resident, grant)
+    return pages_of(request).render(
+        request, "grant.html", person=person, grant=found, sentence=sentence, told=told, versions=versions, helped=helped, channels=CHANNELS
+    )
+
+
+async def _helped(hub: Hub, resident: UUID, grant: UUID) -> dict[str, Any] | None:
+    """Who recorded it for the resident; None where nobody did."""
+    case = await assists.of_consent(hub, resident, grant)
+    if case is None or case.decided is None:
+        return None
+    zone = await history.zone_of(hub, resident)
+    async with hub.database.connection() as connection:
+        party = await parties.by_number(connection, case.party)
+    return await describe(hub, case, zone) | {"case": case, "party": party.name, "at": case.decided.astimezone(zone)}
 
 
 @router.get("/grants/{grant}/receipt.json")

@@ -38,6 +38,7 @@ QUIET = (
     "grant", "withdraw",
     "download", "decide", "policy", "consent-notice", "visit-code-make", "visit-code-cancel", "petition",
     "petition-read", "petition-answer", "alerts-seen", "consents-reviewed",
+    "assist-open", "assist-choose", "assist-ask", "assist-witness", "assist-cancel", "assist-paper",
 )  # fmt: skip
 """Actions by which nobody else sees anything; the full log shows them too."""
 
@@ -245,6 +246,14 @@ def _what(action: str, refused: bool, own: bool) -> str:
         "consent-notice": "确认收到您的授权变化",
         "alerts-seen": "看过了提醒",
         "consents-reviewed": "重新看过谁能看",
+        "assist-open": "核对了您的身份，要替您办事",
+        "assist-try": "想替您办事，身份没有核对上",
+        "assist-choose": "记了您的决定，签字以后才算数",
+        "assist-ask": "请同事做见证",
+        "assist-witness": "做了见证",
+        "assist-record": "替您办了一件事",
+        "assist-cancel": "替您办的没有办，撤了",
+        "assist-paper": "打开了您签字的表",
         "petition": "提了一个要求",
         "petition-read": "看了您提的要求",
         "petition-answer": "答复了您的要求",

@@ -203,6 +203,8 @@ def portals() -> tuple[ModuleType, ...]:
         account,
         alerts,
         answers,
+        assisted,
+        assists,
         brakes,
         center,
         curves,
@@ -223,8 +225,8 @@ def portals() -> tuple[ModuleType, ...]:
     )
 
     return (
-        grants, given, brakes, visits, petitions, answers, log, alerts, downloads, resident, curves, quality, center, hospital, emergencies, family, staff,
-        account, reference, standard,
+        grants, given, assisted, brakes, visits, petitions, answers, log, alerts, downloads, resident, curves, quality, assists, center, hospital, emergencies,
+        family, staff, account, reference, standard,
     )  # fmt: skip
 
 

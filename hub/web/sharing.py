@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from hub.access.sessions import Person
     from hub.service import Hub
 
-ORDINARY = ("activity", "health-check", "fitness-test", "prescription", "identity")
-"""What most people share with a doctor; none is ticked beforehand."""
+ORDINARY = grants.ORDINARY
 
 APART = ("location", "laboratory", "medication", "diagnosis", "imaging", "sleep", "lifestyle", "rehabilitation", "attendance", "points")
 """Kinds that say more than exercise: shown apart, each agreed to by itself."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from consent.decision import Decision, compile_policy, decide
-from consent.grant import consent_for, withdrawn
+from consent.grant import Assisted, Paper, assisted, consent_for, renewed, withdrawn
 from consent.request import Facts, Request
 from schemas.classes import ALL, DataClass
 from schemas.errors import BadRequest
@@ -49,6 +49,15 @@ def test_a_grant_holds_at_once_and_for_a_year_unless_said() -> None:
     assert seen_at(a_grant(), GIVEN).valid_until == datetime(2027, 4, 30, 16, tzinfo=UTC)
     assert not seen_at(a_grant(), datetime(2027, 4, 30, 16, tzinfo=UTC)).classes
     assert a_grant(valid_from=date(2028, 2, 29))["provision"]["period"]["end"] == "2029-02-27"
+
+
+def test_who_recorded_a_grant_changes_nothing_of_what_it_permits_and_is_not_carried_over() -> None:
+    by = Assisted(("a", "陈老师"), "Organization/c", "desk", "id-card", GIVEN, ("b", "王老师"), Paper("1-0", "image/png", 7, "f" * 64))
+    made = assisted(a_grant(), by)
+    assert (seen_at(made).classes, seen_at(made).valid_until) == (seen_at(a_grant()).classes, seen_at(a_grant()).valid_until)
+    stopped = assisted(withdrawn(made, GIVEN), by)
+    assert [one["id"] for one in stopped["contained"]] == ["assisted-1", "assisted-2"]
+    assert renewed(stopped, GIVEN, "g") == a_grant()
 
 
 def test_sensitive_data_is_shown_by_name_beside_the_rest() -> None:

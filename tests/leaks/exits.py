@@ -52,6 +52,16 @@ class Ask(NamedTuple):
         return _answer(path, response)
 
 
+    async def at_desk(self, path: str, **form: str) -> Answer:
+        """A page of staff, or a form of theirs."""
+        desk = self.reader.desk
+        if not form:
+            return _answer(path, await desk.get(path))
+        page = await desk.get("/account")
+        return _answer(path, await desk.post(path, data={"csrf": _TOKEN.findall(page.text)[0]} | form))
+
+
+_TOKEN = re.compile(r'name="csrf" value="([^"]*)"')
 Exit = Callable[[Ask], Awaitable[list[Answer]]]
 
 
@@ -228,6 +238,14 @@ async def emergency(ask: Ask) -> list[Answer]:
     return [*found, await ask.page("/hospital/emergency"), await ask.page(f"/hospital/emergency/patient?resident={ask.resident}&patient={ask.resident}")]
 
 
+async def assist(ask: Ask) -> list[Answer]:
+    """A decision that another organization's staff recorded, with its signed form: asked for at the desk, as its witness, and as its resident."""
+    case = await ask.leaks.helped(ask.resident, ask.case.plants) if ask.resident == ask.case.hidden else uuid4()
+    found = [await ask.at_desk(f"/center/assist/{case}{step}") for step in ("", "/form", "/paper", "/grant", "/stop")]
+    found += [await ask.at_desk("/center/assist"), await ask.page(f"/resident/assists/{case}"), await ask.page(f"/resident/assists/{case}/paper")]
+    return [*found, *[await ask.at_desk(f"/center/assist/{case}/{step}", heard="yes", to="everybody") for step in ("confirm", "ask", "cancel", "stop")]]
+
+
 def _record(ask: Ask) -> str:
     return ask.ids[0].partition("/")[2][:36] if ask.ids else str(uuid4())
 
@@ -276,7 +294,7 @@ async def err(ask: Ask) -> list[Answer]:
 EXITS: dict[str, Exit] = {
     "read": read, "vread": vread, "hist": hist, "search": search, "count": count, "next": next_, "incl": incl, "chain": chain, "has": has,
     "every": every, "export": export, "subs": subs, "CDS": cds, "gql": gql, "doc": doc, "portal": portal, "dl": dl, "city": city, "agg": agg, "err": err,
-    "emergency": emergency, "sampled": samples, "receipts": receipts, "notices": notices,
+    "emergency": emergency, "sampled": samples, "receipts": receipts, "notices": notices, "assist": assist,
 }  # fmt: skip
 """The columns of the matrix that answer somebody; `log` and `audit` are looked through by the tests themselves."""
 SHUT = ("export", "subs", "CDS", "gql", "doc")

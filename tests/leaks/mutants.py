@@ -18,7 +18,7 @@ import msgspec
 from consent import decision, redaction
 from hub.access import emergency
 from hub.exchange import reading, routes
-from hub.store import vault, writer
+from hub.store import assists, vault, writer
 from hub.store.vault import Vault
 from schemas.labels import NONE, Label
 
@@ -72,7 +72,9 @@ async def _anybodys(hub: Any, account: Any) -> Any:
 
 
 ROUTES, WEB = "exchange/routes.py", "web/hospital.py"
+_ANYBODYS_CASE = assists._READ.replace("party = $2", "party = party").replace("account = $3", "account = account")
 MUTANTS: dict[str, Mutant] = {
+    "assist, of another organization": Mutant("assist", _put(assists, "_READ", _ANYBODYS_CASE)),
     "read": Mutant("read", on("read", ROUTES)),
     "vread": Mutant("vread", on("vread", ROUTES)),
     "history": Mutant("hist", on("history", ROUTES)),

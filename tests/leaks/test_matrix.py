@@ -54,7 +54,7 @@ TELLING = {"A13": ("vread", "hist")}
 PAGES = {"portal", "dl"}
 """Ways out that show sessions: asked where the hidden part holds one."""
 WITHOUT_SESSIONS = {"A6", "A7", "A13 reverse", "A20", "A20 panel", "A22", "A22 label"}
-COMPARED = {*SHUT, "count", "err", "agg", "chain", "has", "sampled", "receipts", "notices", "emergency"}
+COMPARED = {*SHUT, "count", "err", "agg", "chain", "has", "sampled", "receipts", "notices", "emergency", "assist"}
 """Ways out that hold no text or figure of a record: they are compared only."""
 HELD = dict.fromkeys(exit_ for exit_ in EXITS if exit_ not in COMPARED)
 SHOWN = [(attack, exit_) for attack in ATTACKS for exit_ in TELLING.get(attack, HELD) if exit_ not in PAGES or attack not in WITHOUT_SESSIONS]

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import msgspec
@@ -22,6 +22,8 @@ from asyncpg import Record as Row
 from adapters import kinehub_json
 from hub.access import accounts
 from hub.delivery import notices, worker
+from hub.store import assists
+from hub.store.ids import bucket_of
 from hub.store.parties import Party
 from hub.store.residents import save_consent
 from schemas.classes import SYSTEM
@@ -62,11 +64,12 @@ class Deliveries(httpx.AsyncBaseTransport):
 
 
 class Reader(msgspec.Struct):
-    """Somebody who asks: by a client's token, at the doctor's pages, and by taking deliveries."""
+    """Somebody who asks: by a client's token, at the pages of a doctor and of staff at a desk, and by taking deliveries."""
 
     hospital: Party
     cloud: Party
     browser: httpx.AsyncClient
+    desk: httpx.AsyncClient
 
     @property
     def host(self) -> str:
@@ -153,6 +156,25 @@ class Leaks(msgspec.Struct):
         }  # fmt: skip
         return UUID(await save_consent(self.city.hub, resident, lambda _: body, actor=f"Patient/{resident}", action="consent-grant"))
 
+    async def helped(self, resident: UUID, plants: Plants) -> UUID:
+        """A decision that staff of the centre recorded for a resident, with a scan that is a marker."""
+        case, marker, hub = uuid4(), plants.text("scan"), self.city.hub
+        async with hub.database.connection() as connection:
+            staff = await connection.fetchval("SELECT id FROM accounts WHERE party = $1", self.center.number)
+            found = (await hub.vault.subjects(connection, [resident])).get(resident)
+            if found is None:
+                return case
+            choice = assists.Choice("grant", self.gym.id, "TREAT", 1, until=datetime.now(UTC).date())
+            scan = assists.Paper("1-00000000", "application/pdf", f"%PDF- {marker}".encode())
+            await connection.execute(
+                "INSERT INTO assists (bucket, id, resident, party, account, channel, checked, state, expires, choice, paper, witness, decided) "
+                "VALUES ($1, $2, $3, $4, $5, 'desk', 'id-card', 'waiting', now() + interval '1 day', $6, $7, $5, now())",
+                bucket_of(resident), case, resident, self.center.number, staff,
+                found.seal("assists", msgspec.json.encode(choice), case.bytes, b"choice"),
+                found.seal("assists", msgspec.msgpack.encode(scan), case.bytes, b"paper"),
+            )  # fmt: skip
+        return case
+
     async def withdraw(self, resident: UUID, consents: Iterable[UUID]) -> None:
         for consent in consents:
             await self.city.withdraw(resident, consent)
@@ -202,11 +224,16 @@ async def _reader(stack: AsyncExitStack, city: City, name: str) -> Reader:
     cloud = await city.party(f"{name} cloud", "city-cloud", deliver_to=f"https://{name}.example/fhir")
     async with city.hub.database.connection() as connection:
         await accounts.add(connection, city.hub.keyring, login=name, name="李医生", role="doctor", password=PASSWORD, party=hospital.number)
+        await accounts.add(connection, city.hub.keyring, login=f"{name} desk", name="周老师", role="staff", password=PASSWORD, party=hospital.number)
+    return Reader(hospital, cloud, await _signed_in(stack, city, name), await _signed_in(stack, city, f"{name} desk"))
+
+
+async def _signed_in(stack: AsyncExitStack, city: City, login: str) -> httpx.AsyncClient:
     browser = await stack.enter_async_context(httpx.AsyncClient(transport=city.http._transport, base_url=BASE, timeout=60))
     page = await browser.get("/sign-in")
-    answer = await browser.post("/sign-in", data={"csrf": token(page.text), "login": name, "password": PASSWORD, "next": ""})
+    answer = await browser.post("/sign-in", data={"csrf": token(page.text), "login": login, "password": PASSWORD, "next": ""})
     assert answer.status_code == 303, answer.text
-    return Reader(hospital, cloud, browser)
+    return browser
 
 
 class Stage:
@@ -220,6 +247,8 @@ class Stage:
     async def _open(self, database_url: str, folder: Path) -> Leaks:
         city = await self.stack.enter_async_context(a_city(database_url, folder))
         center, gym = await city.party("Center", "fitness-center"), await city.party("Gym B", "fitness-center")
+        async with city.hub.database.connection() as connection:
+            await accounts.add(connection, city.hub.keyring, login="center desk", name="陈老师", role="staff", password=PASSWORD, party=center.number)
         return Leaks(city, center, gym, await _reader(self.stack, city, "denied"), await _reader(self.stack, city, "allowed"), Deliveries(), receipts={})
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:

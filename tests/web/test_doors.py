@@ -21,7 +21,7 @@ PAGES = {
         "/resident/records/print", "/account",
     ],
     "doctor": ["/hospital", "/hospital/code", "/hospital/emergency", "/hospital/reviews", f"/hospital/patients/{ID}", "/hospital/petitions", "/account"],
-    "staff": ["/center", "/center/petitions", "/account"],
+    "staff": ["/center", "/center/petitions", "/center/assist", "/center/assist/form", "/account"],
     "admin": ["/admin", "/admin/petitions"],
     "city": ["/city"],
 }
@@ -32,20 +32,25 @@ FORMS = {
         "/resident/looks/1/1", f"/resident/emergencies/{ID}/end", "/resident/alerts/seen", "/resident/review",
         "/resident/family/invite", "/resident/family/accept", "/resident/family/self", "/account/sessions/others/end", "/account/passkeys/x/remove",
         "/account/passkeys/x/name",
-        f"/resident/family/{ID}/act", f"/resident/family/{ID}/agree", f"/resident/family/{ID}/end",
+        f"/resident/assists/{ID}/dispute", f"/resident/family/{ID}/act", f"/resident/family/{ID}/agree", f"/resident/family/{ID}/end",
     ],
     "doctor": [
         "/hospital", "/hospital/code", f"/hospital/petitions/{ID}", "/hospital/emergency", "/hospital/emergency/end", f"/hospital/reviews/{ID}",
     ],
     "admin": [f"/admin/petitions/{ID}"],
     "lead": ["/account/staff/invite", *(f"/account/staff/{ID}/{act}" for act in ("withdraw", "lead", "end"))],
-    "staff": [f"/center/petitions/{ID}", "/center/preview", f"/center/preview/{ID}/accept", f"/center/receipts/{ID}/pending/1"],
+    "staff": [
+        f"/center/petitions/{ID}", "/center/preview", f"/center/preview/{ID}/accept", f"/center/receipts/{ID}/pending/1",
+        "/center/assist", *(f"/center/assist/{ID}/{step}" for step in ("grant", "stop", "resume", "paper", "ask", "confirm", "cancel")),
+    ],
 }
 DOWNLOADS = [
     "/hospital/emergency/patient",
     "/resident/looks/head", "/resident/looks/1/1", "/resident/looks/1/1/proof", "/resident/petitions/new", f"/resident/petitions/{ID}",
     f"/hospital/petitions/{ID}", f"/center/petitions/{ID}", f"/admin/petitions/{ID}",
     "/resident/records.csv", "/resident/looks/log.csv", "/account/passkeys/x", "/account/staff", f"/account/staff/{ID}",
+    f"/resident/assists/{ID}", f"/resident/assists/{ID}/paper", f"/center/assist/{ID}",
+    *(f"/center/assist/{ID}/{step}" for step in ("grant", "stop", "form", "paper")),
     f"/resident/family/{ID}",
     "/resident/download", f"/resident/records/{ID}", f"/resident/grants/{ID}", f"/resident/grants/{ID}/receipt.json", f"/resident/grants/{ID}/preview",
     f"/hospital/patients/{ID}/sessions.csv", f"/center/preview/{ID}", f"/center/preview/{ID}/marked", f"/center/receipts/{ID}",
@@ -65,7 +70,7 @@ def test_every_route_of_the_portals_is_tried_below() -> None:
     tried |= {("POST", path) for listed in FORMS.values() for path in listed}
     known = [route for module in pages.portals() if module not in ELSEWHERE for route in routes(module.router)]
     shapes = {(method, re.compile(re.sub(r"{[a-z_]+}", "[^/]+", path))) for method, path in known}
-    assert len(known) == 91
+    assert len(known) == 109
     assert not [shape for method, shape in shapes if not any(method == how and shape.fullmatch(path) for how, path in tried)]
 
 
@@ -81,7 +86,7 @@ def test_a_stranger_is_led_to_the_sign_in(place: Place, path: str) -> None:
 def test_a_form_without_the_sessions_token_is_refused(place: Place, login: str, path: str) -> None:
     with place.browse(login) as visitor:
         for fields in ({}, {"csrf": "x" * 43}):
-            sent = visitor.post(path, data=fields, files={"file": ("a.csv", b"a")} if path == "/center/preview" else None)
+            sent = visitor.post(path, data=fields, files={"file": ("a.csv", b"a")} if path.endswith(("/preview", "/paper")) else None)
             assert sent.status_code == 403, sent.text
         foreign = visitor.post(path, data={"csrf": visitor.csrf}, headers={"Origin": "https://evil.example"})
         assert foreign.status_code in (400, 403)

@@ -51,6 +51,8 @@ class Town(msgspec.Struct):
     neighbour: UUID
     consent: UUID
     child: UUID
+    elder: UUID
+    """Whom staff help."""
 
 
 def today() -> date:
@@ -116,9 +118,12 @@ async def fill(city: City) -> Town:
     child = await city.resident("王小明", 4, birth_date=date(last.year - 10, 1, 5))
     answer = await city.upload(center, a_session(_at(last - timedelta(days=1), "16:00"), 30, sport="basketball"), resident=child)
     assert answer.status_code == 201, answer.text
+    elder = await city.resident("赵德明", 9)
+    answer = await city.upload(center, a_session(_at(last - timedelta(days=1), "08:00"), 52, sport="table_tennis"), resident=elder)
+    assert answer.status_code == 201, answer.text
     consent = await city.grant(resident, hospital, "activity,health-check,fitness-test,identity")
-    await _accounts(city, hospital, center, resident, neighbour, child)
-    return Town(city, hospital, center, resident, neighbour, consent, child)
+    await _accounts(city, hospital, center, {"wang": resident, "li": neighbour, "xiaoming": child, "zhao": elder})
+    return Town(city, hospital, center, resident, neighbour, consent, child, elder)
 
 
 async def _counted(city: City, center: Party, day: date) -> None:
@@ -135,19 +140,20 @@ async def _counted(city: City, center: Party, day: date) -> None:
     assert answer.status_code == 201, answer.text
 
 
-async def _accounts(city: City, hospital: Party, center: Party, resident: UUID, neighbour: UUID, child: UUID) -> None:
+async def _accounts(city: City, hospital: Party, center: Party, residents: dict[str, UUID]) -> None:
     async def add(login: str, name: str, role: str, **more: Any) -> None:
         async with city.hub.database.connection() as connection:
             await accounts.add(connection, city.hub.keyring, login=login, name=name, role=role, password=PASSWORD, **more)
 
-    await add("wang", "王秀英", "resident", resident=resident)
-    await add("li", "李建国", "resident", resident=neighbour)
-    await add("xiaoming", "王小明", "resident", resident=child)
+    for login, name in {"wang": "王秀英", "li": "李建国", "xiaoming": "王小明", "zhao": "赵德明"}.items():
+        await add(login, name, "resident", resident=residents[login])
     await add("doctor", "李医生", "doctor", party=hospital.number)
     await add("doctor2", "周医生", "doctor", party=hospital.number)
     await add("staff", "陈老师", "staff", party=center.number)
     await add("colleague", "王老师", "staff", party=center.number)
     await add("lead", "赵主任", "staff", party=center.number, lead=True)
+    await add("front", "小周", "staff", party=hospital.number)
+    await add("front2", "小吴", "staff", party=hospital.number)
     await add("admin", "管理员", "admin")
     await add("city", "街道办", "city", area="310110")
 
