@@ -11,10 +11,11 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol, TypeGuard, cast, get_args
 from uuid import UUID, uuid4
 
 import msgspec
@@ -26,6 +27,7 @@ from hub.intake.facts import entry
 from hub.intake.lookup import Question
 from hub.intake.receipts import Detail, PendingRow, RejectedRow, read_receipt, receipt_of, seal_detail
 from hub.service import Hub
+from hub.store import residents
 from hub.store.directory import Named
 from hub.store.ids import bucket_of, new_resident_id
 from hub.store.occupancy import Count, reference
@@ -38,7 +40,7 @@ from schemas.editions import check_age
 from schemas.errors import AdapterError, BadRequest, Conflict, InvalidRecord, NotFound, Refused, TooLarge
 from schemas.moments import natural_key, settle, time_range
 from schemas.records import Decoded, Envelope, Rejected, VenueOccupancy, Who, encode
-from schemas.resident import id_number_valid
+from schemas.resident import Gender, MemberNumber, Resident, id_number, id_number_valid
 from schemas.rules import check
 from schemas.standard import APPEND_ONLY
 
@@ -91,6 +93,9 @@ async def take(hub: Hub, delivery: Delivery) -> tuple[int, dict[str, Any]]:
     await hub.looking.put(known)
     if known.first is not None:
         return 200, await _repeated(hub, delivery.party, known)
+    if await _registered(hub, delivery, known, rows):
+        known = question(hub, delivery, rows)
+        await hub.looking.put(known)
     found = await sort_rows(hub, delivery, source, known, rows)
     _refuse_if_nothing(found)
     _number_apart([row for row, _ in found.pending])
@@ -103,6 +108,37 @@ async def take(hub: Hub, delivery: Delivery) -> tuple[int, dict[str, Any]]:
     if receipt["status"] == "duplicate":
         return 200, receipt
     return (207 if receipt["rejected"] or receipt["pending"] else 201), receipt
+
+
+async def _registered(hub: Hub, delivery: Delivery, known: Question, rows: Sequence[Decoded | Rejected]) -> bool:
+    """Register whom nobody knows yet, where the party may: by name and a valid ID number or a health card. Whether there was anybody.
+
+    Whose number is another's, or whose phone is none, waits like everybody else.
+    """
+    if not delivery.party.may_register or delivery.resident is not None or delivery.identifier is not None:
+        return False
+    people: dict[bytes, dict[str, Any]] = {}
+    for row, hints in zip(rows, known.hints, strict=True):
+        if isinstance(row, Decoded) and row.who and hints and identity.judged(hints, known.holders).reason == "unknown":
+            said = {name: value for name, value in msgspec.structs.asdict(row.who).items() if value is not None}
+            people[hints[0].token] = said | people.get(hints[0].token, {})
+    found = False
+    for said in people.values():
+        person = _resident(Who(**said), delivery.party)
+        if person.name and (person.id_number or person.health_card):
+            with suppress(BadRequest):
+                await residents.register(hub, person, actor=delivery.party.reference, party=delivery.party.number)
+                found = True
+    return found
+
+
+def _resident(who: Who, party: Party) -> Resident:
+    """The person of a row, as far as it says."""
+    numbers = [MemberNumber(party=str(party.id), number=number) for number in (who.member_number, who.source_id) if number]
+    return Resident(
+        name=who.name, id_number=id_number(identity.plain(who.id_number or "")), health_card=who.health_card, phone=who.phone, birth_date=who.birth_date,
+        gender=cast(Gender, who.gender) if who.gender in get_args(Gender) else None, member_numbers=numbers,
+    )  # fmt: skip
 
 
 def _number_apart(rows: Sequence[Decoded]) -> None:

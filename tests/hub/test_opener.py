@@ -25,9 +25,10 @@ ATTRIBUTES = {
     "unwrap": {  # a rotation wraps a key again; the keyring asks its back end
         VAULT, "hub/store/rotation.py", "hub/store/keyring.py",
     },
-    "hub_sealer": {  # names of accounts, cursors, contacts, reports about sources, reasons of holds: the hub's own
+    "hub_sealer": {  # names of accounts, of the invited and of passkeys, cursors, contacts, reports about sources, reasons of holds: the hub's own
         "hub/store/erasure.py",
-        "hub/access/accounts.py", "hub/exchange/reading.py", "hub/quality/reports.py", "hub/store/directory.py",
+        "hub/access/accounts.py", "hub/access/passkeys.py", "hub/access/staff.py",
+        "hub/exchange/reading.py", "hub/quality/reports.py", "hub/store/directory.py",
     },
     "open_figures": {"hub/quality/runs.py"},  # figures without names, for the quality worker
 }

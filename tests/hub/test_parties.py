@@ -15,7 +15,7 @@ from hub.cli import cli
 from hub.settings import load
 from hub.store import parties
 from schemas.errors import BadRequest
-from tests.builders import BASE, a_city, a_session
+from tests.builders import BASE, a_city, a_session, an_id_number
 from tests.exchange.test_own_consent import a_consent, signed_in
 
 
@@ -112,3 +112,33 @@ def test_after_a_breach_the_residents_whom_a_party_saw_are_listed(hub_url: str, 
     assert affected(hospital, start, now, "--actor", "Device/other") == []
     assert affected(hospital, start - timedelta(days=1), start) == affected(center, start, now) == []
     assert "lies before" in affected(hospital, now, start)
+
+
+def test_an_upload_registers_whom_nobody_knows_where_the_party_may(hub_url: str, tmp_path: Path) -> None:
+    def row(order: int, start: str, **who: object) -> dict[str, Any]:
+        return a_session(start) | {"who": {"name": f"新人{order}", "id_number": an_id_number(order), **who}}
+
+    async def body() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            kiosk, gym = await city.party("小屋", "kiosk", may_register=True), await city.party("健身馆", "fitness-center")
+            first = row(41, "2026-05-01T08:00:00+08:00", member_number="M-41", gender="female", birth_date="1955-04-17")
+            refused = await city.upload(gym, {"records": [first]})
+            assert (refused.status_code, refused.json()["pending"][0]["reason"]) == (207, "unknown")
+            rows = [first, row(41, "2026-05-02T08:00:00+08:00"), row(42, "2026-05-03T08:00:00+08:00", id_number=None, phone="19900000042"),
+                    row(43, "2026-05-04T08:00:00+08:00", phone="not a phone")]  # fmt: skip
+            taken = await city.upload(kiosk, {"records": rows})
+            assert taken.status_code == 207, taken.text
+            made = {record["resident_id"] for record in taken.json()["records"]}
+            assert (len(taken.json()["records"]), len(made)) == (2, 1), "two rows of one person"
+            assert [one["row"] for one in taken.json()["pending"]] == [3, 4], "no number, and a phone that is none"
+            known = (await city.upload(kiosk, {"records": [a_session("2026-05-05T08:00:00+08:00") | {"who": {"member_number": "M-41"}}]})).json()
+            assert {record["resident_id"] for record in known["records"]} == made
+            (resident,) = made
+            person = (await city.http.get(f"/fhir/Patient/{resident}", headers=await city.bearer(kiosk))).json()
+            assert (person["gender"], person["birthDate"]) == ("female", "1955-04-17")
+            assert (await city.get(gym, f"Patient/{resident}")).status_code == 404
+            async with city.hub.database.connection() as connection:
+                registered = await connection.fetch("SELECT actor, resident FROM audit WHERE action = 'register'")
+            assert [(one["actor"], str(one["resident"])) for one in registered] == [(kiosk.reference, resident)]
+
+    asyncio.run(body())
