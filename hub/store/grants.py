@@ -16,7 +16,7 @@ from consent.grant import Assisted, assisted, consent_for, refusal_for, renewed,
 from consent.request import Request
 from hub.audit.trail import Entry
 from hub.store.parties import DEFAULT_PURPOSES, Party, everyone
-from hub.store.residents import save_consent, zone_of
+from hub.store.residents import Beside, save_consent, zone_of
 from hub.store.vault import SystemPermit
 from schemas.classes import DataClass
 from schemas.errors import Conflict, NotFound
@@ -63,16 +63,20 @@ async def grant(
 
 
 async def refuse(
-    hub: Hub, resident: UUID, *, actor: str, source: Party | None = None, instances: Sequence[str] = (), by: Assisted | None = None
+    hub: Hub, resident: UUID, *, actor: str, source: Party | None = None, instances: Sequence[str] = (), by: Assisted | None = None,
+    beside: Beside | None = None,
 ) -> str:
-    """Deny everybody everything, or all that came from one source, or these resources, until it is withdrawn; returns the Consent's id."""
+    """Deny everybody everything, or all that came from one source, or these resources, until it is withdrawn; returns the Consent's id.
+
+    beside: as `save_consent` has it
+    """
     now, about = datetime.now(UTC), source.reference if source else None
 
     def made(consent_id: str) -> dict[str, Any]:
         made = refusal_for(resident=f"Patient/{resident}", recorded=now, consent_id=consent_id, source=about, instances=instances)
         return assisted(made, by) if by else made
 
-    return await save_consent(hub, resident, made, actor=actor, action="consent-refuse")
+    return await save_consent(hub, resident, made, actor=actor, action="consent-refuse", beside=beside)
 
 
 async def withdraw(hub: Hub, resident: UUID, consent_id: UUID, *, actor: str, by: Assisted | None = None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from uuid import UUID, uuid4
 
 import msgspec
@@ -74,16 +74,12 @@ async def about_record(
         )  # fmt: skip
         if row is None or kind == "dispute":
             raise NotFound("There is no such record.")
-        _refuse_again(await of_resident(connection, resident), kind, record, None)
-    actor = actor or f"Patient/{resident}"
-    _said(words)
-    if kind == "deletion":  # before it is asked: whatever fails in between, it is hidden and can be asked for again
-        await _hide(hub, resident, record, actor)
-    return await _ask(hub, resident, kind, row["party"], words, record=record, version=row["version"], actor=actor, representative=representative)
+    asked = _Asked(kind, row["party"], _said(words), actor or f"Patient/{resident}", record, row["version"], representative=representative)
+    return await (_hide(hub, resident, record, asked) if kind == "deletion" else _ask(hub, resident, asked))
 
 
-async def _hide(hub: Hub, resident: UUID, record: UUID, actor: str) -> None:
-    """A Consent that refuses every resource of the record to everybody."""
+async def _hide(hub: Hub, resident: UUID, record: UUID, asked: _Asked) -> Petition:
+    """The petition, and with it a Consent that refuses every resource of the record to everybody."""
     own = Asked(resident=resident, actor=f"Patient/{resident}", self_access=True)
     async with hub.database.connection() as connection:
         found = await hub.vault.one(connection, own, record)
@@ -91,7 +87,15 @@ async def _hide(hub: Hub, resident: UUID, record: UUID, actor: str) -> None:
             raise NotFound("There is no such record.")
         (one,) = hub.vault.disclose(found[0], [found[1]])
     names = [f"{slot.type}/{join(str(record), slot.slot)}" for slot, _ in one.resources]
-    await grants.refuse(hub, resident, actor=actor, instances=names)
+    made: list[Petition] = []
+
+    async def beside(connection: Connection[Any]) -> list[Entry]:
+        petition, entry = await _write(hub, connection, resident, asked)
+        made[:] = [petition]
+        return [entry]
+
+    await grants.refuse(hub, resident, actor=asked.actor, instances=names, beside=beside)
+    return made[0]
 
 
 async def about_look(hub: Hub, resident: UUID, entry: tuple[int, int], words: str) -> Petition:
@@ -100,29 +104,45 @@ async def about_look(hub: Hub, resident: UUID, entry: tuple[int, int], words: st
         row = await connection.fetchrow("SELECT party FROM audit WHERE chain = $1 AND seq = $2 AND resident = $3", *entry, resident)
     if row is None:
         raise NotFound("There is no such entry.")
-    return await _ask(hub, resident, "dispute", row["party"] or HUB, words, entry=entry)
+    return await _ask(hub, resident, _Asked("dispute", row["party"] or HUB, _said(words), f"Patient/{resident}", entry=entry))
 
 
-async def _ask(
-    hub: Hub, resident: UUID, kind: Kind, party: int, words: str, *, record: UUID | None = None, version: int | None = None,
-    entry: tuple[int, int] | None = None, actor: str = "", representative: UUID | None = None,
-) -> Petition:  # fmt: skip
-    identity, now, said = uuid4(), datetime.now(UTC), _said(words)
+class _Asked(NamedTuple):
+    """What is asked of whom, and by whom; of a record in its version, or of a look."""
+
+    kind: Kind
+    party: int
+    words: str
+    actor: str
+    record: UUID | None = None
+    version: int | None = None
+    entry: tuple[int, int] | None = None
+    representative: UUID | None = None
+
+
+async def _ask(hub: Hub, resident: UUID, asked: _Asked) -> Petition:
     await hub.vault.unlock([resident])
     async with hub.database.connection() as connection, hub.trail.held(), connection.transaction():
-        await connection.fetchrow("SELECT FROM residents WHERE bucket = $1 AND id = $2 FOR UPDATE", bucket_of(resident), resident)
-        _refuse_again(await of_resident(connection, resident), kind, record, entry)
-        subject = (await hub.vault.subjects(connection, [resident]))[resident]
-        row = await connection.fetchrow(
-            "INSERT INTO petitions (bucket, id, resident, kind, party, record, version, chain, seq, made, due, words, representative) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING *",
-            bucket_of(resident), identity, resident, kind, party, record, version, *(entry or (None, None)), now, now + DUE,
-            subject.seal("petitions", said.encode(), identity.bytes, b"words"), representative,
-        )  # fmt: skip
-        await hub.trail.append(connection, [Entry(
-            actor=actor or f"Patient/{resident}", action="petition", outcome=kind, resident=resident, party=party or None, rule=f"petition:{identity}",
-        )])  # fmt: skip
-    return _petition(row)
+        petition, entry = await _write(hub, connection, resident, asked)
+        await hub.trail.append(connection, [entry])
+    return petition
+
+
+async def _write(hub: Hub, connection: Connection[Any], resident: UUID, asked: _Asked) -> tuple[Petition, Entry]:
+    """Inside a transaction, one at a time for a resident. Raises Conflict while the same is asked already."""
+    identity, now = uuid4(), datetime.now(UTC)
+    await connection.fetchrow("SELECT FROM residents WHERE bucket = $1 AND id = $2 FOR UPDATE", bucket_of(resident), resident)
+    _refuse_again(await of_resident(connection, resident), asked.kind, asked.record, asked.entry)
+    subject = (await hub.vault.subjects(connection, [resident]))[resident]
+    row = await connection.fetchrow(
+        "INSERT INTO petitions (bucket, id, resident, kind, party, record, version, chain, seq, made, due, words, representative) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING *",
+        bucket_of(resident), identity, resident, asked.kind, asked.party, asked.record, asked.version, *(asked.entry or (None, None)), now, now + DUE,
+        subject.seal("petitions", asked.words.encode(), identity.bytes, b"words"), asked.representative,
+    )  # fmt: skip
+    return _petition(row), Entry(
+        actor=asked.actor, action="petition", outcome=asked.kind, resident=resident, party=asked.party or None, rule=f"petition:{identity}"
+    )
 
 
 def _said(words: str) -> str:

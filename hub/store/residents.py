@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -131,9 +131,13 @@ async def save_person(hub: Hub, identity: UUID, resident: Resident, *, actor: st
 
 
 async def save_consent(
-    hub: Hub, resident: UUID, consent: Callable[[str], dict[str, Any]], *, actor: str, party: int = 0, consent_id: UUID | None = None, action: str
+    hub: Hub, resident: UUID, consent: Callable[[str], dict[str, Any]], *, actor: str, party: int = 0, consent_id: UUID | None = None, action: str,
+    beside: Beside | None = None,
 ) -> str:
-    """Write a Consent (new, or a new version of `consent_id`) and raise the resident's epoch in the same transaction."""
+    """Write a Consent (new, or a new version of `consent_id`) and raise the resident's epoch in the same transaction, with what is written `beside` it.
+
+    What `beside` gives back is audited as well; what it raises undoes the Consent.
+    """
     identity = consent_id or new_record_id(bucket_of(resident))
     body = consent(str(identity))
     told = await _named(hub, resident, body, consent_id)
@@ -148,7 +152,7 @@ async def save_consent(
     await _save(hub, resident, Draft(
         resident=resident, kind="consent", natural=("consent", str(identity)), record=encoded, resources=resources, starts=now, ends=now, party=party,
         adapter="consent", adapter_version="1", record_id=identity, raises_epoch=True, told=told, change=_change(body, consent_id),
-    ), actor, action)  # fmt: skip
+    ), actor, action, beside)  # fmt: skip
     hub.vault.forget(resident)
     async with hub.database.connection() as connection:
         await connection.execute(
@@ -187,8 +191,17 @@ NOTIFY = SystemPermit("notify-receivers")
 CONSENT_PROFILE = "https://kinehub.org/fhir/StructureDefinition/kinehub-consent"
 
 
-async def _save(hub: Hub, resident: UUID, draft: Draft, actor: str, action: str) -> None:
-    def entries(upload: Upload) -> list[Entry]:
-        return [Entry(actor=actor, action=action, outcome="stored", resident=resident, party=draft.party or None)]
+Beside = Callable[[Any], Awaitable[list[Entry]]]
+"""Writes on the connection of a transaction that is under way, and gives back what is to be audited of it."""
 
-    await write(hub.database, hub.vault, hub.trail, [Upload([draft], entries)])
+
+async def _save(hub: Hub, resident: UUID, draft: Draft, actor: str, action: str, beside: Beside | None = None) -> None:
+    more: list[Entry] = []
+
+    def entries(upload: Upload) -> list[Entry]:
+        return [Entry(actor=actor, action=action, outcome="stored", resident=resident, party=draft.party or None), *more]
+
+    async def also(connection: Connection[Any]) -> None:
+        more[:] = await beside(connection) if beside else []
+
+    await write(hub.database, hub.vault, hub.trail, [Upload([draft], entries, beside=also if beside else None)])

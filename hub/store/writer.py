@@ -8,7 +8,7 @@ then finds the earlier one's rows.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -116,7 +116,10 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 class Upload(msgspec.Struct):
-    """What one request writes: drafts, counts of people at venues, its receipt, rows that wait for identity, audit entries; or the settling of one such row."""
+    """What one request writes: drafts, counts of people at venues, its receipt, rows that wait for identity, audit entries; or the settling of one such row.
+
+    beside: writes more in the same transaction, before the entries; what it raises undoes all
+    """
 
     drafts: list[Draft]
     entries: Callable[[Upload], list[Entry]]
@@ -126,6 +129,7 @@ class Upload(msgspec.Struct):
     first: UUID | None = None
     settles: Settled | None = None
     counts: list[Count] = []
+    beside: Callable[[Connection[Any]], Awaitable[None]] | None = None
 
 
 def weight(upload: Upload) -> int:
@@ -249,7 +253,7 @@ async def _written(database: Database, vault: Vault, trail: Trail, uploads: Sequ
                 await _list_settled(connection, live)
             return
         batch = await _prepared(connection, subjects, last, vault.rules, now)
-        if len(batch.records) < COPY_FROM and not batch.superseded and not batch.epochs:
+        if len(batch.records) < COPY_FROM and not batch.superseded and not batch.epochs and not any(upload.beside for upload in live):
             await _at_once(connection, trail, live, batch)
         else:
             async with connection.transaction():
@@ -483,6 +487,9 @@ async def _in_parts(connection: Connection[Any], trail: Trail, uploads: Sequence
     await _store(connection, batch)
     await _insert(connection, "receipts", [_receipt_row(upload) for upload in uploads if upload.receipt is not None])
     await _insert(connection, "pending", [row for upload in uploads for row in upload.pending])
+    for upload in uploads:
+        if upload.beside:
+            await upload.beside(connection)
     entries = [entry for upload in uploads for entry in upload.entries(upload)]
     if entries:
         await trail.append(connection, entries)
