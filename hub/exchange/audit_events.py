@@ -116,6 +116,18 @@ async def one(hub: Hub, connection: Any, asked: Asked, id_: str) -> Resource | N
     return (await _events(hub, connection, asked, rows))[0] if rows else None
 
 
+async def every(hub: Hub, connection: Any, asked: Asked) -> list[Resource]:
+    """All entries of a resident about themselves, newest first."""
+    found: list[Resource] = []
+    after: Place | None = None
+    while True:
+        rows = await _rows(connection, asked, None, None, None, after)
+        found += await _events(hub, connection, asked, rows)
+        if len(rows) < CHUNK:
+            return found
+        after = rows[-1]["at"], rows[-1]["chain"], rows[-1]["seq"]
+
+
 async def page(hub: Hub, connection: Any, asked: Asked, query: Query, position: bytes) -> Page:
     """A page of a search, newest first. Raises BadRequest for another order, or a total over too many entries."""
     if any(key.code != "date" or not key.is_descending for key in query.sort):
@@ -243,7 +255,7 @@ def _event(reader: _Reader, row: Any, detail: Content) -> Content:
             "site": reader.hub.settings.base_url, "observer": _hub(reader),
             "type": [_coding("http://terminology.hl7.org/CodeSystem/security-source-type", "4", "Application Server")],
         },
-        "entity": _entities(row, about, kind, _details(detail), told=told),
+        "entity": _entities(row, about, kind, _details(row, detail) if reader.is_resident else [], told=told),
     }  # fmt: skip
     return {name: value for name, value in event.items() if value != []}
 
@@ -295,10 +307,12 @@ def _delegate(reader: _Reader, row: Any) -> Any:
     return next(iter(named or [one for one in known if one["begun"] <= row["at"]]), None)
 
 
-def _details(detail: Content) -> list[Content]:
-    """What was disclosed, for the resident alone: how many resources of which type or records of which kind, and which fields of them."""
+def _details(row: Any, detail: Content) -> list[Content]:
+    """For the resident alone: the entry's place, by which it is proven; how many resources of which type or records of which kind, and which fields of them."""
     counts = {**detail.get("shown", {}), **detail.get("kinds", {})}
-    told = [("shown", f"{name} {count}") for name, count in counts.items()] + [("field", name) for name in detail.get("fields", ())]
+    told = [("entry", f"{row['chain']}-{row['seq']}")]
+    told += [("shown", f"{name} {count}") for name, count in counts.items()]
+    told += [("field", name) for name in detail.get("fields", ())]
     if detail.get("cut"):
         told.append(("partly-withheld", str(detail["cut"])))
     return [{"type": type_, "valueString": text} for type_, text in told]

@@ -505,6 +505,7 @@ ENGLISH: dict[str, str] = {
     "看到了什么": "What was shown",
     "这一条没有写明": "not stated in this entry",
     "其中哪几项": "Which of it",
+    "盖住它的印": "Head that covers it",
     "没有给看的": "Held back",
     "其中 %(n)d 条拿掉了您没有同意的部分": "from %(n)d of them a part was removed that you have not agreed to",
     "%(whole)s（%(parts)s）": "%(whole)s (%(parts)s)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -14,6 +15,7 @@ from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_recent
 from hub.audit.trail import Entry
 from hub.care import activity
+from hub.exchange import audit_events
 from hub.service import Hub
 from hub.store import petitions as store
 from hub.web import fields, history, looks, petitions, sharing, tables
@@ -106,14 +108,37 @@ async def head(request: Request) -> Response:
     return download(newest[1].encode() + b"\n", f"kinehub-audit-head-{newest[0].size}.jws", "application/jose")
 
 
-COLUMNS = ("日期", "时间", "谁", "身份", "机构", "为了什么", "做了什么", "看到了什么", "其中哪几项", "没有给看的", "凭什么看", "被挡住", "编号")
+COLUMNS = ("日期", "时间", "谁", "身份", "机构", "为了什么", "做了什么", "看到了什么", "其中哪几项", "没有给看的", "凭什么看", "被挡住", "编号", "盖住它的印")
 
 
-def _row(one: looks.Look, shown: looks.Shown) -> tuple[object, ...]:
+def _row(one: looks.Look, shown: looks.Shown, sealed: int | None) -> tuple[object, ...]:
+    """sealed: how many entries the signed head knows that has this one; it names the head"""
     return (
         f"{one.at:%Y-%m-%d}", f"{one.at:%H:%M:%S}", one.who, one.role, one.party, one.why, one.what, "; ".join(shown.what), "; ".join(shown.fields),
         shown.cut or "", one.rule, say("是") if one.refused else "", f"{one.entry[0]}-{one.entry[1]}",
+        sealed or "",
     )  # fmt: skip
+
+
+def _taken(person: Person, resident: UUID) -> Entry:
+    return Entry(actor=history.actor_of(person, resident), action="download", outcome="success", resident=resident, purpose="PATRQT")
+
+
+@router.get("/log.json")
+async def events(request: Request) -> Response:
+    """The whole log as AuditEvents, with the newest signed head as a Binary: `kinehub audit verify` goes by it."""
+    person, resident = await resident_of(request)
+    require_recent(person)
+    hub = hub_of(request)
+    zone, newest = await history.zone_of(hub, resident), hub.trail.heads.newest()
+    async with hub.database.connection() as connection:
+        found = [one.raw for one in await audit_events.every(hub, connection, history.own(resident))]
+    await hub.trail.note(_taken(person, resident))
+    if newest:
+        jws = base64.b64encode(newest[1].encode()).decode()
+        found.append(msgspec.json.encode({"resourceType": "Binary", "contentType": "application/jose", "data": jws}))
+    bundle = b'{"resourceType":"Bundle","type":"collection","entry":[%b]}' % b",".join(b'{"resource":%b}' % raw for raw in found)
+    return download(bundle, f"kinehub-log-{datetime.now(zone):%Y-%m-%d}.json", "application/fhir+json")
 
 
 @router.get("/log.csv")
@@ -123,9 +148,10 @@ async def table(request: Request) -> Response:
     require_recent(person)
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
-    found = await looks.every(hub, resident, zone)
-    await hub.trail.note(Entry(actor=history.actor_of(person, resident), action="download", outcome="success", resident=resident, purpose="PATRQT"))
-    rows = [[say(name) for name in COLUMNS], *(_row(*one) for one in found)]
+    newest, found = hub.trail.heads.newest(), await looks.every(hub, resident, zone)
+    signed = await looks.signed(hub, [one for one, _ in found]) if newest else set()
+    await hub.trail.note(_taken(person, resident))
+    rows = [[say(name) for name in COLUMNS], *(_row(*one, newest[0].size if newest and one[0].entry in signed else None) for one in found)]
     return download(tables.encoded(rows), f"kinehub-log-{datetime.now(zone):%Y-%m-%d}.csv", "text/csv; charset=utf-8")
 
 

@@ -91,7 +91,8 @@ async def portal(one: Delegate, ids: list[str], whom: UUID) -> list[Answer]:
 
 
 async def dl(one: Delegate, ids: list[str], whom: UUID) -> list[Answer]:
-    return [await one.asks("GET", f"/resident/{path}") for path in ("downloads", "download", "records.csv", "records/print", "looks/head", "looks/log.csv")]
+    paths = ("downloads", "download", "records.csv", "records/print", "looks/head", "looks/log.csv", "looks/log.json")
+    return [await one.asks("GET", f"/resident/{path}") for path in paths]
 
 
 async def forms(one: Delegate, ids: list[str], whom: UUID) -> list[Answer]:

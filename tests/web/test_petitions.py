@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import re
@@ -10,6 +11,8 @@ from uuid import UUID
 
 import orjson
 
+from hub.audit.heads import opened as signed_head
+from hub.audit.heads import public_key
 from tests.web.test_emergencies import opened
 from tests.web.test_family import acting, invited
 from tests.web.test_resident import granted
@@ -236,6 +239,12 @@ def test_the_whole_log_is_taken_away_as_a_table_and_that_is_an_entry_too(place: 
         assert "运动项目" in seen[8]
         assert seen[10].startswith("Consent/")
         assert re.fullmatch(r"\d+-\d+", seen[12])
+        bundle = visitor.get("/resident/looks/log.json").json()
+        *told, head = [entry["resource"] for entry in bundle["entry"]]
+        places = {one["valueString"] for event in told for entity in event["entity"] for one in entity.get("detail", []) if one["type"] == "entry"}
+        assert places > {row[12] for row in rows[1:]}, "the same entries, and the two downloads"
+        sealed = signed_head(base64.b64decode(head["data"]).decode(), public_key(visitor.get("/oauth/jwks").content))
+        assert {row[13] for row in rows[1:]} <= {"", str(sealed.size)}
         again = visitor.get("/resident/looks/log.csv").content.decode("utf-8-sig")
         assert "下载了记录" in again
         visitor.send_form("/resident/stop-all")
