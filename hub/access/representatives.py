@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from hub.access import accounts
 from hub.audit.trail import Entry
 from hub.store import residents, visit_codes
 from hub.store.database import Connection
@@ -144,6 +145,16 @@ async def accept(hub: Hub, person: Person, typed: str) -> None:
 async def of_resident(hub: Hub, resident: UUID) -> list[Representative]:
     """Everybody who acts for a resident, or is invited to."""
     return await _found(hub, f"bucket = $1 AND resident = $2 AND {_STANDS}", bucket_of(resident), resident)
+
+
+async def name_of(hub: Hub, resident: UUID, reference: str) -> str:
+    """The name of who acted as this `RelatedPerson/ID`, also when they do not any more; empty where their account is gone."""
+    async with hub.database.connection() as connection:
+        account = await connection.fetchval(
+            "SELECT account FROM representatives WHERE bucket = $1 AND resident = $2 AND 'RelatedPerson/' || id = $3", bucket_of(resident), resident, reference
+        )
+        known = await accounts.several(connection, hub.keyring, [account] if account else [])
+    return known[account].name if account in known else ""
 
 
 async def of_account(hub: Hub, account: UUID) -> list[Representative]:

@@ -10,6 +10,7 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 from joserfc import jws
 
+from hub.access import representatives
 from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_recent
 from hub.service import Hub
@@ -57,8 +58,16 @@ async def receipt(request: Request, grant: UUID) -> Response:
     told = sharing.terms(found.party, found.purpose, found.kinds_text, found.last) if found.permits and found.party else []
     sentence, helped = sharing.sentence_of(found), await _helped(hub_of(request), resident, grant)
     return pages_of(request).render(
-        request, "grant.html", person=person, grant=found, sentence=sentence, told=told, versions=versions, helped=helped, channels=CHANNELS
-    )
+        request, "grant.html", person=person, grant=found, sentence=sentence, told=told, versions=versions, helped=helped, channels=CHANNELS,
+        agreed=await _agreed(hub_of(request), resident, found, person),
+    )  # fmt: skip
+
+
+async def _agreed(hub: Hub, resident: UUID, grant: Grant, person: Person) -> str:
+    """The name of who agreed: the resident, or who acted for them."""
+    if grant.performer.startswith("RelatedPerson/"):
+        return await representatives.name_of(hub, resident, grant.performer)
+    return person.acts_for if person.acting else person.name
 
 
 async def _helped(hub: Hub, resident: UUID, grant: UUID) -> dict[str, Any] | None:

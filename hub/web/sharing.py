@@ -74,6 +74,7 @@ class Grant(msgspec.Struct, frozen=True):
     told: Sequence[Told] = ()
     source: Party | None = None
     ends: datetime | None = None
+    performer: str = ""
 
     @property
     def unconfirmed(self) -> str:
@@ -210,6 +211,7 @@ def _grant(consent: dict[str, Any], by_reference: dict[str, Party], zone: ZoneIn
         effect=done,
         source=source,
         ends=ends,
+        performer=next((one.get("reference", "") for one in consent.get("performer", [])), ""),
     )
 
 

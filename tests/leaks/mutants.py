@@ -100,6 +100,7 @@ MUTANTS: dict[str, Mutant] = {
     "resident of the permit": Mutant("every", _put(routes, "_about", lambda asked, whom: msgspec.structs.replace(asked, resident=whom, self_access=True))),
     "labels at intake": Mutant("search", _put(writer, "_labelled", lambda *_: NONE)),
     "labels of older rules": Mutant("every", _put(Vault, "_label", lambda self, row, body: Label(tuple(body.header.sensitivity)))),
+    "what a record was made of": Mutant("every", _put(vault, "DERIVED", frozenset())),
     "prefilter and verdict": Mutant("search", _put(vault, "_judgement", lambda *_: decision.Verdict("permit"))),
 }  # fmt: skip
 

@@ -99,6 +99,8 @@ def test_a_grant_by_family_names_who_agreed(place: Place) -> None:
         elder.send_form("/resident/stop-all")
         given_back = elder.send_form(f"/resident/grants/{made['id']}/again").headers["location"].partition("granted=")[2].partition("#")[0]
         mine = elder.get(f"/fhir/Consent/{given_back}").json()
+        receipts = [visitor.show(f"/resident/grants/{id_}") for visitor in (elder, helper) for id_ in (made["id"], given_back)]
+        assert [re.findall(r"谁同意的</dt><dd>([^<]+)<", page) for page in receipts] == [["王秀英"], ["李建国"]] * 2, "whoever reads it"
         elder.send_form("/resident/stop-all")
         given_back = helper.send_form(f"/resident/grants/{given_back}/again").headers["location"].partition("granted=")[2].partition("#")[0]
         theirs = elder.get(f"/fhir/Consent/{given_back}").json()
