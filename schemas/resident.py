@@ -74,6 +74,11 @@ def phone_valid(text: str) -> bool:
     return bool(_PHONE.fullmatch(plain) or _PHONE.fullmatch(plain.replace("-", "")))
 
 
+def area_covers(area: str, other: str | None) -> bool:
+    """Whether a division lies in an area, itself included: 310110001 in 310110 in 3101. What has no division lies in none."""
+    return other is not None and other.startswith(area)
+
+
 def area_valid(text: str) -> bool:
     """Whether a text has the form of a division code of a level: city (4 digits), district (6), street or township (9), community (12)."""
     return _AREA.fullmatch(text) is not None

@@ -25,6 +25,7 @@ from asyncpg import UniqueViolationError
 from hub.store.database import Connection, Database
 from hub.store.keyring import Keyring
 from schemas.errors import BadRequest, Conflict, KineHubError, NotFound, Unauthenticated
+from schemas.resident import area_valid
 
 Role = Literal["resident", "staff", "doctor", "city", "admin"]
 
@@ -62,6 +63,8 @@ async def add(connection: Connection[Any], keyring: Keyring, *, login: str, name
               resident: UUID | None = None, area: str | None = None, password: str | None = None, lead: bool = False) -> UUID:  # fmt: skip
     """A new account; without a password it signs in by passkey once one is registered. Raises BadRequest, or Conflict for a name that is taken."""
     _check_role(role, {"party": party, "resident": resident, "area": area})
+    if area is not None and not area_valid(area):
+        raise BadRequest("An area is a division code of 4, 6, 9 or 12 digits.", field="area")
     if lead and party is None:
         raise BadRequest("A lead manages the accounts of a party, and names it.", field="party")
     if not _normal(login):

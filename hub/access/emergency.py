@@ -6,7 +6,7 @@ one; another person of the doctor's organization judges it afterwards, and who h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -181,15 +181,16 @@ async def to_judge(hub: Hub, party: int, most: int = 50) -> list[Emergency]:
     return found
 
 
-async def counts(hub: Hub, months: int = 12) -> list[tuple[str, str, int]]:
-    """How many each organization opened in each month: month, name, number, newest month first."""
+async def counts(hub: Hub, months: int = 12, of: Collection[int] | None = None) -> list[tuple[str, str, int]]:
+    """How many each organization (of these, or all) opened in each month: month, name, number, newest month first."""
     async with hub.database.connection() as connection:
-        rows = await connection.fetch(_COUNTS, months)
+        rows = await connection.fetch(_COUNTS, months, None if of is None else list(of))
     return [(row["month"], row["name"], row["n"]) for row in rows]
 
 
 _COUNTS = f"""SELECT to_char(e.opened AT TIME ZONE '{ZONE}', 'YYYY-MM') AS month, p.name, count(*) AS n FROM emergencies e
-JOIN parties p ON p.number = e.party WHERE e.opened > clock_timestamp() - make_interval(months => $1) GROUP BY 1, 2 ORDER BY 1 DESC, 2"""  # noqa: S608
+JOIN parties p ON p.number = e.party WHERE e.opened > clock_timestamp() - make_interval(months => $1)
+AND ($2::int[] IS NULL OR e.party = ANY($2)) GROUP BY 1, 2 ORDER BY 1 DESC, 2"""  # noqa: S608
 _COLUMNS = "id, resident, account, party, opened, expires, ended, ended IS NULL AND expires > clock_timestamp() AS live, outcome"
 
 

@@ -176,6 +176,11 @@ async def of_party(connection: Connection[Any], party: int | None, limit: int = 
     return [_petition(row) for row in rows]
 
 
+async def late(connection: Connection[Any]) -> set[int]:
+    """The parties that owe an answer which is overdue."""
+    return {row["party"] for row in await connection.fetch("SELECT DISTINCT party FROM petitions WHERE outcome IS NULL AND due < now()")}
+
+
 async def read(hub: Hub, identity: UUID, *, actor: str, party: int | None = None, resident: UUID | None = None) -> tuple[Petition, str, str]:
     """A petition with its words and its answer, for its resident, its party, or (neither named) the hub's administrator. Raises NotFound."""
     async with hub.database.connection() as connection:

@@ -12,10 +12,11 @@ from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
 from hub.audit.trail import Entry
 from hub.quality import reports
-from hub.store import parties
+from hub.store import parties, petitions
 from hub.web import faults
 from hub.web.pages import Page, pages_of, see
 from schemas.errors import Conflict, NotFound
+from schemas.resident import area_covers
 
 router = APIRouter(route_class=Page)
 
@@ -111,6 +112,19 @@ async def admin(request: Request) -> Response:
 
 @router.get("/city")
 async def city(request: Request) -> Response:
-    """A city level's own page: it says what is not there yet."""
+    """The organizations in the area of a level's staff: how good their data is, whether they answer in time, emergencies from ten up. Nobody's data."""
     person = await _of_role(request, "city")
-    return pages_of(request).render(request, "city.html", person=person)
+    area = person.area or ""
+    async with hub_of(request).database.connection() as connection:
+        known = [party for party in await parties.everyone(connection) if area and area_covers(area, party.area)]
+        judged, late = await reports.standing(connection), await petitions.late(connection)
+    opened = await emergency.counts(hub_of(request), of=[party.number for party in known])
+    shown = [(month, name, n if n >= FEWEST else None) for month, name, n in opened]
+    level = LEVELS.get(len(area), ("", ""))
+    return pages_of(request).render(request, "city.html", person=person, parties=known, judged=judged, late=late, emergencies=shown, level=level)
+
+
+LEVELS: dict[int, tuple[str, str]] = {4: ("市", "city"), 6: ("区", "district"), 9: ("街道", "street or township"), 12: ("社区", "community")}
+"""The level that a division code of so many digits names (GB/T 2260, GB/T 10114)."""
+FEWEST = 10
+"""A smaller count than this is not shown to a level's staff, who know the people there."""

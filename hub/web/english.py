@@ -275,6 +275,13 @@ ENGLISH: dict[str, str] = {
     "不管账号。": "Does not manage accounts.",
     "离开了，或者账号不安全？": "Left, or is the account not safe any more?",
     "停了马上退出，不能再登录；他做过的事，居民还看得到是谁。要再来，重新请他。": "They are signed out at once and cannot sign in again; residents still see who did what. To come back, they are invited again.",
+    "您管理的地区：%(area)s（%(level)s）。这里只有机构，看不到任何居民。": "Your area: %(area)s (%(level)s). Organizations stand here, and no resident.",
+    "地区": "Area",
+    "有过期没答复的": "answers overdue",
+    "没有过期的": "none overdue",
+    "这个地区还没有机构。": "No organization in this area yet.",
+    "不到 10 次": "fewer than 10",
+    "居民的汇总数字还没有开放。开放以后只有汇总，人数少的格子不显示，永远看不到个人。": "Totals about residents are not open yet. When they are, small groups are left out, and nobody is ever shown.",
     "送到国外单独问": "Out of the country: asked apart",
     "%(who)s在国外（%(country)s），也让它看吗？": "%(who)s is abroad (%(country)s). May they see it too?",
     "同意以后，您选的记录会送到中国以外。那里的法律和这里不一样。": "If you agree, the records you chose leave China. The law there is another one.",
@@ -938,10 +945,6 @@ ENGLISH: dict[str, str] = {
         "Organizations, accounts and residents are registered with the command kinehub; no resident’s data is seen here."
     ),
     "城市和街道": "City and streets",
-    "您管理的地区：%(area)s。": "Your area: %(area)s.",
-    "汇总数字还没有开放。开放以后只有汇总，人数少的格子不显示，永远看不到个人。": (
-        "Aggregate figures are not open yet. They will be aggregates only, with small cells hidden, and never a person."
-    ),
     # the account
     "%(day)s 加的": "added on %(day)s",
     "还有 %(n)d 处。": "And %(n)d more.",

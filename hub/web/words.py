@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from hub.access import devices
 from hub.care.activity import Reading
 from hub.web.locales import LANGUAGE, pick, say
+from schemas.codes import LISTS
 from schemas.flags import FLAGS, ROUTINE
 from schemas.labels import SENSITIVITIES
 from schemas.measures import MEASURES
@@ -15,6 +16,7 @@ from schemas.records import BodyComposition, CheckIn, DaySummary, Envelope, Fitn
 from schemas.sports import SPORTS
 from schemas.standard import FACTS, STANDARD, field_of
 
+KINDS_OF_PARTY = LISTS["party-kind"]
 UNITS: dict[str, tuple[str, str]] = {
     "/min": ("次/分", "/min"),
     "mm[Hg]": ("mmHg", "mmHg"),
@@ -148,6 +150,11 @@ def _day(record: DaySummary) -> str:
 def kind(code: str) -> str:
     """A kind of record as people call it."""
     return say("传来的行") if code == INTAKE else pick((STANDARD[code].zh, STANDARD[code].en))
+
+
+def party_kind(code: str) -> str:
+    """A kind of organization as people call it."""
+    return pick((KINDS_OF_PARTY[code].zh, KINDS_OF_PARTY[code].en))
 
 
 def field(name: str) -> str:
