@@ -491,8 +491,11 @@ def database_killed(world: World) -> int:
 
     def upload(body: str) -> int:
         with httpx.Client(base_url=city.url, timeout=60) as http:
-            http.get("/fhir/Observation", params={"patient": world.resident}, headers=reader)
-            return http.post("/intake/kinehub-json", params={"resident": world.resident}, content=body, headers=bearer).status_code
+            try:
+                http.get("/fhir/Observation", params={"patient": world.resident}, headers=reader)
+                return http.post("/intake/kinehub-json", params={"resident": world.resident}, content=body, headers=bearer).status_code
+            except httpx.ReadError:  # the worker that had it ended with the database, and was started again
+                return 503
 
     backend = int(city.psql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1"))
     postmaster = int((city.folder / "postgres" / "postmaster.pid").read_text().splitlines()[0])
