@@ -329,11 +329,11 @@ def terms(party: Party, purpose: str, kinds: str, last: str) -> list[tuple[str, 
     """What PIPL (articles 17, 23, 30, 39) has a resident told of a receiver, as label and text; in the screens of a grant and on its receipt."""
     unknown = say("对方还没有登记联系方式。要找对方，请打 12345。")
     copied = say("在本系统里看；本系统也会把副本传给对方的系统。") if party.deliver_to else say("在本系统里看，或由对方的系统来查。")
-    country = say("在中国以外：%(country)s。依据：%(basis)s", country=party.country, basis=party.transfer_basis) if party.abroad else ""
+    country = say("在境外：%(country)s。依据：%(basis)s", country=words.country(party.country or ""), basis=party.transfer_basis) if party.abroad else ""
     told = [
         (say("给谁"), party.name),
         (say("怎么联系"), party.contact or unknown),
-        (say("送到国外"), country),
+        (say("送到境外"), country),
         (say("为了什么"), purpose_text(purpose)),
         (say("看什么"), kinds),
         (say("怎么看"), copied),

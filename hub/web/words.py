@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from babel import Locale
+
 from hub.access import devices
 from hub.care.activity import Reading
 from hub.web.locales import LANGUAGE, pick, say
@@ -56,6 +58,11 @@ HINTS: dict[str, tuple[str, str]] = {
 def device(told: str) -> str:
     """Chrome · 安卓; what of it is not known is not said."""
     return " · ".join(pick(name) for name in devices.names(told)) or say("不认识的设备")
+
+
+def country(code: str) -> str:
+    """新加坡: the name of an ISO 3166-1 code, as CLDR (in Babel) has it; the code itself where it has none."""
+    return str(Locale("en" if LANGUAGE.get() == "en" else "zh").territories.get(code, code))
 
 
 def number(value: float) -> str:

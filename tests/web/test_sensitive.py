@@ -106,16 +106,16 @@ def test_records_leave_the_country_only_where_that_was_agreed_to_on_its_own_scre
         who = re.search(r'class="choice" href="([^"]+)"', visitor.show("/resident/grants/new?find=Overseas"))
         assert who
         first = visitor.show(html.unescape(who[1]) + "&kind=activity")
-        assert "在国外（SG），也让它看吗" in first
+        assert "在境外（新加坡），也让它看吗" in first
         assert "标准合同备案 2026-0001" in first
-        last = visitor.show(link_of(first, "我单独同意，可以送到国外"))
+        last = visitor.show(link_of(first, "我单独同意，可以送到境外"))
         assert "privacy@clinic.example" in last
         fields = dict(re.findall(r'type="hidden" name="([a-z]+)" value="([^"]*)"', last))
         assert visitor.post("/resident/grants/new", data=fields | {"abroad": "False"}).status_code == 400
         granted = visitor.post("/resident/grants/new", data=fields)
         receipt = f"/resident/grants/{parse_qs(urlparse(granted.headers['location']).query)['granted'][0]}"
-        assert "在中国以外：SG" in visitor.show(receipt)
+        assert "在境外：新加坡" in visitor.show(receipt)
         told = visitor.get(f"{receipt}/receipt.json").json()["receipt"]["processing"]["notice_terms"]
         assert told["怎么联系"] == "privacy@clinic.example"
-        assert {"给谁", "送到国外", "为了什么", "看什么", "怎么看", "多久", "您的权利"} < told.keys()
+        assert {"给谁", "送到境外", "为了什么", "看什么", "怎么看", "多久", "您的权利"} < told.keys()
         visitor.send_form(f"{receipt}/stop")

@@ -33,3 +33,12 @@ def test_a_kind_is_told_by_its_name_what_it_is_called_and_its_first_figures() ->
     for kind, line in lines.items():
         if kind not in ("vital", "body-composition", Session.__struct_config__.tag, DaySummary.__struct_config__.tag):
             assert line.startswith(STANDARD[kind].zh)
+
+
+def test_a_country_is_called_by_its_name_in_both_languages_and_an_unknown_code_by_itself() -> None:
+    found = {}
+    for language in ("zh-CN", "en"):
+        token = LANGUAGE.set(language)
+        found[language] = [words.country(code) for code in ("SG", "HK", "XX")]
+        LANGUAGE.reset(token)
+    assert found == {"zh-CN": ["新加坡", "中国香港特别行政区", "XX"], "en": ["Singapore", "Hong Kong SAR China", "XX"]}
