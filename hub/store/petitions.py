@@ -1,7 +1,8 @@
-"""Petitions: what a resident asks of who holds or saw their data, with a deadline: correct this, delete this, explain this look (PIPL 46, 47, 50).
+"""Petitions: what a resident asks of who holds or saw their data, with a deadline: correct this, delete this, explain this look,
+have a person look at this computed result (PIPL 24, 46, 47, 50).
 
-The source of a record answers for it, the party of a look for the look, the hub's administrator for all. A record of which deletion is asked is shown
-to nobody else from then on, whatever is answered (docs/decisions/0022).
+The source of a record answers for it and for its results, the party of a look for the look, the hub's administrator for all. A record of which
+deletion is asked is shown to nobody else from then on, whatever is answered (docs/decisions/0022).
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from schemas.errors import BadRequest, Conflict, NotFound, Refused
 if TYPE_CHECKING:
     from hub.service import Hub
 
-Kind = Literal["correction", "deletion", "dispute"]
+Kind = Literal["correction", "deletion", "dispute", "review"]
 OUTCOMES: dict[str, tuple[str, ...]] = {
     "correction": ("corrected", "not-wrong", "not-ours"),
     "deletion": ("deleted", "law-requires", "not-ours"),
     "dispute": ("explained", "misuse"),
+    "review": ("changed", "upheld", "not-computed", "not-ours"),
 }
 """What a petition of each kind may be answered with; all but the first are reasons where it is refused."""
 DUE = timedelta(days=15)
@@ -59,11 +61,13 @@ def _petition(row: Any) -> Petition:
 
 
 async def about_record(
-    hub: Hub, resident: UUID, record: UUID, kind: Kind, words: str, *, actor: str = "", representative: UUID | None = None
+    hub: Hub, resident: UUID, record: UUID, kind: Kind, words: str, *, actor: str = "", representative: UUID | None = None, of_hub: bool = False
 ) -> Petition:
-    """Ask the source of a record to correct or delete it. One of which deletion is asked is hidden from everybody else at once.
+    """Ask the source of a record to correct or delete it, or to have a person look at its result. One of which deletion is asked is hidden from
+    everybody else at once.
 
     representative: who asks in the resident's name, by the account `actor`; whether they may see the record is the caller's to know
+    of_hub: it is the hub's own mark on the record that a person is to look at
 
     Raises BadRequest, Conflict while the same is asked already, NotFound for a record that is not one of theirs.
     """
@@ -74,7 +78,7 @@ async def about_record(
         )  # fmt: skip
         if row is None or kind == "dispute":
             raise NotFound("There is no such record.")
-    asked = _Asked(kind, row["party"], _said(words), actor or f"Patient/{resident}", record, row["version"], representative=representative)
+    asked = _Asked(kind, HUB if of_hub else row["party"], _said(words), actor or f"Patient/{resident}", record, row["version"], representative=representative)
     return await (_hide(hub, resident, record, asked) if kind == "deletion" else _ask(hub, resident, asked))
 
 
@@ -132,7 +136,7 @@ async def _write(hub: Hub, connection: Connection[Any], resident: UUID, asked: _
     """Inside a transaction, one at a time for a resident. Raises Conflict while the same is asked already."""
     identity, now = uuid4(), datetime.now(UTC)
     await connection.fetchrow("SELECT FROM residents WHERE bucket = $1 AND id = $2 FOR UPDATE", bucket_of(resident), resident)
-    _refuse_again(await of_resident(connection, resident), asked.kind, asked.record, asked.entry)
+    _refuse_again(await of_resident(connection, resident), asked)
     subject = (await hub.vault.subjects(connection, [resident]))[resident]
     row = await connection.fetchrow(
         "INSERT INTO petitions (bucket, id, resident, kind, party, record, version, chain, seq, made, due, words, representative) "
@@ -152,9 +156,9 @@ def _said(words: str) -> str:
     return said
 
 
-def _refuse_again(known: Sequence[Petition], kind: str, record: UUID | None, entry: tuple[int, int] | None) -> None:
+def _refuse_again(known: Sequence[Petition], asked: _Asked) -> None:
     waiting = [one for one in known if one.outcome is None]
-    if any((one.kind, one.record, one.entry) == (kind, record, entry) for one in waiting):
+    if any((one.kind, one.party, one.record, one.entry) == (asked.kind, asked.party, asked.record, asked.entry) for one in waiting):
         raise Conflict("This was asked already and waits for its answer.", code="asked-already")
     if len(waiting) >= MOST_OPEN:
         raise Conflict(f"{MOST_OPEN} petitions wait for their answer.", code="asked-often", advice="Wait for an answer, or call 12345.")
@@ -200,7 +204,7 @@ async def answer(hub: Hub, petition: Petition, *, actor: str, party: int | None,
     Deleted: the record is marked so, and shown to nobody any more, its resident included.
 
     Raises BadRequest for an outcome of another kind, Refused for the very person whose look it disputes, Conflict where it is answered already,
-    or said to be corrected while the record is as it was.
+    or said to be corrected or changed while the record is as it was.
     """
     if outcome not in OUTCOMES[petition.kind]:
         raise BadRequest("This is no answer to such a petition.", field="outcome")
@@ -228,7 +232,7 @@ async def answer(hub: Hub, petition: Petition, *, actor: str, party: int | None,
 async def _refuse_untrue(connection: Connection[Any], petition: Petition, actor: str, outcome: str) -> None:
     if petition.entry and await connection.fetchval("SELECT actor = $3 FROM audit WHERE chain = $1 AND seq = $2", *petition.entry, actor):
         raise Refused("Nobody answers for their own look.", code="own-look", advice="Somebody else of the organization answers.")
-    if outcome == "corrected":
+    if outcome in ("corrected", "changed"):
         version = await connection.fetchval("SELECT version FROM records WHERE bucket = $1 AND id = $2", bucket_of(petition.resident), petition.record)
         if version is None or version <= (petition.version or 0):
             raise Conflict("The record is as it was.", code="not-corrected", advice="Upload the corrected record first.")

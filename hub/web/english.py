@@ -47,6 +47,7 @@ ENGLISH: dict[str, str] = {
     "活动 %(count)s 分钟": "%(count)s active minutes",
     "静息心率 %(value)s": "resting heart rate %(value)s",
     "是": "yes",
+    "否": "no",
     "次/分": "/min",
     # sign-in and account
     "登录": "Sign in",
@@ -538,8 +539,8 @@ ENGLISH: dict[str, str] = {
     "过期 %(n)d 天没有答复": "%(n)d days late, not answered",
     "请写几个字，说说是怎么回事。": "Please say in a few words what is wrong.",
     "我提的要求": "My requests",
-    "记录有错、要删，到“全部记录”里那一条下面提；谁不该看，到“全部查看记录”里提。15 天里要答复您。": (
-        "To have a record corrected or deleted, ask under it in “All records”; about a look, ask in “Everyone who looked”. You are answered within 15 days."
+    "记录有错、要删，到“全部记录”里那一条下面提；结果看不懂，按“怎么算的？”；谁不该看，到“全部查看记录”里提。15 天里要答复您。": (
+        "To have a record corrected or deleted, ask under it in “All records”; about a result, press “How was this made?”; about a look, ask in “Everyone who looked”. You are answered within 15 days."
     ),
     "%(day)s提的": "asked on %(day)s",
     "您还没有提过要求。": "You have not asked for anything yet.",
@@ -561,16 +562,36 @@ ENGLISH: dict[str, str] = {
     ),
     "到期没有答复，或者不满意：打 12345，也可以向法院起诉。": "No answer in time, or not content with it: call 12345; you may also go to court.",
     "有错？要删？": "Wrong? Delete?",
-    "更正、删除、请人说明为什么看，答复在这里": "Corrections, deletions, explanations of a look: the answers are here",
+    "更正、删除、请人看结果、说明为什么看，答复在这里": "Corrections, deletions, results looked at, explanations of a look: the answers are here",
     "居民的要求": "Residents’ requests",
     "今天的场馆客流": "People at the venues today",
     "超过容纳人数": "above capacity",
     "只有本机构看得到准确的人数；别人看到的以十人为一档。": "Only your own organization sees exact numbers; others see steps of ten.",
     "返回": "Back",
-    "更正、删除、说明为什么看：15 天里要答复。居民看得到还剩几天。": (
-        "Corrections, deletions, explanations of a look: to be answered within 15 days. The resident sees how many are left."
+    "更正、删除、说明为什么看、请人看结果：15 天里要答复。居民看得到还剩几天。": (
+        "Corrections, deletions, explanations of a look, results for a person to look at: to be answered within 15 days. The resident sees how many are left."
     ),
     "要什么": "What is asked",
+    # a computed result, and the person who is asked about it
+    "怎么算的？请人看看": "How was this made? Ask a person",
+    "这个结果怎么来的": "Where this result comes from",
+    "怎么得来的": "How it was made",
+    "谁算的": "Whose result",
+    "对方没有写明": "they did not say",
+    "依据的记录": "Made from the records",
+    "另有 %(n)d 条这里没有": "%(n)d more that are not here",
+    "运动健康通加的标记": "Marks that KineHub added",
+    "标记": "Mark",
+    "电脑把这条记录的数字和标准里的范围一条条比，没有人看。": "A computer compared the figures of this record with the ranges of the standard; no person looked.",
+    "统一数据口径 %(version)s": "Unified data standard %(version)s",
+    "不明白，或者觉得不对？": "Not clear, or does it seem wrong?",
+    "可以请一个人看一看，给您讲明白。15 天里要答复您。": "A person can look at it and explain it to you. You are answered within 15 days.",
+    "请%(who)s的人看一看": "Ask a person at %(who)s",
+    "请运动健康通的人看看标记": "Ask a person at KineHub about the mark",
+    "想说几句（可以不写）": "Say something more (if you like)",
+    "您想问什么": "What would you like to ask?",
+    "不要这个结果：请更正，或者删除": "I do not want this result: correct it, or delete it",
+    "请人看一看这个结果，讲一讲是怎么来的。": "Please have a person look at this result and explain where it comes from.",
     "期限": "Deadline",
     "怎么办了": "What was done",
     "对居民说明": "To the resident",

@@ -1,9 +1,9 @@
-"""The resident's side of petitions: a record to correct or delete, a look to explain; each with its clock and its answer."""
+"""The resident's side of petitions: a record to correct or delete, a result for a person to look at, a look to explain; each with its clock and its answer."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -16,9 +16,10 @@ from hub.access.sessions import Person, require_recent
 from hub.service import Hub
 from hub.store import parties
 from hub.store import petitions as store
-from hub.store.petitions import Petition
+from hub.store.petitions import Kind, Petition
 from hub.store.vault import Asked
-from hub.web import faults, history, words
+from hub.web import computed, faults, history, words
+from hub.web.computed import Result
 from hub.web.history import Seen
 from hub.web.locales import say
 from hub.web.pages import Page, pages_of, see
@@ -32,6 +33,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "correction": ("请更正", "correction"),
     "deletion": ("请删除", "deletion"),
     "dispute": ("请说明为什么看", "explanation of a look"),
+    "review": ("请人看看结果", "a person to look at a result"),
 }
 OUTCOMES: dict[str, tuple[str, str]] = {
     "corrected": ("已经更正", "corrected"),
@@ -41,6 +43,9 @@ OUTCOMES: dict[str, tuple[str, str]] = {
     "law-requires": ("没有删：法律要求保存", "not deleted: the law requires it to be kept"),
     "explained": ("工作需要，已经说明", "needed for the work; explained"),
     "misuse": ("不该看，已经处理", "should not have looked; dealt with"),
+    "changed": ("人工看过，结果改了", "looked at by a person, and changed"),
+    "upheld": ("人工看过，结果不变", "looked at by a person; the result stands"),
+    "not-computed": ("这是人做的判断，不是电脑算的", "judged by a person, not computed"),
 }
 
 
@@ -97,6 +102,34 @@ async def new(request: Request, record: Annotated[str, Query(max_length=40)] = "
     return pages_of(request).render(request, "petition_new.html", person=person, one=one, at=history.local(one.record, zone), error="")
 
 
+@router.get("/result")
+async def result(request: Request, record: Annotated[str, Query(max_length=40)] = "") -> Response:
+    """What a computed result was made from, and the button that asks a person. Raises NotFound for a record without one."""
+    person, resident = await resident_of(request, "ask")
+    hub = hub_of(request)
+    one = await _record(hub, history.own(resident, person), _uuid(record))
+    return await _result(request, person, resident, one)
+
+
+async def _result(request: Request, person: Person, resident: UUID, one: Seen, error: str = "", status: int = 200) -> Response:
+    hub = hub_of(request)
+    if not computed.is_computed(one.record):
+        raise NotFound("There is no such result.")
+    found = computed.result_of(one.record, await _inputs(hub, history.own(resident, person), one))
+    at = history.local(one.record, await history.zone_of(hub, resident))
+    return pages_of(request).render(
+        request, "petition_result.html", status, person=person, one=one, at=at, error=error, result=found, source=one.source, edition=computed.edition()
+    )
+
+
+async def _inputs(hub: Hub, asked: Asked, one: Seen) -> list[Seen]:
+    """The records that a derived one names, by the ids that their source gave them, as far as its reader may see them."""
+    named = set(getattr(one.record, "inputs", ()))
+    if not named:
+        return []
+    return [seen for seen in (await history.read(hub, asked)).seen if seen.party == one.party and seen.record.source_record_id in named]
+
+
 async def _may_read(hub: Hub, person: Person, resident: UUID, petition: Petition) -> bool:
     """A representative reads what they asked themselves, and what is about a record that they may see: words tell what the record says."""
     if not person.acting or petition.representative == person.acting:
@@ -118,20 +151,32 @@ async def ask(request: Request) -> Response:
     hub, fields = hub_of(request), await requests.fields(request)
     kind, record = fields.get("kind", ""), _uuid(fields.get("record", ""))
     one = await _record(hub, history.own(resident, person), record)
-    if kind not in ("correction", "deletion"):
-        raise BadRequest("A record is corrected or deleted.", field="kind")
+    if kind not in ("correction", "deletion", "review"):
+        raise BadRequest("A record is corrected or deleted, or its result looked at.", field="kind")
     if kind == "deletion":
         require_recent(person)
     at = history.local(one.record, await history.zone_of(hub, resident))
+    of_hub = kind == "review" and fields.get("of") == "flags"
     try:
-        said = told(f"{at:%Y-%m-%d %H:%M} {words.line(one.record)}", fields.get("words", ""))
+        said = _asking(one, of_hub, fields.get("words", "")) if kind == "review" else told(words.line(one.record), fields.get("words", ""))
         made = await store.about_record(
-            hub, resident, record, "correction" if kind == "correction" else "deletion", said, actor=history.actor_of(person, resident),
-            representative=person.acting,
+            hub, resident, record, cast(Kind, kind), f"{at:%Y-%m-%d %H:%M} {said}" if said else "", actor=history.actor_of(person, resident),
+            representative=person.acting, of_hub=of_hub,
         )  # fmt: skip
     except (BadRequest, Conflict) as wrong:
+        if kind == "review":
+            return await _result(request, person, resident, one, why(wrong), wrong.status)
         return pages_of(request).render(request, "petition_new.html", wrong.status, person=person, one=one, at=at, error=why(wrong))
     return see(f"/resident/petitions/{made.id}#main")
+
+
+def _asking(one: Seen, of_hub: bool, said: str) -> str:
+    """What a person is asked to look at, in the resident's words or in ours. Raises NotFound where there is no such result."""
+    found = computed.result_of(one.record)
+    about = found.flags if of_hub else [f"{label} {text}" for label, text in found.said]
+    if not about:
+        raise NotFound("There is no such result.")
+    return told(f"{words.line(one.record)}\n{'；'.join(about)}", said.strip() or say("请人看一看这个结果，讲一讲是怎么来的。"))
 
 
 def told(about: str, said: str) -> str:
@@ -161,8 +206,16 @@ async def show(request: Request, petition: UUID) -> Response:
         raise NotFound("There is no such petition.")
     found, said, answer = await store.read(hub, petition, actor=history.actor_of(person, resident), resident=resident)
     zone = await history.zone_of(hub, resident)
-    one = await history.one(hub, history.own(resident, person), found.record) if found.record else None
+    asked = history.own(resident, person)
+    one = await history.one(hub, asked, found.record) if found.record else None
+    made_from = computed.result_of(one.record, await _inputs(hub, asked, one)) if one and found.kind == "review" else None
     return pages_of(request).render(
         request, "petition.html", person=person, one=clock(found, await names_of(hub), zone), said=said, answer=answer, kinds=KINDS, outcomes=OUTCOMES,
-        line=words.line(one.record) if one else "", at=history.local(one.record, zone) if one else None,
+        line=words.line(one.record) if one else "", at=history.local(one.record, zone) if one else None, source=one.source if one else "",
+        result=made_from and _asked_about(found, made_from), edition=computed.edition(),
     )  # fmt: skip
+
+
+def _asked_about(petition: Petition, found: Result) -> Result:
+    """The hub answers for its marks, the source for the result."""
+    return found._replace(said=[]) if petition.party == store.HUB else found._replace(flags=[])

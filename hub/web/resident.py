@@ -15,7 +15,7 @@ from hub.access.sessions import Person, require_person
 from hub.audit.trail import Entry
 from hub.care import activity
 from hub.service import Hub
-from hub.web import history, looks, sharing
+from hub.web import computed, history, looks, sharing
 from hub.web.history import Place
 from hub.web.locales import say
 from hub.web.pages import Page, pages_of
@@ -118,6 +118,7 @@ async def records(request: Request, before: Annotated[str, Query(max_length=100)
         again=history.again(await history.around(hub, asked, found.seen), zone),
         older=_text(found.next),
         first=not before,
+        is_computed=computed.is_computed,
         rows=[(one, history.local(one.record, zone), history.timed(one.record)) for one in found.seen],
     )
 

@@ -6,6 +6,7 @@ zoom; residents' pages keep to elder mode; the doctor's page needs no scrolling 
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import shutil
@@ -215,7 +216,12 @@ def addresses(place: Place, login: str | None) -> Iterator[str]:
                 fields = {"record": record[1].partition("=")[2], "kind": "correction", "words": "不对"}
                 known = re.match("([^#]+)", visitor.send_form("/resident/petitions/new", **fields).headers["location"])
         assert known
-        yield from (known[1], record[1], "/resident/petitions", "/resident/looks?tab=own", *(look[1] for look in looks if look))
+        with place.browse("wang") as visitor:
+            older = re.search(r'href="(/resident/records\?before=[^"]+)">更早', visitor.show("/resident/records"))
+            assert older
+            result = re.search(r'href="(/resident/petitions/result[^"]+)"', visitor.show("/resident/records") + visitor.show(html.unescape(older[1])))
+        assert result
+        yield from (known[1], record[1], result[1], "/resident/petitions", "/resident/looks?tab=own", *(look[1] for look in looks if look))
         yield from ("/resident/alerts", "/resident/review", "/resident/downloads", "/resident/family", "/resident/family/new")
         yield from ("/resident/more", "/resident/sources", "/resident/code", "/resident/code?kind=activity&kind=identity")
         yield from ("/resident/grants/new", step, f"{step}&kind=activity&kind=identity", "/account", session[1], f"/resident/grants/{uuid4()}")

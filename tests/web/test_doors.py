@@ -46,7 +46,8 @@ FORMS = {
 }
 DOWNLOADS = [
     "/hospital/emergency/patient",
-    "/resident/looks/head", "/resident/looks/1/1", "/resident/looks/1/1/proof", "/resident/petitions/new", f"/resident/petitions/{ID}",
+    "/resident/looks/head", "/resident/looks/1/1", "/resident/looks/1/1/proof", "/resident/petitions/new", "/resident/petitions/result",
+    f"/resident/petitions/{ID}",
     f"/hospital/petitions/{ID}", f"/center/petitions/{ID}", f"/admin/petitions/{ID}",
     "/resident/records.csv", "/resident/looks/log.csv", "/resident/looks/log.json", "/account/passkeys/x", "/account/staff", f"/account/staff/{ID}",
     f"/resident/assists/{ID}", f"/resident/assists/{ID}/paper", f"/center/assist/{ID}",
@@ -70,7 +71,7 @@ def test_every_route_of_the_portals_is_tried_below() -> None:
     tried |= {("POST", path) for listed in FORMS.values() for path in listed}
     known = [route for module in pages.portals() if module not in ELSEWHERE for route in routes(module.router)]
     shapes = {(method, re.compile(re.sub(r"{[a-z_]+}", "[^/]+", path))) for method, path in known}
-    assert len(known) == 110
+    assert len(known) == 111
     assert not [shape for method, shape in shapes if not any(method == how and shape.fullmatch(path) for how, path in tried)]
 
 

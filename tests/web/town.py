@@ -89,9 +89,9 @@ def _weeks(last: date) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list
     return center, kiosk, band
 
 
-def _test(day: date, stand: float, grip: float) -> dict[str, Any]:
+def _test(day: date, stand: float, grip: float, **more: Any) -> dict[str, Any]:
     items = [{"measure": "sit-to-stand-30s", "value": stand, "unit": "{count}"}, {"measure": "grip-strength", "value": grip, "unit": "kg"}]
-    return {"who": {"member_number": "YH-4417"}, "record": {"kind": "fitness-test", "start": _at(day, "06:30"), "items": items}}
+    return {"who": {"member_number": "YH-4417"}, "record": {"kind": "fitness-test", "start": _at(day, "06:30"), "items": items} | more}
 
 
 async def fill(city: City) -> Town:
@@ -107,7 +107,7 @@ async def fill(city: City) -> Town:
     neighbour = await city.resident("李建国", 3, [(center, "YH-0002")])
     last = today()
     for party, rows in zip((center, kiosk, band), _weeks(last), strict=True):
-        tests = [_test(last - timedelta(days=20), 14, 22.1), _test(last - timedelta(days=75), 11, 21.4)] if party is kiosk else []
+        tests = [_test(last - timedelta(days=20), 14, 22.1, grade="良好"), _test(last - timedelta(days=75), 11, 21.4)] if party is kiosk else []
         answer = await city.upload(party, {"records": rows + tests})
         assert answer.status_code == 201, answer.text
     answer = await city.upload(
