@@ -14,8 +14,9 @@ from uuid import UUID, uuid4
 
 import msgspec
 
+from hub.intake.lookup import Question
 from hub.intake.receipts import RejectedRow
-from hub.intake.upload import Delivery, question, rows_of, sort_rows, source_of
+from hub.intake.upload import Delivery, newcomers, question, rows_of, sort_rows, source_of
 from hub.store import occupancy
 from hub.store.ids import bucket_of, new_resident_id
 from hub.store.occupancy import Count
@@ -33,7 +34,8 @@ _REASON = "preview"
 
 
 class Row(msgspec.Struct):
-    """One row of a preview. `becomes` is `new`, `known` (stored already), `changed`, `pending` or `rejected`.
+    """One row of a preview. `becomes` is `new`, `known` (stored already), `changed`, `newcomer` (new, of somebody who is registered with it),
+    `pending` or `rejected`.
 
     `cell` is where a table says whose it is.
     """
@@ -91,7 +93,8 @@ async def preview(hub: Hub, delivery: Delivery) -> Preview:
     found = await sort_rows(hub, delivery, source, known, given)
     rows = [_draft_row(draft, became, records) for draft, became in zip(found.drafts, await _becomes(hub, found.drafts), strict=True)]
     rows += [Row(count.row or 1, became, record=count.shown) for count, became in zip(found.counts, await _standing(hub, found.counts), strict=True)]
-    rows += [Row(row.row or 1, "pending", row.who, row.record, reason, original=row.original, cell=row.cell) for row, reason in found.pending]
+    joining = _joining(delivery, known, given)
+    rows += [_waiting_row(row, reason, id(row) in joining) for row, reason in found.pending]
     whose = {row.row: row for row in given}
     rows += [_rejected_row(row, whose.get(row.row)) for row in found.rejected]
     return Preview(source.id, source.title, sorted(rows, key=lambda row: row.row))
@@ -100,6 +103,19 @@ async def preview(hub: Hub, delivery: Delivery) -> Preview:
 def _draft_row(draft: Draft, becomes: str, records: dict[int, Decoded]) -> Row:
     row = records.get(id(draft.shown))
     return Row(draft.row or 1, becomes, row.who if row else None, draft.shown, resident=draft.resident)
+
+
+def _joining(delivery: Delivery, known: Question, given: Sequence[Decoded | Rejected]) -> set[int]:
+    """The rows (by `id`) of whom the upload would register, by whatever another row of the file says of them."""
+    people = newcomers(delivery, known, given)
+    said = {hint.token for hints in known.hints if hints and hints[0].token in people for hint in hints}
+    return {id(row) for row, hints in zip(given, known.hints, strict=True) if hints and all(hint.token in said for hint in hints)}
+
+
+def _waiting_row(row: Decoded, reason: str, joins: bool) -> Row:
+    if joins and reason == "unknown":
+        return Row(row.row or 1, "newcomer", row.who, row.record, cell=row.cell)
+    return Row(row.row or 1, "pending", row.who, row.record, reason, original=row.original, cell=row.cell)
 
 
 def _rejected_row(rejected: RejectedRow, row: Decoded | Rejected | None) -> Row:

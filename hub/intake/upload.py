@@ -40,7 +40,7 @@ from schemas.editions import check_age
 from schemas.errors import AdapterError, BadRequest, Conflict, InvalidRecord, NotFound, Refused, TooLarge
 from schemas.moments import natural_key, settle, time_range
 from schemas.records import Decoded, Envelope, Rejected, VenueOccupancy, Who, encode
-from schemas.resident import Gender, MemberNumber, Resident, id_number, id_number_valid
+from schemas.resident import Gender, MemberNumber, Resident, check_forms, id_number, id_number_valid
 from schemas.rules import check
 from schemas.standard import APPEND_ONLY
 
@@ -111,25 +111,39 @@ async def take(hub: Hub, delivery: Delivery) -> tuple[int, dict[str, Any]]:
 
 
 async def _registered(hub: Hub, delivery: Delivery, known: Question, rows: Sequence[Decoded | Rejected]) -> bool:
-    """Register whom nobody knows yet, where the party may: by name and a valid ID number or a health card. Whether there was anybody.
+    """Register the newcomers of an upload. Whether there was anybody. Whose number is another's waits like everybody else."""
+    found = False
+    for person in newcomers(delivery, known, rows).values():
+        with suppress(BadRequest):
+            await residents.register(hub, person, actor=delivery.party.reference, party=delivery.party.number)
+            found = True
+    return found
 
-    Whose number is another's, or whose phone is none, waits like everybody else.
+
+def newcomers(delivery: Delivery, known: Question, rows: Sequence[Decoded | Rejected]) -> dict[bytes, Resident]:
+    """Whom nobody knows yet and the party may register, by the token that their rows are first known by: by name, and a valid ID number or a health card.
+
+    Whose phone or area is none waits like everybody else.
     """
     if not delivery.party.may_register or delivery.resident is not None or delivery.identifier is not None:
-        return False
+        return {}
     people: dict[bytes, dict[str, Any]] = {}
     for row, hints in zip(rows, known.hints, strict=True):
         if isinstance(row, Decoded) and row.who and hints and identity.judged(hints, known.holders).reason == "unknown":
             said = {name: value for name, value in msgspec.structs.asdict(row.who).items() if value is not None}
             people[hints[0].token] = said | people.get(hints[0].token, {})
-    found = False
-    for said in people.values():
-        person = _resident(Who(**said), delivery.party)
-        if person.name and (person.id_number or person.health_card):
-            with suppress(BadRequest):
-                await residents.register(hub, person, actor=delivery.party.reference, party=delivery.party.number)
-                found = True
-    return found
+    found = {token: _resident(Who(**said), delivery.party) for token, said in people.items()}
+    return {token: person for token, person in found.items() if _is_registrable(person)}
+
+
+def _is_registrable(person: Resident) -> bool:
+    if not person.name or not (person.id_number or person.health_card):
+        return False
+    try:
+        check_forms(person)
+    except BadRequest:
+        return False
+    return person.id_number is None or id_number_valid(person.id_number)
 
 
 def _resident(who: Who, party: Party) -> Resident:

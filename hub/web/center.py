@@ -134,7 +134,7 @@ async def look(request: Request, file_id: UUID) -> Response:
     return pages_of(request).render(
         request, "preview.html", person=person, party=party, file=file, file_id=file_id, preview=found, zone=party.zone or ZONE, now=today_in(zone),
         rows=[_shown(row, zone) for row in rows[:SHOWN]], more=max(len(rows) - SHOWN, 0), accepted=[_shown(row, zone) for row in plain[:SHOWN]],
-        taken=found.count("new", "changed"), pending=found.count("pending"), rejected=found.count("rejected"), known=found.count("known"),
+        taken=found.count("new", "changed", "newcomer"), pending=found.count("pending"), rejected=found.count("rejected"), known=found.count("known"),
         members=len(members), disagreed=[_member(who) for resident, who in members.items() if resident not in agreed][:SHOWN], agreed=len(agreed),
     )  # fmt: skip
 
@@ -145,10 +145,12 @@ def _shown(row: Row, zone: ZoneInfo) -> dict[str, Any]:
     if said := _fault(row):
         return shown | {"what": said.wrong, "advice": said.advice, "line": _line(row, zone) if row.becomes == "pending" else ""}
     flags = _notable(row)
+    if row.becomes == "newcomer":
+        return shown | {"what": _line(row, zone), "advice": "；".join([say("还没有人认识：收下时登记为新会员"), *flags])}
     return shown | {"what": _line(row, zone), "advice": "；".join(flags), "state": "warned" if flags and row.becomes != "known" else row.becomes}
 
 
-_ORDER = {"rejected": 0, "pending": 1}
+_ORDER = {"rejected": 0, "pending": 1, "newcomer": 2}
 
 
 def _notable(row: Row) -> list[str]:

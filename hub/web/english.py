@@ -774,6 +774,8 @@ ENGLISH: dict[str, str] = {
     "收不下": "not taken",
     "要确认": "who?",
     "收下，提醒": "taken, note",
+    "收下，登记": "taken, registered",
+    "还没有人认识：收下时登记为新会员": "Nobody knows this person yet: registered when the row is taken",
     "收过了": "known",
     "收下，更新": "taken, updated",
     "文件": "File",

@@ -10,7 +10,7 @@ from datetime import datetime, time, timedelta
 import orjson
 from openpyxl import Workbook, load_workbook
 
-from tests.builders import a_pressure, a_session
+from tests.builders import a_pressure, a_session, an_id_number
 from tests.web.test_resident import granted
 from tests.web.town import CSV, Place, Visitor, today
 
@@ -226,3 +226,22 @@ def test_a_preview_says_what_a_count_would_become(place: Place) -> None:
     for said in ("场馆客流 二楼器械区 在场人数 31 人", "目录里没有这个场馆", "请先把场馆加进目录"):
         assert said in page
     assert place.rows("SELECT count(*) AS n FROM occupancy")[0]["n"] == before
+
+
+def test_a_party_that_registers_sees_before_whom_it_will_register(place: Place) -> None:
+    who = {"name": "周新", "id_number": an_id_number(77), "member_number": "N-77"}
+    others = [{"member_number": "N-77"}, {"name": "吴旧", "member_number": "N-78"}, {"name": "郑电", "id_number": an_id_number(79), "phone": "none"}]
+    rows = [a_session(f"{today() - timedelta(days=300 + day)}T07:00:00+08:00", 30) | {"who": said} for day, said in enumerate([who, *others])]
+    content = orjson.dumps({"records": rows})
+    with place.browse("staff") as staff:
+        assert counts(staff.show(previewed(staff, content, "waits.json"))) == [0, 4, 0, 0]
+        place.rows("UPDATE parties SET may_register = true WHERE number = $1", place.town.center.number)
+        try:
+            path = previewed(staff, content, "joins.json")
+            page = staff.show(path)
+            assert counts(page) == [2, 2, 0, 0]
+            assert page.count("收下时登记为新会员") == 2
+            assert counts(staff.show(staff.send_form(f"{path}/accept").headers["location"])) == [2, 2, 0]
+            assert counts(staff.show(previewed(staff, content, "again.json"))) == [0, 2, 0, 2]
+        finally:
+            place.rows("UPDATE parties SET may_register = false WHERE number = $1", place.town.center.number)
