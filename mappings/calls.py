@@ -10,7 +10,7 @@ from mappings import care, functions
 _LISTED: tuple[Any, ...] = (
     functions.text, functions.concept, functions.concepts, functions.boolean, functions.decimal, functions.sport_concept,
     functions.interpretation, functions.reference_range, functions.absent_reason, functions.device_identifier, functions.device_version,
-    functions.device_type, functions.tester, functions.party, functions.encounter_status, functions.location, functions.period,
+    functions.device_type, functions.device_specialization, functions.tester, functions.party, functions.encounter_status, functions.location, functions.period,
     care.concept_of, care.patient, care.practitioner, care.organization, care.author, care.day, care.moment, care.instant, care.coded,
     care.analyte, care.measured, care.words_beside, care.words_under, care.nothing_said, care.ranges, care.answer, care.questionnaire, care.notes,
     care.sources, care.narrative, care.date_of, care.moment_of, care.day_with, care.measure_concept, care.goal_measure, care.times, care.period_if, care.uid,

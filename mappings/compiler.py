@@ -14,6 +14,8 @@ is what `_TEMPLATE` lists; functions come from the closed lists in `mappings/fun
     whole       carries what is said once of the record: flags, modality, the source's own id, the note
     members     lists the other Observations of the face
     elements    what else the resource says, see `mappings/shape.py`
+    phd         the profile of the HL7 PHD IG to claim too where the source said all that it asks (`mappings/phd.py`); `{value: ..., components: ...}`
+                by whether the measure has a value of its own
 
 Where a type keeps subject, time and device is told once, under `types` of `shared.yaml`.
 """
@@ -37,9 +39,9 @@ from schemas.standard import OF_RESIDENTS
 
 _TEMPLATE = (
     "slot", "type", "class", "profile", "category", "code", "measure", "value", "quantity", "when", "each", "order", "effective", "whole",
-    "note", "members", "stands_in", "claimed_when", "claimed_otherwise", "extension", "elements", "constant", "components",
+    "note", "members", "stands_in", "claimed_when", "claimed_otherwise", "extension", "elements", "constant", "components", "phd",
 )  # fmt: skip
-_MAPPING = ("kind", "version", "class", "effective", "device", "left_out", "shared", "resources", "examples")
+_MAPPING = ("kind", "version", "class", "effective", "device", "gateway", "left_out", "shared", "resources", "examples")
 _TYPE = ("subject", "time", "device", "status", "identifier", "members")
 R4_PROFILES = "http://hl7.org/fhir/StructureDefinition/"
 IPS_PROFILES = "http://hl7.org/fhir/uv/ips/StructureDefinition/"
@@ -86,12 +88,13 @@ class Template(NamedTuple):
 
 
 class Face(NamedTuple):
-    """A compiled YAML: its templates, the slot of the device where it has one, and its version."""
+    """A compiled YAML: its templates, those of the device and its gateway where it has them, and its version."""
 
     kind: str
     version: str
     effective: Part
     device: Template | None
+    gateway: Template | None
     templates: tuple[Template, ...]
 
 
@@ -104,6 +107,13 @@ def _profiles(shared: Shared, spec: Table, measure: Measure | None) -> list[str]
         assert measure is not None
         name = shared.measures.get(measure.key) or shared.by_category.get(measure.category, "measurement")
     return [named(spec, "profile", name, shared.profiles), *([shared.beside[name]] if name in shared.beside else [])]
+
+
+def _phd_profiles(shared: Shared, spec: Table, measure: Measure | None) -> list[str]:
+    """What is claimed too where a record is all that the HL7 PHD IG asks: its profile, and ours that restates it."""
+    said = spec["phd"]
+    name = said if isinstance(said, str) else said.need("value" if measure is not None and measure.unit else "components")
+    return [named(spec, "phd", name, shared.profiles), shared.beside[name]]
 
 
 def _categories(shared: Shared, spec: Table, measure: Measure | None, profile: str) -> list[str]:
@@ -186,14 +196,20 @@ def _without_note(spec: Table) -> Table:
     return Table({**spec, "note": False}).of(spec)
 
 
-def _meta(scope: Scope, spec: Table, profiles: list[str], data_class: str) -> bytes | Part:
-    """Profiles and label. With `claimed_when` the first profile is claimed when each of its calls writes something, and of a person or a party
-    a reference, not a name alone; else those beside it are, or the one of `claimed_otherwise`."""
+def _meta(scope: Scope, spec: Table, profiles: list[str], data_class: str, of_phd: list[str]) -> bytes | Part:
+    """Profiles and label, those of the HL7 PHD IG among them where all of the record may claim it.
+
+    With `claimed_when` the first profile is claimed when each of its calls writes something, and of a person or a party a reference, not a name
+    alone; else those beside it are, or the one of `claimed_otherwise`.
+    """
     otherwise = spec.get("claimed_otherwise")
     fewer = [named(spec, "claimed_otherwise", otherwise, scope.shared.profiles)] if otherwise else profiles[1:]
     whole, less = _labelled(profiles, data_class), _labelled(fewer, data_class)
     if spec["type"] == "Observation" and "performer" in spec.get("elements", {}) and "/physical-activity/" in profiles[0]:
         return _unless_performed(scope, spec, whole, data_class)
+    if of_phd:
+        more = _labelled([*profiles, *of_phd], data_class)
+        return lambda context, _: more if context.is_phd else whole
     if "claimed_when" not in spec:
         return whole
     needed = [(shape.node(scope, spec, call), b'"reference":' if _REFERRING & set(call) else b"") for call in spec["claimed_when"]]
@@ -223,7 +239,7 @@ def _written(scope: Scope, spec: Table, measure: Measure | None, closing: Parts)
     profile = profiles[0]
     spec = _without_note(spec) if "/physical-activity/" in profile else spec
     quantity = _quantity(scope, spec)
-    parts: Parts = [_meta(scope, spec, profiles, data_class)]
+    parts: Parts = [_meta(scope, spec, profiles, data_class, _phd_profiles(shared, spec, measure) if "phd" in spec else [])]
     extensions = elements.extensions(scope, spec, quantity)
     extensions += [elements.effective_period(shared)] if _is_vital_sign(spec, profile) else []
     if extensions:
@@ -235,7 +251,7 @@ def _written(scope: Scope, spec: Table, measure: Measure | None, closing: Parts)
         parts.append(b',"status":%b' % dumps(type_["status"]))
     parts += [b',"%b":%b' % (name.encode(), dumps(value)) for name, value in spec.get("constant", {}).items()]
     if "category" in spec:
-        parts.append(elements.category(shared, spec, _categories(shared, spec, measure, profile)))
+        parts += elements.category(shared, spec, _categories(shared, spec, measure, profile))
     parts += _code(scope, spec, measure, quantity)
     parts += _about(shared, spec, profile)
     parts += _value(scope, spec, measure, quantity)
@@ -382,14 +398,14 @@ def compile_face(table: Table, shared: Shared) -> Face:
         raise table.wrong(f"class: {NO_CLASS!r} is for what is about no resident, and for nothing else", "class")
     scope = Scope(shared, table, struct)
     base = base_of(table)
-    device = _device(scope, base, table) if "device" in table else None
+    device, gateway = (_device(scope, base, table, name) if name in table else None for name in ("device", "gateway"))
     templates = tuple(_template(scope, spec.over(base)) for spec in table.need("resources"))
     templates = _distinct(table, templates)
     scope.slots.update((template.slot, template) for template in templates)
     for spec, slot in scope.wanted:
         named(spec, "to", str(slot), {str(known): template for known, template in scope.slots.items()})
     _whole(scope, table)
-    return Face(table["kind"], str(table.need("version")), functions.EFFECTIVE[table["effective"]], device, templates)
+    return Face(table["kind"], str(table.need("version")), functions.EFFECTIVE[table["effective"]], device, gateway, templates)
 
 
 def base_of(table: Table) -> Table:
@@ -400,12 +416,22 @@ def base_of(table: Table) -> Table:
     return shared.over(common) if shared else common
 
 
-def _device(scope: Scope, base: Table, table: Table) -> Template:
-    spec = Table({"slot": table.need("device"), "class": base.need("class"), "effective": "none"}).of(table).over(scope.shared.device)
+def _device(scope: Scope, base: Table, table: Table, name: str) -> Template:
+    """The device, or its gateway: the same elements of another field."""
+    common = scope.shared.device
+    own = {"slot": table.need(name), "class": base.need("class"), "effective": "none", "phd": common.need("phd").need(name)}
+    spec = Table({**own, "elements": of_field(common.need("elements"), name)}).of(table).over(common)
     if spec["class"] != "by-measure":
         return _template(scope, spec)
     scope.getter(table, "device", "measure")
     return _device_by_measure(scope, spec)
+
+
+def of_field(elements: Table, field: str) -> Table:
+    """The elements of a device (`shared.yaml`) as those of what another field of the record holds."""
+    calls = ((name, next(iter(call.items())), call) for name, call in elements.items())
+    renamed = {name: Table({key: [one.replace("device", field, 1) for one in listed(said)]}).of(call) for name, (key, said), call in calls}
+    return Table(renamed).of(elements)
 
 
 def _device_by_measure(scope: Scope, spec: Table) -> Template:
@@ -417,7 +443,7 @@ def _device_by_measure(scope: Scope, spec: Table) -> Template:
 
 def _distinct(table: Table, templates: tuple[Template, ...]) -> tuple[Template, ...]:
     """The templates, each list with the room it has before the next one. Raises MappingError where slots would meet."""
-    taken: set[int] = {0, table.get("device", 0)}
+    taken: set[int] = {0, table.get("device", 0), table.get("gateway", 0)}
     if table["kind"] == "session":
         taken.update(RESERVED)
     for spec, template in zip(table["resources"], templates, strict=True):

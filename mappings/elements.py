@@ -122,11 +122,18 @@ def _source_coding(measure: Measure, of: Reading) -> Part:
 
 
 def measure_code(measure: Measure, quantity: Reading | None, stated: Part | None = None) -> Parts:
-    """The code of a measure; `stated` adds a coding that depends on the item."""
+    """The code of a measure; `stated` adds a coding that depends on the item, and a device's panel has that of IEEE 11073."""
     listed = dumps(codings(measure))[:-1]
     named = b'],"text":%b}' % dumps(measure.zh)
-    more = [*([_source_coding(measure, quantity)] if quantity else []), *([stated] if stated else [])]
+    more = [*([_source_coding(measure, quantity)] if quantity else []), *([stated] if stated else []), *_panel_coding(measure)]
     return [b'"code":{"coding":' + listed, *more, named]
+
+
+def _panel_coding(measure: Measure) -> Parts:
+    if measure.unit or not measure.mdc:
+        return []
+    coding = b"," + dumps({"system": functions.MDC_SYSTEM, "code": measure.mdc[0]})
+    return [lambda context, _: coding if context.is_phd else b""]
 
 
 def fields_of(spec: Table) -> list[str]:
@@ -159,12 +166,18 @@ def hand_code(shared: Shared, spec: Table) -> Parts:
     return [b'"code":' + dumps({"coding": listed, "text": said})]
 
 
-def category(shared: Shared, spec: Table, names: list[str]) -> bytes:
-    concepts = []
-    for name in names:
-        system, code = next(iter(named(spec, "category", name, shared.categories).items()))
-        concepts.append({"coding": [{"system": shared.systems[system], "code": code}]})
-    return b',"category":' + dumps(concepts)
+def category(shared: Shared, spec: Table, names: list[str]) -> Parts:
+    """The categories, and that of the HL7 PHD IG for what claims it."""
+    listed = b',"category":' + _concepts(shared, spec, names)
+    if "phd" not in spec:
+        return [listed]
+    claimed = b"," + _concepts(shared, spec, ["phd"])[1:-1]
+    return [listed[:-1], lambda context, _: claimed if context.is_phd else b"", b"]"]
+
+
+def _concepts(shared: Shared, spec: Table, names: list[str]) -> bytes:
+    found = (next(iter(named(spec, "category", name, shared.categories).items())) for name in names)
+    return dumps([{"coding": [{"system": shared.systems[system], "code": code}]} for system, code in found])
 
 
 def _quantity_json(shared: Shared, measure: Measure) -> tuple[bytes, bytes]:
@@ -286,9 +299,16 @@ def extensions(scope: Scope, spec: Table, quantity: Reading | None) -> list[Part
             found.append(_extension("valueString", url_of(shared, "note"), functions.text, attrgetter("note")))
     for name, typed in spec.get("extension", {}).items():
         found.append(_typed_extension(scope, name, typed))
+    if "phd" in spec and spec["type"] == "Observation":
+        found.append(_gateway(shared))
     if quantity:
         found.append(_original(shared, quantity))
     return found
+
+
+def _gateway(shared: Shared) -> Part:
+    opening = b'{"url":%b,"valueReference":' % dumps(url_of(shared, "gateway"))
+    return lambda context, _: b"%b%b}," % (opening, context.gateway) if context.gateway else b""
 
 
 def _typed_extension(scope: Scope, name: str, typed: Table) -> Part:

@@ -15,12 +15,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from mappings import phd
 from mappings.compiler import Face, Template, compile_face, read_shared, security, slots_of
 from mappings.functions import EXTENSIONS, Context, dumps, known_device
 from mappings.tables import Table, read
 from schemas.classes import codes_of
 from schemas.errors import InvalidRecord, MappingError
-from schemas.records import KINDS, STANDARD_VERSION, Record
+from schemas.records import KINDS, STANDARD_VERSION, Record, VitalSign
 from schemas.standard import OF_RESIDENTS
 
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
 ]  # fmt: skip
 
 FOLDER: Final = Path(__file__).parent / "fhir"
-MAPPING_VERSION: Final = "1.0.0"
+MAPPING_VERSION: Final = "1.1.0"
 """Version of the compiler and functions; a YAML has its own, see `mapping_version`."""
 
 
@@ -154,8 +155,9 @@ def face(record: Record, subject: Subject) -> list[Resource]:
     found = _parts(compiled, context, record)
     if compiled.kind not in OF_RESIDENTS:
         return found
-    if compiled.device is not None and context.device:
-        _write(compiled.device, context, record, found)
+    for template, is_known in ((compiled.device, context.device), (compiled.gateway, context.gateway)):
+        if template is not None and is_known:
+            _write(template, context, record, found)
     if not found:
         raise InvalidRecord("The record holds no measured value.", code="empty")
     found.sort(key=_by_slot)
@@ -173,6 +175,9 @@ def _context(record: Record, subject: Subject, compiled: Face) -> Context:
     context.effective = compiled.effective(context, record)
     if compiled.device is not None and known_device(record.device):
         context.device = b',"device":{"reference":"Device/%b-%d"}' % (identity, compiled.device.slot)
+    if compiled.gateway is not None and isinstance(record, VitalSign) and known_device(record.gateway):
+        context.gateway = b'{"reference":"Device/%b-%d"}' % (identity, compiled.gateway.slot)
+        context.is_phd = phd.conforms(record)
     context.about = context.subject + context.effective + context.device
     return context
 

@@ -16,7 +16,7 @@ import orjson
 
 from schemas.errors import InvalidRecord
 from schemas.measures import LOCAL, LOINC, MEASURES, UCUM, WST363, Measure
-from schemas.records import DaySummary, Device, Lap, Moment, Quantity, Record, Session
+from schemas.records import DaySummary, Device, DeviceVersion, Lap, Moment, Quantity, Record, Session, Specialization
 from schemas.sports import SPORTS
 from schemas.sports import SYSTEM as SPORT_SYSTEM
 
@@ -34,6 +34,8 @@ dumps = orjson.dumps
 class Context(msgspec.Struct):
     """What is the same for every resource of one face, as fragments. `about` is subject, effective time and device.
 
+    is_phd: whether all of it may claim the HL7 PHD IG (`mappings/phd.py`)
+
     id: the record's id; zone: IANA zone of the resident, for dates of instants without an offset
     named: (type, exact text) to (reference, display) of directory entries
     """
@@ -46,6 +48,8 @@ class Context(msgspec.Struct):
     subject: bytes = b""
     effective: bytes = b""
     device: bytes = b""
+    gateway: bytes = b""
+    is_phd: bool = False
     about: bytes = b""
     members: bytes = b""
 
@@ -262,11 +266,15 @@ def _sport(code: str, sub_sport: str) -> bytes:
     return dumps({"coding": [{"system": SPORT_SYSTEM, "code": code, "display": sport.zh}], "text": f"{sport.zh} {sport.en}{detail}"})
 
 
-def interpretation(_: Context, code: str | None) -> bytes:
-    """Observation.interpretation."""
-    if not code:
-        return b""
-    return b'[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation","code":%b}]}]' % dumps(code)
+INTERPRETATIONS: Final = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
+MEASUREMENT_STATUS: Final = "http://hl7.org/fhir/uv/pocd/CodeSystem/measurement-status"
+
+
+def interpretation(_: Context, code: str | None, status: str | None = None) -> bytes:
+    """Observation.interpretation: what whoever judged it says, and what the device itself says of its reading."""
+    said = ((INTERPRETATIONS, code), (MEASUREMENT_STATUS, status))
+    found = [{"coding": [{"system": system, "code": one}]} for system, one in said if one]
+    return dumps(found) if found else b""
 
 
 def reference_range(_: Context, low: float | None, high: float | None, measure: str) -> bytes:
@@ -290,35 +298,65 @@ def absent_reason(_: Context, quantity: Quantity | None, components: list[Quanti
     return ABSENT if quantity is None and not components and measure != "blood-pressure" else b""
 
 
+_SYSTEM_ID: Final = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/ContinuaDeviceIdentifiers", "code": "SYSID"}]}
+
+
 def device_identifier(_: Context, identifier: str | None) -> bytes:
-    """An EUI-64 under its own system, any other serial under ours."""
-    if not identifier or identifier.isspace():
-        return b""
+    """An EUI-64 as an IEEE 11073 system id, its bytes apart by dashes (PhdDevice.identifier:systemIdIdentifier); any other number under our system."""
+    return _identifier(identifier) if there(identifier) else b""
+
+
+@lru_cache(maxsize=512)
+def _identifier(identifier: str) -> bytes:
+    plain = eui64(identifier)
+    if plain is None:
+        return dumps([{"system": DEVICE_SYSTEM, "value": identifier}])
+    return dumps([{"type": _SYSTEM_ID, "system": EUI64_SYSTEM, "value": "-".join(plain[place : place + 2] for place in range(0, 16, 2))}])
+
+
+def eui64(identifier: str) -> str | None:
+    """The 16 digits of an EUI-64, however its bytes are set apart; None for any other number."""
     plain = identifier.replace("-", "").replace(":", "").upper()
-    eui64 = len(plain) == 16 and all(digit in "0123456789ABCDEF" for digit in plain)
-    return dumps([{"system": EUI64_SYSTEM, "value": plain} if eui64 else {"system": DEVICE_SYSTEM, "value": identifier}])
+    return plain if len(plain) == 16 and all(digit in "0123456789ABCDEF" for digit in plain) else None
 
 
-def device_version(context: Context, firmware: str | None) -> bytes:
-    """Device.version from the firmware."""
-    inner = text(context, firmware)
-    return b'[{"value":%b}]' % inner if inner else b""
+FIRMWARE: Final = "531976"
+"""MDC_ID_PROD_SPEC_FW (IEEE 11073-10101)."""
+
+
+def device_version(_: Context, firmware: str | None, versions: list[DeviceVersion]) -> bytes:
+    """Device.version: the firmware's, then the others, each with what it is of where the source says so."""
+    if not versions and not firmware:
+        return b""
+    said = [] if not there(firmware) else [{"type": _mdc(FIRMWARE), "value": firmware}]
+    said += [{**({"type": _mdc(one.mdc)} if one.mdc and there(one.mdc) else {}), "value": one.value} for one in versions if there(one.value)]
+    return dumps(said) if said else b""
 
 
 def device_type(_: Context, mdc_type: str | None) -> bytes:
     """Device.type: an IEEE 11073 MDC code, or the source's word for it."""
-    if not mdc_type or mdc_type.isspace():
-        return b""
-    code = mdc_type.rpartition("|")[2].strip()
-    return dumps({"coding": [{"system": MDC_SYSTEM, "code": code}]} if code.isdigit() else {"text": mdc_type})
+    return dumps(_mdc(mdc_type)) if mdc_type and there(mdc_type) else b""
+
+
+def device_specialization(_: Context, specializations: list[Specialization]) -> bytes:
+    """Device.specialization: the standards that the device says it keeps, each with its version."""
+    said = [{"systemType": _mdc(one.mdc), **({"version": one.version} if there(one.version) else {})} for one in specializations if there(one.mdc)]
+    return dumps(said) if said else b""
+
+
+def _mdc(said: str) -> dict[str, Any]:
+    code = said.rpartition("|")[2].strip()
+    return {"coding": [{"system": MDC_SYSTEM, "code": code}]} if code.isdigit() else {"text": said}
 
 
 def known_device(device: Device | None) -> bool:
     """Whether the source says anything of the device at all."""
     if device is None:
         return False
-    said = (device.manufacturer, device.model, device.identifier, device.firmware, device.mdc_type)
-    return any(value and not value.isspace() for value in said)
+    said = (device.manufacturer, device.model, device.identifier, device.firmware, device.mdc_type, device.serial)
+    if any(value and not value.isspace() for value in said):
+        return True
+    return any(there(one.mdc) for one in device.specializations) or any(there(one.value) for one in device.versions)
 
 
 def entry(context: Context, type_: str, said: str | None) -> bytes:

@@ -369,6 +369,8 @@ def _read(reading: Reading, group: list[Json], resources: Sequence[Json], by_ref
         fields.found[name] = [entry for _, entry in sorted(found, key=itemgetter(0))]
     _times(reading, fields, group)
     fields.put("device", _device(reading, group, resources, by_reference))
+    if "gateway" in reading.table:
+        fields.put("gateway", _device_at((_extension(reading.shared, group[0], "gateway") or {}).get("valueReference"), reading, resources, by_reference))
     _why(fields, group[0], resources, by_reference)
     _flags(fields)
     record: Record = fields.made()
@@ -711,6 +713,11 @@ def _time(form: tuple[str, str], one: Json) -> tuple[Moment | None, Moment | Non
 
 def _device(reading: Reading, group: list[Json], resources: Sequence[Json], by_reference: dict[str, int]) -> Device | None:
     said = next((one["device"] for one in group if "device" in one), None) or _beside(reading, group[0], by_reference)
+    return _device_at(said, reading, resources, by_reference)
+
+
+def _device_at(said: Json | None, reading: Reading, resources: Sequence[Json], by_reference: dict[str, int]) -> Device | None:
+    """The device that a Reference leads to, else what the Reference itself says of it."""
     if said is None:
         return None
     place = by_reference.get(local_reference(said.get("reference", "")))
@@ -719,10 +726,9 @@ def _device(reading: Reading, group: list[Json], resources: Sequence[Json], by_r
         return Device(identifier=name) if name else Device(model=said["display"]) if said.get("display") else None
     fields = _Fields(reading.shared, Device)
     for element, call in reading.shared.device["elements"].items():
-        (function, name) = next(iter(call.items()))
-        (value,) = opposites.OPPOSITES[function](resources[place].get(element), None)
-        fields.put(name.partition(".")[2], value)
-    return Device(**fields.found) if fields.found else None
+        (function, names) = next(iter(call.items()))
+        _put(fields, [name.partition(".")[2] for name in listed(names)], opposites.OPPOSITES[function](resources[place].get(element), None))
+    return fields.made() if any(fields.found.values()) else None
 
 
 def _beside(reading: Reading, one: Json, by_reference: dict[str, int]) -> Json | None:

@@ -8,16 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, time
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from mappings.functions import EUI64_SYSTEM, FIRMWARE, MDC_SYSTEM, eui64
 from mappings.functions import EXTENSIONS as BASE
-from mappings.functions import MDC_SYSTEM
-from schemas.records import Moment
+from schemas.records import Interpretation, MeasurementStatus, Moment
 from schemas.sports import SPORTS, sport_code
 from schemas.sports import SYSTEM as SPORT_SYSTEM
 
 _FULL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_JUDGED: Final = get_args(Interpretation)
+_STATUSES: Final = get_args(MeasurementStatus)
 
 
 class Unreadable(Exception):
@@ -110,9 +112,9 @@ def _sport_code(said: Any, _: Any = None) -> tuple[str | None]:
     return (next((code for coding in said.get("coding", ()) if coding.get("system") == SPORT_SYSTEM and (code := coding.get("code")) in SPORTS), None),)
 
 
-def _interpretation(said: Any, _: Any = None) -> tuple[str | None]:
+def _interpretation(said: Any, _: Any = None) -> tuple[str | None, str | None]:
     codes = [coding.get("code") for concept in said or () for coding in concept.get("coding", ())]
-    return (next((code for code in codes if code in ("L", "H", "LL", "HH", "N", "A", "AA")), None),)
+    return (next((code for code in codes if code in _JUDGED), None), next((code for code in codes if code in _STATUSES), None))
 
 
 def range_of(said: Any, _: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -122,16 +124,31 @@ def range_of(said: Any, _: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _identifier(said: Any, _: Any = None) -> tuple[str | None]:
-    return (next((one["value"] for one in said or () if one.get("value")), None),)
+    """A system id before an address of its transport; an EUI-64 as its 16 digits."""
+    listed = sorted((one for one in said or () if one.get("value")), key=lambda one: one.get("system") != EUI64_SYSTEM)
+    found = next((one["value"] for one in listed), None)
+    return (found and (eui64(found) or found),)
 
 
-def _version(said: Any, _: Any = None) -> tuple[str | None]:
-    return _identifier(said)
+def _version(said: Any, _: Any = None) -> tuple[str | None, list[dict[str, Any]]]:
+    """The firmware, and the versions of anything else or of what is not said."""
+    listed = [(_mdc(one.get("type")), one["value"]) for one in said or () if one.get("value")]
+    firmware = next((value for mdc, value in listed if mdc == FIRMWARE), None)
+    return firmware, [{"value": value, "mdc": mdc} for mdc, value in listed if (mdc, value) != (FIRMWARE, firmware)]
 
 
 def _device_type(said: Any, _: Any = None) -> tuple[str | None]:
+    return (_mdc(said),)
+
+
+def _specialization(said: Any, _: Any = None) -> tuple[list[dict[str, Any]]]:
+    return ([{"mdc": mdc, "version": one.get("version")} for one in said or () if (mdc := _mdc(one.get("systemType")))],)
+
+
+def _mdc(said: Any) -> str | None:
+    """The IEEE 11073 code of a concept, else its words."""
     codes = [coding.get("code") for coding in (said or {}).get("coding", ()) if coding.get("system") == MDC_SYSTEM]
-    return (codes[0] if codes else (said or {}).get("text"),)
+    return codes[0] if codes else (said or {}).get("text")
 
 
 def _tester(said: Any, _: Any = None) -> tuple[str | None]:
@@ -238,7 +255,8 @@ OPPOSITES: Final[dict[str, Callable[[Any, Any], tuple[Any, ...]]]] = {
     "sport_of": _sport_code, "interpretation": _interpretation, "reference_range": range_of, "ranges": _ranges, "measured": _measured, "answer": _answer,
     "words_beside": _as_is, "words_under": _first_note, "question_text": _text, "question_original": _text, "notes": _notes, "questionnaire": _questionnaire,
     "sources": _sources, "times": _times, "uid": _uid,
-    "device_identifier": _identifier, "device_version": _version, "device_type": _device_type, "cancelled_because": _second_concept,
+    "device_identifier": _identifier, "device_version": _version, "device_type": _device_type, "device_specialization": _specialization,
+    "cancelled_because": _second_concept,
     "tester": _tester, "location": _location, "practitioner": _named("Practitioner"), "organization": _named("Organization"),
     "author": _named("Practitioner"), "venue": _named("Location"), "place": _place, "persons": _persons,
     "report_status": _report_status, "span": _span,

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, get_args, get_type_hints
 import msgspec
 
 from mappings import calls, functions
+from mappings.compiler import of_field
 from mappings.elements import listed
 from mappings.tables import Table, read
 from schemas.measures import MEASURES
@@ -61,8 +62,10 @@ def _templates(table: Table) -> Iterator[Table]:
     common = {"effective": table["effective"], **table.get("shared", {})}
     for spec in table["resources"]:
         yield Table({**common, **spec})
-    if "device" in table:
-        yield Table({**_shared()["device"], "slot": table["device"], "effective": "none"})
+    for field in ("device", "gateway"):
+        if field in table:
+            common = _shared()["device"]
+            yield Table({**common, "elements": of_field(common["elements"], field), "slot": table[field], "effective": "none"})
 
 
 def _of_template(spec: Table, record: type[msgspec.Struct]) -> Iterator[tuple[str, Place]]:
@@ -87,8 +90,8 @@ def _names(field: str, struct: type[msgspec.Struct], record: type[msgspec.Struct
     if first == "record" and rest.partition(".")[0] in record.__struct_fields__:
         yield rest.partition(".")[0]
     elif first in struct.__struct_fields__:
-        yield before + (field if first == "device" and rest else first)
-        if first == "device" and rest:
+        yield before + (field if first in ("device", "gateway") and rest else first)
+        if first in ("device", "gateway") and rest:
             yield before + first
 
 

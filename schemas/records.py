@@ -42,14 +42,31 @@ class Flag(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str = ""
 
 
+class Specialization(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A device specialization of IEEE 11073-104xx that a device states (System-Type-Spec-List): its MDC code, and the version of that standard."""
+
+    mdc: str
+    version: str | None = None
+
+
+class DeviceVersion(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A version other than the firmware's that a device states. `mdc` says of what: 531974 hardware, 531975 software, 532352 Continua (IEEE 11073-10101)."""
+
+    value: str
+    mdc: str | None = None
+
+
 class Device(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The device as the source names it. `identifier` is an EUI-64 or serial number."""
+    """The device as the source names it. `identifier` is an EUI-64 (16 hexadecimal digits) or whatever else tells it from others."""
 
     manufacturer: str | None = None
     model: str | None = None
     identifier: str | None = None
     firmware: str | None = None
     mdc_type: str | None = None
+    serial: str | None = None
+    specializations: list[Specialization] = []
+    versions: list[DeviceVersion] = []
 
 
 class Quantity(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -79,6 +96,8 @@ class Lap(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 Interpretation = Literal["L", "H", "LL", "HH", "N", "A", "AA"]
+MeasurementStatus = Literal["questionable", "calibration-ongoing", "validated", "early-indication", "in-alarm", "alarm-inhibited"]
+"""What a device says of its reading: the Measurement-Status of IEEE 11073-20601 in the codes of the HL7 PHD IG (PhdBaseObservation.interpretation)."""
 
 
 class Analyte(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -222,6 +241,8 @@ class VitalSign(Envelope, kw_only=True, tag="vital"):
     """One vital sign or point measurement: `quantity`, or `components` under a panel `measure` (blood pressure).
 
     performer, performing_organization: who measured, by name or identifier
+    gateway: the personal health gateway (PHG) that received the reading from `device`
+    measurement_status: what the device itself says of the reading
     """
 
     measure: str
@@ -235,6 +256,8 @@ class VitalSign(Envelope, kw_only=True, tag="vital"):
     ordinal: int = 0
     performer: str | None = None
     performing_organization: str | None = None
+    gateway: Device | None = None
+    measurement_status: MeasurementStatus | None = None
 
 
 class BodyComposition(Envelope, kw_only=True, tag="body-composition"):

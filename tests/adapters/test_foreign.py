@@ -47,9 +47,17 @@ def absent(code: str) -> dict[str, Any]:
 
 
 DEVICE = {
-    "resourceType": "Device", "id": "dev", "identifier": [{"system": "urn:oid:1.2.840.10004.1.1.1.0.0.1.0.0.1.2680", "value": "FEEDABEEDEAD77C3"}],
-    "manufacturer": "Acme", "modelNumber": "M1", "serialNumber": "7", "type": concept("65573", MDC), "version": [{"value": "1.2"}],
+    "resourceType": "Device", "id": "dev", "identifier": [{"system": "urn:oid:1.2.840.10004.1.1.1.0.0.1.0.0.1.2680", "value": "FE-ED-AB-EE-DE-AD-77-C3"}],
+    "manufacturer": "Acme", "modelNumber": "M1", "serialNumber": "7", "type": concept("65573", MDC),
+    "version": [{"type": concept(code, MDC), "value": value} for code, value in (("531976", "1.2"), ("531975", "9"), ("531974", "C"))],
     "specialization": [{"systemType": concept("528391", MDC), "version": "1"}],
+}  # fmt: skip
+GATEWAY = {
+    "resourceType": "Device", "id": "gw", "identifier": [{
+        "type": concept("SYSID", "http://terminology.hl7.org/CodeSystem/ContinuaDeviceIdentifiers"), "system": "urn:oid:1.2.840.10004.1.1.1.0.0.1.0.0.1.2680",
+        "value": "EC-DE-3D-4E-58-53-2D-31",
+    }], "type": concept("531981", MDC), "version": [{"type": concept("532352", MDC), "value": "6.0"}],
+    "specialization": [{"systemType": concept("528457", MDC)}],
 }  # fmt: skip
 READING = {
     "resourceType": "Observation", "id": "hr", "status": "amended", "category": [PHD], "code": {"coding": [
@@ -60,6 +68,11 @@ READING = {
     "referenceRange": [{"low": amount(50, "/min"), "high": amount(100, "/min"), "text": "静息"}],
     "component": [{"code": concept("68193", MDC, text="方式"), "valueCodeableConcept": concept("150588", MDC, text="平稳")}],
     "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/observation-gatewayDevice", "valueReference": {"reference": "Device/gw"}}],
+}  # fmt: skip
+SAID_IN_FULL = {
+    **{name: READING[name] for name in ("resourceType", "category", "subject", "effectiveDateTime", "device", "extension")}, "id": "temp", "status": "final",
+    "code": {"coding": [{"system": MDC, "code": "150364"}, {"system": LOINC, "code": "8310-5"}]}, "valueQuantity": amount(36.5, "Cel"),
+    "interpretation": [concept("questionable", "http://hl7.org/fhir/uv/pocd/CodeSystem/measurement-status")],
 }  # fmt: skip
 PRESSURE = {
     "resourceType": "Observation", "id": "bp", "status": "final", "code": concept("150020", MDC), "subject": PERSON, "effectiveDateTime": WHEN,
@@ -134,7 +147,8 @@ MEMBERS = [
 ]
 OF_A_PLAN = ("basedOn", "occurrenceTiming", "orderDetail", "quantityQuantity")
 SHAPES: dict[str, list[dict[str, Any]]] = {
-    "a gateway's reading with its device": [READING, DEVICE], "a pressure with a part that failed": [PRESSURE], "a laboratory's report": [REPORT, RESULT],
+    "a gateway's reading with its device": [READING, DEVICE, GATEWAY], "a gateway's reading with all that the PHD IG asks": [SAID_IN_FULL, DEVICE, GATEWAY],
+    "a pressure with a part that failed": [PRESSURE], "a laboratory's report": [REPORT, RESULT],
     "a diagnosis by its onset": [DIAGNOSIS], "a diagnosis under two codes": [ENDED], "an onset that is a period": [PERIOD],
     "a plan with a goal and an order": [PLAN, GOAL, ORDER],
     "a referral with its order": [TASK, {name: said for name, said in ORDER.items() if name not in OF_A_PLAN}],
@@ -173,17 +187,14 @@ DROPPED: dict[str, str] = {
     "Condition.evidence.*": "no field",
     "a diagnosis under two codes: Condition.code.coding.*": "one code: the standard's system, and its words",
     "an onset that is a period: Condition.onsetPeriod.*": "its first day is the onset",
-    "Device.serialNumber": "one identifier: the first that is stated",
-    "Device.specialization.*": "no field: the type is kept",
     "DiagnosticReport.code.*": "every laboratory has codes of its own; ours says that it is a laboratory's report",
     "DiagnosticReport.conclusionCode.*": "no field: the conclusion's words",
-    "Observation.category.*": "the measure has its category; the gateway's own says only that a device sent it",
+    "a gateway's reading with its device: Observation.category.*": "somebody judged it in other codes than the device's, so that it is not all the PHD IG asks",
     "Observation.code.coding.*": "a panel's code is the standard's",
     "Observation.component.code.*": "what is no measure is words of the note; a part without a value has the standard's codes alone",
     "Observation.component.valueCodeableConcept.*": "words of the note",
     "Observation.component.dataAbsentReason.coding.code": "that a part has no value is kept, why is not",
     "Observation.component.interpretation.text": "no field: only a measurement of one value has an interpretation",
-    "Observation.extension.*": "gateways are no devices of a record",
     "Observation.issued": "no field: when it was measured counts",
     "Observation.method.text": "no field for a measurement outside a laboratory's report",
     "Observation.referenceRange.text": "no field for a measurement outside a laboratory's report",

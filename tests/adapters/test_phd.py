@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from adapters.base import Decoded, Rejected
+from mappings.face import face
+from schemas.r4.validator import validate
 from tests.adapters.test_fhir import LOINC, UCUM, bundle, observation, only, read
+from tests.mappings.r4_oracle import SUBJECT
 
 MDC = "urn:iso:std:iso:11073:10101"
 PRIVATE = "https://vendor.test/codes"
@@ -126,3 +130,83 @@ def test_a_reading_without_a_value_is_a_record_that_has_none() -> None:
 def test_loinc_beside_mdc_is_one_measure() -> None:
     codes = {"coding": [{"system": MDC, "code": "149530"}, {"system": LOINC, "code": "8867-4"}]}
     assert only(observation("149530", 61, "/min", system=MDC) | {"code": codes}).record.quantity.measure == "heart-rate"  # type: ignore[attr-defined]
+
+
+GUIDE = "http://hl7.org/fhir/uv/phd/StructureDefinition/"
+
+
+def described(kind: str, specialization: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A Device as a gateway describes it or itself; `kind` is 65573 for what measures and 531981 for a gateway."""
+    firmware = {"type": {"coding": [{"system": MDC, "code": "531976"}]}, "value": "2.1"}
+    system_id = {"system": "urn:oid:1.2.840.10004.1.1.1.0.0.1.0.0.1.2680", "value": "FE-ED-AB-EE-DE-AD-77-C3"}
+    return {
+        "resourceType": "Device", "id": f"d{kind}", "identifier": [system_id], "type": {"coding": [{"system": MDC, "code": kind}]}, "version": [firmware],
+        "specialization": [specialization], **more,
+    }  # fmt: skip
+
+
+def from_a_gateway(reading: dict[str, Any], /, **without: str) -> dict[str, Any]:
+    """A reading with its device and the gateway, all said that the guide asks, but for the element to leave out of each."""
+    device = described("65573", {"systemType": {"coding": [{"system": MDC, "code": "528388"}]}, "version": "1"}, manufacturer="Acme", modelNumber="M1")
+    gateway = described("531981", {"systemType": {"coding": [{"system": MDC, "code": "528457"}]}})
+    received = {"url": "http://hl7.org/fhir/StructureDefinition/observation-gatewayDevice", "valueReference": {"reference": "Device/d531981"}}
+    said = {"reading": {**reading, "device": {"reference": "Device/d65573"}, "extension": [received]}, "device": device, "gateway": gateway}
+    return bundle(*({name: value for name, value in one.items() if name != without.get(which)} for which, one in said.items()))
+
+
+def claimed(content: dict[str, Any]) -> list[list[str]]:
+    """The profiles of the guide that the faces of the reading, its device and its gateway claim."""
+    shown = [json.loads(one.json) for one in face(only(content).record, SUBJECT)]
+    assert [issue for one in shown for issue in validate(one) if issue.severity == "error"] == []
+    return [[url.removeprefix(GUIDE) for url in one["meta"]["profile"] if url.startswith(GUIDE)] for one in shown[1:]]
+
+
+SATURATION = observation("150456", 97, "%", system=MDC, **PHD)
+PRESSURE = observation("150020", system=MDC, component=[part("150021", 118, "mm[Hg]"), part("150022", 72, "mm[Hg]")], **PHD)
+
+
+@pytest.mark.parametrize(("reading", "profile"), [(SATURATION, "PhdNumericObservation"), (PRESSURE, "PhdCompoundNumericObservation")])
+def test_what_a_gateway_says_in_full_claims_the_guide(reading: dict[str, Any], profile: str) -> None:
+    assert claimed(from_a_gateway(reading)) == [[profile], ["PhdDevice"], ["PhgDevice"]]
+
+
+@pytest.mark.parametrize(
+    ("which", "element"),
+    [
+        *[("device", name) for name in ("identifier", "manufacturer", "modelNumber", "type", "version", "specialization")],
+        *[("gateway", name) for name in ("identifier", "type", "version", "specialization")],
+        *[("reading", name) for name in ("extension", "device")],
+    ],
+)
+@pytest.mark.parametrize("reading", [SATURATION, PRESSURE], ids=["figure", "compound"])
+def test_what_a_gateway_leaves_out_is_not_claimed(reading: dict[str, Any], which: str, element: str) -> None:
+    assert not any(claimed(from_a_gateway(reading, **{which: element})))
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        observation("59408-5", 97, "%", **PHD), SATURATION | {"interpretation": [{"coding": [{"code": "L"}]}]},
+        PRESSURE | {"component": [part("150021", 118, "mm[Hg]"), part("8462-4", 72, "mm[Hg]") | {"code": {"coding": [{"system": LOINC, "code": "8462-4"}]}}]},
+        PRESSURE | {"component": [part("150021", 118, "mm[Hg]")]},
+    ],
+    ids=["no code of IEEE 11073", "judged by somebody", "a part without a code of IEEE 11073", "a part missing"],
+)  # fmt: skip
+def test_a_reading_that_is_not_all_the_guide_asks_names_its_gateway_and_claims_nothing(reading: dict[str, Any]) -> None:
+    assert not any(claimed(from_a_gateway(reading)))
+    assert only(from_a_gateway(reading)).record.gateway.identifier == "FEEDABEEDEAD77C3"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("version", "specialization"), [({"value": "2.1"}, "528388"), ({"type": {"text": "chip"}, "value": "2.1"}, "528388"), (None, "4711")])
+def test_a_version_or_specialization_of_no_known_kind_is_not_claimed(version: dict[str, Any] | None, specialization: str) -> None:
+    content = from_a_gateway(SATURATION)
+    device = content["entry"][1]["resource"]
+    device["specialization"][0]["systemType"]["coding"][0]["code"] = specialization
+    device["version"] = [version] if version else device["version"]
+    assert not any(claimed(content))
+
+
+def test_a_resource_of_others_that_claims_our_restatement_is_judged_by_it() -> None:
+    shown = [json.loads(one.json) for one in face(only(from_a_gateway(PRESSURE)).record, SUBJECT)][1:]
+    broken = [{name: value for name, value in one.items() if name not in ("extension", "version")} for one in shown]
+    assert [{issue.severity for issue in validate(one)} & {"error"} for one in broken] == [{"error"}] * 3

@@ -21,6 +21,7 @@ from schemas.records import (
     Condition,
     DaySummary,
     Device,
+    DeviceVersion,
     EffectEvaluation,
     Exercise,
     FitnessTest,
@@ -31,6 +32,7 @@ from schemas.records import (
     IssueReport,
     LabResult,
     Lap,
+    MeasurementStatus,
     Medication,
     Membership,
     Moment,
@@ -44,6 +46,7 @@ from schemas.records import (
     Screening,
     Session,
     Sleep,
+    Specialization,
     VenueOccupancy,
     Visit,
     VitalSign,
@@ -64,7 +67,18 @@ MOMENTS = st.one_of(
         Moment, local=st.datetimes(datetime(2000, 1, 2), datetime(2035, 1, 1)), precision=st.sampled_from(["instant", "day"]),  # noqa: DTZ001
     ),
 )  # fmt: skip
-DEVICES = st.none() | st.builds(Device, manufacturer=SAID, model=SAID, identifier=SAID, firmware=SAID, mdc_type=SAID)
+MDC_CODES = st.sampled_from(["65573", "528388", "528391", "531981", "531974", "531975", "531976"])
+A_DEVICE = st.builds(
+    Device, manufacturer=SAID, model=SAID, identifier=SAID | st.just("74-e8-ff-fe-ff-05-1c-00"), firmware=SAID, mdc_type=SAID | MDC_CODES, serial=SAID,
+    specializations=st.lists(st.builds(Specialization, mdc=TEXT | MDC_CODES, version=SAID), max_size=2),
+    versions=st.lists(st.builds(DeviceVersion, value=TEXT, mdc=SAID | MDC_CODES), max_size=2),
+)  # fmt: skip
+DEVICES = st.none() | A_DEVICE
+ALL_SAID = st.builds(
+    Device, manufacturer=st.just("某厂"), model=st.just("M"), identifier=st.just("74E8FFFEFF051C00"), mdc_type=st.sampled_from(["65573", "531981"]),
+    firmware=SAID, specializations=st.just([Specialization("528391", "1")]), versions=st.just([DeviceVersion("6.0", "532352")]),
+)  # fmt: skip
+"""Devices and gateways of which the PHD IG may be claimed."""
 LAPS = st.builds(Lap, start=st.none() | INSTANTS, elapsed_s=MAYBE, timer_s=MAYBE, distance_m=MAYBE, energy_kcal=MAYBE, hr_avg=MAYBE, hr_max=MAYBE)
 CODINGS = st.sampled_from([None, "urn:iso:std:iso:11073:10101|150021", "http://loinc.org|8480-6", "|", "99 LOCAL", "L|  spaced  code "]) | TEXT
 COMMON: dict[str, st.SearchStrategy[Any]] = {
@@ -110,6 +124,8 @@ def vitals(draw: st.DrawFn) -> VitalSign:
     common = {name: draw(strategy) for name, strategy in COMMON.items()}
     more = {name: draw(SAID) for name in ("posture", "body_site", "performer", "performing_organization")}
     ends = {name: draw(MAYBE) for name in ("reference_low", "reference_high")}
+    common["device"] = draw(DEVICES | ALL_SAID)
+    more |= {"gateway": draw(DEVICES | ALL_SAID), "measurement_status": draw(st.none() | st.sampled_from(get_args(MeasurementStatus)))}
     meaning = draw(st.sampled_from([None, "L", "H", "N", "AA"]))
     if draw(st.booleans()):
         parts = draw(st.lists(quantities(["systolic", "diastolic", "mean-pressure"]), max_size=3, unique_by=lambda part: part.measure))

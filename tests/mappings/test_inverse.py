@@ -25,6 +25,7 @@ from schemas.records import (
     Answer,
     DaySummary,
     Device,
+    DeviceVersion,
     FitnessTest,
     Flag,
     LabResult,
@@ -34,6 +35,7 @@ from schemas.records import (
     Record,
     Screening,
     Session,
+    Specialization,
     VenueOccupancy,
     VitalSign,
 )
@@ -90,13 +92,24 @@ def _quantity(quantity: Quantity | None) -> Quantity | None:
 def _device(device: Device | None) -> Device | None:
     if device is None or not functions.known_device(device):
         return None
-    fields = {name: _said(getattr(device, name)) for name in Device.__struct_fields__}
+    fields: dict[str, Any] = {name: _said(value) for name in Device.__struct_fields__ if not isinstance(value := getattr(device, name), list)}
     if fields["identifier"]:
-        fields["identifier"] = orjson.loads(functions.device_identifier(None, fields["identifier"]))[0]["value"]  # type: ignore[arg-type]
-    if fields["mdc_type"]:
-        written = orjson.loads(functions.device_type(None, fields["mdc_type"]))  # type: ignore[arg-type]
-        fields["mdc_type"] = written["coding"][0]["code"] if "coding" in written else written["text"]
-    return Device(**fields)
+        fields["identifier"] = functions.eui64(fields["identifier"]) or fields["identifier"]
+    fields["mdc_type"] = _mdc(fields["mdc_type"])
+    versions = [DeviceVersion(one.value, _mdc(one.mdc)) for one in device.versions if _said(one.value)]
+    if fields["firmware"] is None:
+        first = next((one for one in versions if one.mdc == functions.FIRMWARE), None)
+        fields["firmware"] = first and first.value
+    versions = [one for one in versions if (one.mdc, one.value) != (functions.FIRMWARE, fields["firmware"])]
+    listed = [Specialization(mdc, _said(one.version)) for one in device.specializations if (mdc := _mdc(one.mdc))]
+    return Device(**fields, specializations=listed, versions=versions)
+
+
+def _mdc(said: str | None) -> str | None:
+    if not _said(said):
+        return None
+    written = orjson.loads(functions.device_type(None, said))  # type: ignore[arg-type]
+    return str(written["coding"][0]["code"] if "coding" in written else written["text"])
 
 
 def _lap(lap: Lap) -> Lap:
@@ -117,12 +130,12 @@ def kept(record: Record) -> Record:
         value = getattr(record, field.name)
         if field.name in LEFT_OUT:
             changed[field.name] = field.default
+        elif isinstance(value, Device):
+            changed[field.name] = _device(value)
         elif isinstance(value, Quantity):
             changed[field.name] = _quantity(value)
-        elif isinstance(value, list) and value and isinstance(value[0], Quantity):
-            changed[field.name] = [_quantity(one) for one in value]
-        elif isinstance(value, list) and value and isinstance(value[0], Lap):
-            changed[field.name] = [_lap(one) for one in value]
+        elif isinstance(value, list) and value and isinstance(value[0], Quantity | Lap):
+            changed[field.name] = [_quantity(one) if isinstance(one, Quantity) else _lap(one) for one in value]
         elif isinstance(value, Moment) and field.name not in ("start", "end"):
             changed[field.name] = _moment(value)
         elif isinstance(value, str) and field.name not in ("measure", "modality", "interpretation"):
