@@ -62,11 +62,9 @@ class City(msgspec.Struct):
         return made
 
     async def resident(self, name: str = "王秀英", order: int = 2, members: Iterable[tuple[Party, str]] = (), **more: Any) -> UUID:
-        person = Resident(
-            name=name, id_number=an_id_number(order), phone=f"1990000{order:04d}", gender="female", zone="Asia/Shanghai",
-            member_numbers=[MemberNumber(party=str(party.id), number=number) for party, number in members], **more,
-        )  # fmt: skip
-        return (await residents.register(self.hub, person, actor="test"))[0]
+        said = {"id_number": an_id_number(order), "phone": f"1990000{order:04d}", "gender": "female", "zone": "Asia/Shanghai"} | more
+        numbers = [MemberNumber(party=str(party.id), number=number) for party, number in members]
+        return (await residents.register(self.hub, Resident(name=name, member_numbers=numbers, **said), actor="test"))[0]  # type: ignore[arg-type]
 
     async def bearer(self, party: Party, scope: str = "system/*.rs") -> dict[str, str]:
         token, until = self.tokens.get((party.id, scope), ("", 0.0))

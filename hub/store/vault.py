@@ -38,7 +38,7 @@ from schemas.errors import Conflict, NotFound, PermitRequired
 from schemas.labels import NONE, RULES, Label, of_age, stricter
 from schemas.quality import flags_of, numbers
 from schemas.records import KINDS, DaySummary, Envelope, Series, decode
-from schemas.resident import ZONE, Resident, id_number_birth_date
+from schemas.resident import ZONE, Resident, id_number_birth_date, id_number_gender
 from schemas.standard import STANDARD
 
 KIND_NUMBERS = {code: kind.number for code, kind in STANDARD.items()} | {"resident": 20, "consent": 21}
@@ -894,12 +894,16 @@ def _person(subject: Subject, row: Row) -> Resident | None:
 
 def _about(person: Resident | None, record: Envelope) -> dict[str, float]:
     """Age in completed years on the record's day where the resident lives, and sex, where they are known: all that leaves here of who somebody is."""
+    if person is None:
+        return {}
     found = {}
-    if person is not None and person.birth_date is not None:
-        day, born = _day(record, person.zone), person.birth_date
+    born = person.birth_date or id_number_birth_date(person.id_number)
+    if born is not None:
+        day = _day(record, person.zone)
         found["age"] = float(day.year - born.year - ((day.month, day.day) < (born.month, born.day)))
-    if person is not None and person.gender in ("female", "male"):
-        found["female"] = 1.0 if person.gender == "female" else 0.0
+    gender = person.gender or id_number_gender(person.id_number)
+    if gender in ("female", "male"):
+        found["female"] = 1.0 if gender == "female" else 0.0
     return found
 
 

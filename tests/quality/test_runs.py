@@ -210,11 +210,12 @@ def test_refused_and_waiting_rows_lower_the_score_and_show_on_the_run(hub_url: s
     asyncio.run(body())
 
 
-def test_age_is_that_of_the_records_day_where_the_resident_lives(hub_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("said", [{"birth_date": date(2008, 5, 2)}, {"id_number": an_id_number(2, "20080502")}], ids=["stated", "in the ID number"])
+def test_age_is_that_of_the_records_day_where_the_resident_lives(hub_url: str, tmp_path: Path, said: dict[str, Any]) -> None:
     async def body() -> None:
         async with a_city(hub_url, tmp_path) as city:
             center = await city.party("中心", "fitness-center")
-            resident = await city.resident(birth_date=date(2008, 5, 2))
+            resident = await city.resident(**said)
             grips = [("2026-05-01T23:59:00+08:00", 58), ("2026-05-01T16:01:00Z", 58), ("2026-05-01T15:58:00Z", 54)]
             items = [(start, [{"measure": "grip-strength", "value": value, "unit": "kg"}]) for start, value in grips]
             tests = [{"record": {"kind": "fitness-test", "start": start, "items": item}} for start, item in items]
