@@ -206,6 +206,14 @@ def test_a_version_or_specialization_of_no_known_kind_is_not_claimed(version: di
     assert not any(claimed(content))
 
 
+def test_a_specialization_without_the_version_of_its_standard_is_claimed_of_a_gateway_alone() -> None:
+    content = from_a_gateway(SATURATION)
+    assert "version" not in content["entry"][2]["resource"]["specialization"][0]
+    assert all(claimed(content))
+    del content["entry"][1]["resource"]["specialization"][0]["version"]
+    assert not any(claimed(content))
+
+
 def test_a_resource_of_others_that_claims_our_restatement_is_judged_by_it() -> None:
     shown = [json.loads(one.json) for one in face(only(from_a_gateway(PRESSURE)).record, SUBJECT)][1:]
     broken = [{name: value for name, value in one.items() if name not in ("extension", "version")} for one in shown]
