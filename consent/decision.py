@@ -535,6 +535,11 @@ def _beside(policy: Policy, request: Request, place: str, ends: datetime | None,
     return _decision((*_ordinary(place), *nodes), policy, until, purposes)
 
 
+def outlived(policy: Policy) -> Policy:
+    """What is left of a policy after its resident's death: only what hides single resources from everybody. Nobody can withdraw a consent any more."""
+    return msgspec.structs.replace(policy, rules=tuple(rule for rule in policy.rules if _hides(rule)))
+
+
 def _ordinary(place: str) -> tuple[Node, Node]:
     """Everything but biometric data and what is sensitive; that it is a child's hides nothing."""
     child = Labels(None, frozenset({SENSITIVITIES[MINOR].name}), True)

@@ -2,6 +2,7 @@
 
 A parent or guardian, registered by staff who saw the papers, has every right until the child turns 14, what the young person agreed to until 18, and none
 afterwards; each begins at 00:00 where the child lives. Family is invited by the resident with a code, with chosen rights and a last day.
+A relative acts for a resident who is deceased, and for nobody else; all others act for the living (`hub/access/deaths.py`).
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ RIGHTS: dict[str, tuple[str, str]] = {
     "ask": ("请人更正、删除", "ask for corrections and deletions"),
     "download": ("下载、打印", "download and print"),
 }
-RELATIONS: dict[str, tuple[str, str]] = {"parent": ("父母", "parent"), "guardian": ("监护人", "guardian"), "family": ("家人", "family")}
+RELATIONS: dict[str, tuple[str, str]] = {
+    "parent": ("父母", "parent"), "guardian": ("监护人", "guardian"), "family": ("家人", "family"), "relative": ("近亲属", "near relative"),
+}  # fmt: skip
 OF_A_CHILD = ("parent", "guardian")
 CODE_LASTS = timedelta(days=1)
 LONGEST = timedelta(days=366)
@@ -83,7 +86,7 @@ async def invite(hub: Hub, resident: UUID, rights: Iterable[str], last: date) ->
         raise BadRequest("It lasts a year at most.", field="until")
     code = visit_codes.drawn()
     ends = datetime.combine(last + timedelta(days=1), time(), tzinfo=zone)
-    await _add(hub, resident, None, "family", chosen, ends, f"Patient/{resident}", hub.keyring.token("representative", code))
+    await add(hub, resident, None, "family", chosen, ends, f"Patient/{resident}", hub.keyring.token("representative", code))
     return code
 
 
@@ -94,7 +97,7 @@ async def register(hub: Hub, resident: UUID, account: UUID, relation: str, *, ac
     fourteen = await _fourteen(hub, resident)
     if fourteen is None or _eighteen(fourteen) <= datetime.now(UTC):
         raise BadRequest("The resident is not known to be under 18.", field="relation", advice="An adult invites family on their own page.")
-    return await _add(hub, resident, account, relation, frozenset(), None, actor, None)
+    return await add(hub, resident, account, relation, frozenset(), None, actor, None)
 
 
 async def agreeing(hub: Hub, resident: UUID, identity: UUID | None) -> Agreeing | None:
@@ -107,19 +110,23 @@ async def agreeing(hub: Hub, resident: UUID, identity: UUID | None) -> Agreeing 
     return Agreeing(f"Account/{one.account}", one.reference, (MINOR,) if one.of_a_child else ())
 
 
-async def _add(
-    hub: Hub, resident: UUID, account: UUID | None, relation: str, rights: frozenset[str], ends: datetime | None, actor: str, code: bytes | None
-) -> UUID:
+async def add(
+    hub: Hub, resident: UUID, account: UUID | None, relation: str, rights: frozenset[str], ends: datetime | None, actor: str, code: bytes | None,
+    reason: str = "",
+) -> UUID:  # fmt: skip
+    """A new representative, whoever may be one; that is the caller's to know. Raises Conflict where there are many."""
     identity = new_record_id(bucket_of(resident))  # like every id of the resident's, so that it tells its bucket
     async with hub.database.connection() as connection, hub.trail.held(), connection.transaction():
         await connection.fetchrow("SELECT FROM residents WHERE bucket = $1 AND id = $2 FOR UPDATE", bucket_of(resident), resident)
         await connection.execute("DELETE FROM representatives WHERE resident = $1 AND account IS NULL AND code_expires < clock_timestamp()", resident)
         if await connection.fetchval(f"SELECT count(*) FROM representatives WHERE bucket = $1 AND resident = $2 AND {_STANDS}", bucket_of(resident), resident) >= MOST:  # noqa: S608, E501 - constant
             raise Conflict("There are many representatives already.", code="many-representatives", advice="End one first.")
+        subject = (await hub.vault.subjects(connection, [resident]))[resident] if reason else None
         await connection.execute(
-            "INSERT INTO representatives (bucket, id, resident, account, relation, rights, ends, code, code_expires) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + $9::interval)",
+            "INSERT INTO representatives (bucket, id, resident, account, relation, rights, ends, code, code_expires, reason) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + $9::interval, $10)",
             bucket_of(resident), identity, resident, account, relation, sorted(rights), ends, code, CODE_LASTS,
+            subject.seal("representatives", reason.encode(), identity.bytes) if subject else None,
         )  # fmt: skip
         await hub.trail.append(connection, [_entry(actor, "represent-add", resident, identity)])
     return identity
@@ -175,7 +182,10 @@ async def once_for(hub: Hub, identity: UUID, account: UUID) -> UUID | None:
     return UUID(str(found)) if found else None
 
 
-_STANDS = "ended IS NULL AND (ends IS NULL OR ends > clock_timestamp()) AND (account IS NOT NULL OR code_expires > clock_timestamp())"
+_STANDS = (
+    "ended IS NULL AND (ends IS NULL OR ends > clock_timestamp()) AND (account IS NOT NULL OR code_expires > clock_timestamp()) AND (relation = 'relative') = "
+    "(SELECT r.deceased FROM residents r WHERE r.bucket = representatives.bucket AND r.id = representatives.resident)"
+)
 
 
 async def acting_for(hub: Hub, connection: Connection[Any], resident: UUID) -> list[Representative]:

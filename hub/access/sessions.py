@@ -56,6 +56,8 @@ class Person(msgspec.Struct, frozen=True):
     acting: UUID | None = None
     """As which representative: chosen for the session, and judged anew on each request (`hub/access/representatives.py`)."""
     acts_for: str = ""
+    after_death: bool = False
+    """They act for somebody who is deceased."""
     lead: bool = False
     """Whether they manage the accounts of their party."""
 

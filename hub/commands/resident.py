@@ -1,4 +1,4 @@
-"""`kinehub resident`: registration, erasure with its certificates, legal holds."""
+"""`kinehub resident`: registration, who acts for whom, deaths, erasure with its certificates, legal holds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 import orjson
 
 from hub import service
-from hub.access import accounts, representatives
+from hub.access import accounts, deaths, representatives
 from hub.commands.options import Options, echo, own_keyring, run
 from hub.store import erasure, parties, residents
 from schemas.errors import BadRequest
@@ -112,6 +112,56 @@ def resident_unrepresent(options: Options, resident_id: UUID, representative_id:
     """A parent, guardian or helper acts no more, from the next request on: a divorce, a death, a court's decision."""
     run(options, lambda hub: representatives.end(hub, resident_id, representative_id, "operator"))
     echo(options, {"ended": str(representative_id)}, f"Ended {representative_id}.")
+
+
+@resident.command("died")
+@click.argument("resident_id", type=click.UUID)
+@click.option("--on", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The day of the death.")
+@click.option("--evidence", required=True, help="Which certificate was seen: kind, number, who issued it.")
+@click.pass_obj
+def resident_died(options: Options, resident_id: UUID, on: datetime, evidence: str) -> None:
+    """Record a death. Nothing changes before an administrator confirms it on /admin/deaths: then nobody sees anything, but for what the resident wanted."""
+    run(options, lambda hub: deaths.record(hub, resident_id, deaths.Evidence(on.date(), evidence), actor="operator"))
+    echo(options, {"recorded": str(resident_id)}, "Recorded; to be confirmed on /admin/deaths.")
+
+
+@resident.command("alive")
+@click.argument("resident_id", type=click.UUID)
+@click.pass_obj
+def resident_alive(options: Options, resident_id: UUID) -> None:
+    """A death was recorded in error: all is as before, and no relative acts any more."""
+    run(options, lambda hub: deaths.undo(hub, resident_id, actor="operator"))
+    echo(options, {"alive": str(resident_id)}, f"{resident_id} is as before.")
+
+
+@resident.command("relative")
+@click.argument("resident_id", type=click.UUID)
+@click.option("--login", required=True, help="Sign-in name of the relative, who has an account of their own.")
+@click.option("--reason", required=True, help="What they need it for, and which papers were seen.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The last day; a year from now unless said, which is the longest.")
+@click.pass_obj
+def resident_relative(options: Options, resident_id: UUID, login: str, reason: str, until: datetime | None) -> None:
+    """A near relative of a deceased resident may look, download, and ask for corrections and deletions; not where the resident wanted otherwise."""
+
+    async def work(hub: service.Hub) -> UUID:
+        async with hub.database.connection() as connection:
+            account = await accounts.by_login(connection, hub.keyring, login)
+        return await deaths.relative(hub, resident_id, account.id, reason=reason, last=until.date() if until else None, actor="operator")
+
+    made = run(options, work)
+    echo(options, {"representative_id": str(made)}, str(made))
+
+
+@resident.command("deaths")
+@click.pass_obj
+def resident_deaths(options: Options) -> None:
+    """Deaths with their evidence, who recorded and who confirmed each, and which relatives act for what."""
+
+    async def work(hub: service.Hub) -> list[dict[str, Any]]:
+        found = await deaths.listed(hub, actor="operator")
+        return [msgspec.to_builtins(one) | {"relatives": await deaths.relatives(hub, one.resident)} for one in found]
+
+    echo(options, run(options, work))
 
 
 @resident.command("erase")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hub.service import Hub
 
 TYPE = "RelatedPerson"
-ROLES = {"parent": ("PRN", "parent"), "guardian": ("GUARD", "guardian"), "family": ("FAMMEMB", "family member")}
+ROLES = {"parent": ("PRN", "parent"), "guardian": ("GUARD", "guardian"), "family": ("FAMMEMB", "family member"), "relative": ("FAMMEMB", "family member")}
 """Relation to v3 RoleCode and its display."""
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _TABLES = (
     "data_keys", "residents", "records", "record_history", "series", "originals", "outbox", "consent_notices", "quality_flags", "identifiers", "accounts",
-    "visit_codes", "petitions", "representatives", "assists",
+    "visit_codes", "petitions", "representatives", "assists", "wishes", "deaths",
 )  # fmt: skip
 _TODAY = f"(now() AT TIME ZONE coalesce((SELECT zone FROM residents r WHERE r.bucket = h.bucket AND r.id = h.resident), '{ZONE}'))::date"  # noqa: S608
 _STANDS = f"(h.until IS NULL OR h.until >= {_TODAY})"

@@ -17,8 +17,8 @@ import msgspec
 from hub.audit.trail import Entry
 from hub.store import grants, residents
 from hub.store.database import Connection
-from hub.store.ids import bucket_of, join
-from hub.store.vault import OF_RESIDENTS, Asked, SystemPermit
+from hub.store.ids import bucket_of
+from hub.store.vault import OF_RESIDENTS, SystemPermit
 from schemas.errors import BadRequest, Conflict, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -84,13 +84,10 @@ async def about_record(
 
 async def _hide(hub: Hub, resident: UUID, record: UUID, asked: _Asked) -> Petition:
     """The petition, and with it a Consent that refuses every resource of the record to everybody."""
-    own = Asked(resident=resident, actor=f"Patient/{resident}", self_access=True)
     async with hub.database.connection() as connection:
-        found = await hub.vault.one(connection, own, record)
-        if found is None:
-            raise NotFound("There is no such record.")
-        (one,) = hub.vault.disclose(found[0], [found[1]])
-    names = [f"{slot.type}/{join(str(record), slot.slot)}" for slot, _ in one.resources]
+        names = await hub.vault.named(connection, resident, record, READ)
+    if not names:
+        raise NotFound("There is no such record.")
     made: list[Petition] = []
 
     async def beside(connection: Connection[Any]) -> list[Entry]:

@@ -116,6 +116,7 @@ residents = Table(
     Column("epoch", Integer, nullable=False, server_default=text("1"), comment="raised by every change of consent or labels"),
     Column("zone", Text),
     Column("created", INSTANT, nullable=False, server_default=NOW),
+    Column("deceased", Boolean, nullable=False, server_default=text("false"), comment="a death is recorded and confirmed"),
 )  # fmt: skip
 
 data_keys = Table(
@@ -157,9 +158,9 @@ petitions = Table(
     _bucket(),
     Column("id", UUID, primary_key=True),
     Column("resident", UUID, nullable=False),
-    Column("kind", Text, nullable=False, comment="correction, deletion, dispute"),
+    Column("kind", Text, nullable=False, comment="correction, deletion, dispute, review"),
     Column("party", Integer, nullable=False, comment="who answers; 0: the hub's administrator"),
-    Column("record", UUID, comment="what is to be corrected or deleted"),
+    Column("record", UUID, comment="what is to be corrected or deleted, or whose result to be looked at"),
     Column("version", Integer, comment="its version when it was asked"),
     Column("chain", Integer, comment="with seq: the audit entry that is disputed"),
     Column("seq", BigInteger),
@@ -222,16 +223,38 @@ representatives = Table(
     Column("id", UUID, primary_key=True),
     Column("resident", UUID, nullable=False),
     Column("account", UUID, index=True, comment="who acts; absent until the invitation is taken up"),
-    Column("relation", Text, nullable=False, comment="parent, guardian, family"),
-    Column("rights", ARRAY(Text), nullable=False, comment="look, grant, stop; of a parent or guardian: what somebody of 14 to 17 agreed to"),
+    Column("relation", Text, nullable=False, comment="parent, guardian, family; relative: of the deceased, and of nobody else"),
+    Column("rights", ARRAY(Text), nullable=False, comment="what they may; of a parent or guardian: what somebody of 14 to 17 agreed to"),
     Column("code", LargeBinary, comment="blind token of an invitation's code"),
     Column("code_expires", INSTANT),
     Column("begun", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
     Column("ends", INSTANT),
     Column("ended", INSTANT, comment="when it was ended before"),
+    Column("reason", LargeBinary, comment="what a relative of the deceased acts for, sealed"),
     Index("representatives_resident_idx", "bucket", "resident"),
     Index("representatives_code_idx", "code", postgresql_where=text("code IS NOT NULL")),
     comment="Who may act for a resident. Ages are judged when they act, so no birthday stands here.",
+)  # fmt: skip
+
+wishes = Table(
+    "wishes", metadata,
+    _bucket(),
+    Column("resident", UUID, primary_key=True),
+    Column("changed", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    Column("body", LargeBinary, nullable=False, comment="the choice and who is named, sealed under the resident's key"),
+    comment="What residents want to happen with their records after their death; the law's default where absent (PIPL 49).",
+)  # fmt: skip
+
+deaths = Table(
+    "deaths", metadata,
+    _bucket(),
+    Column("resident", UUID, primary_key=True),
+    Column("recorder", Text, nullable=False, comment="who recorded it, as the audit names them"),
+    Column("recorded", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    Column("confirmer", Text, comment="a second person; nothing changes before"),
+    Column("confirmed", INSTANT),
+    Column("body", LargeBinary, nullable=False, comment="the day and the evidence, sealed under the resident's key"),
+    comment="Deaths of residents, each by two persons.",
 )  # fmt: skip
 
 assists = Table(

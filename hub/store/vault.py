@@ -20,7 +20,21 @@ import msgspec
 import orjson
 from asyncpg import Record as Row
 
-from consent.decision import DERIVATIONS, Decision, Policy, Verdict, compile_policy, decide, either, emergency, nothing, own_upload, representative, self_access
+from consent.decision import (
+    DERIVATIONS,
+    Decision,
+    Policy,
+    Verdict,
+    compile_policy,
+    decide,
+    either,
+    emergency,
+    nothing,
+    outlived,
+    own_upload,
+    representative,
+    self_access,
+)
 from consent.permit import Permit
 from consent.request import Facts, Request
 from hub.intake import identity
@@ -132,7 +146,7 @@ class Said(msgspec.Struct, frozen=True):
         )
 
 
-_STANDING = f"""SELECT clock_timestamp() AS now, r.id AS resident, r.epoch, r.zone, k.kek, k.erasure, k.wrapped, d.id, d.version, d.body,
+_STANDING = f"""SELECT clock_timestamp() AS now, r.id AS resident, r.epoch, r.zone, r.deceased, k.kek, k.erasure, k.wrapped, d.id, d.version, d.body,
 p.version AS person_version, p.body AS person
 FROM unnest($1::smallint[], $2::uuid[], $3::bigint[]) AS w(bucket, id, epoch) JOIN residents r ON r.bucket = w.bucket AND r.id = w.id
 JOIN data_keys k ON k.bucket = r.bucket AND k.subject = r.id
@@ -141,7 +155,7 @@ LEFT JOIN records p ON p.bucket = r.bucket AND p.id = r.id AND r.epoch <> w.epoc
 ORDER BY d.recorded, d.id"""  # noqa: S608 - constant columns
 """Residents with their keys; of those whose epoch is not the one that is known, their Consents and their own entry as well."""
 _UNKNOWN = -1
-_PEOPLE = """SELECT k.subject, k.kek, k.erasure, k.wrapped, r.zone, p.version AS person_version, p.body AS person FROM data_keys k
+_PEOPLE = """SELECT k.subject, k.kek, k.erasure, k.wrapped, r.zone, r.deceased, p.version AS person_version, p.body AS person FROM data_keys k
 LEFT JOIN residents r ON r.bucket = k.bucket AND r.id = k.subject LEFT JOIN records p ON p.bucket = k.bucket AND p.id = k.subject
 WHERE (k.bucket, k.subject) IN (SELECT * FROM unnest($1::smallint[], $2::uuid[]))"""
 
@@ -240,12 +254,13 @@ class Sampled(msgspec.Struct, frozen=True):
 
 
 class _Standing(msgspec.Struct, frozen=True):
-    """A resident's row, key and compiled policy as of one epoch."""
+    """A resident's row, key and compiled policy as of one epoch. `deceased`: nothing rests on a consent, or on being the resident, any more."""
 
     epoch: int
     subject: Subject
     policy: Policy
     zone: str
+    deceased: bool = False
 
 
 class Vault:
@@ -327,7 +342,10 @@ class Vault:
         if found is not None and not fresh:
             return found
         now, standing = await self._standing(connection, asked.resident)
-        if asked.emergency is not None:
+        basis = _basis(asked)
+        if standing.deceased and asked.representative is None:
+            basis, decision = "consent", nothing()
+        elif asked.emergency is not None:
             decision = emergency(standing.policy, _request(asked, now), f"emergency/{asked.emergency}", await _emergency_ends(connection, asked))
         elif asked.representative is not None:
             ends = await _representation_ends(connection, asked)
@@ -336,7 +354,7 @@ class Vault:
             decision = self._decide(standing, asked, now, await self._source_of(connection, asked.party))
         permit = Permit(
             resident=str(asked.resident), recipient=asked.acts_for or asked.actor, purpose=asked.purpose or "", decision=decision,
-            resident_epoch=standing.epoch, issued_at=now, valid_until=decision.valid_until, basis=_basis(asked),
+            resident_epoch=standing.epoch, issued_at=now, valid_until=decision.valid_until, basis=basis,
         )  # fmt: skip
         _remember(self._permits, asked, permit)
         return permit
@@ -393,7 +411,7 @@ class Vault:
         row = rows[0]
         subject, zone = self._aged(self.subject(row["resident"], row), row), row["zone"] or ZONE
         policy = compile_policy(_opened(subject, rows), resident=f"Patient/{row['resident']}", zone=zone)
-        standing = _Standing(row["epoch"], subject, policy, zone)
+        standing = _Standing(row["epoch"], subject, outlived(policy) if row["deceased"] else policy, zone, row["deceased"])
         _remember(self._standings, row["resident"], standing)
         return standing
 
@@ -446,7 +464,31 @@ class Vault:
         subject = self._aged(self.subject(resident, row), row)
         person = _person(subject, row)
         now = await connection.fetchval("SELECT clock_timestamp()")
+        if row["deceased"]:
+            return False
         return person is not None and said.fits(person) and subject.adult_at is not None and subject.adult_at.replace(year=subject.adult_at.year + 4) <= now
+
+    async def arranged(self, connection: Connection[Any], row: Row, table: str, permit: SystemPermit) -> bytes:
+        """What a resident wants after their death (`wishes`), or what was recorded of it (`deaths`). The caller notes it, unless the resident reads."""
+        _require(permit, "What concerns a death was")
+        sealer = (await self._standing(connection, row["resident"]))[1].subject.sealer(table)
+        return unpack(sealer.open(row["body"], row["resident"].bytes))
+
+    async def open_reasons(self, connection: Connection[Any], rows: Sequence[Row], permit: SystemPermit) -> list[str]:
+        """What relatives of the deceased act for. The caller notes it in the audit."""
+        _require(permit, "A relative's reason was")
+        subjects = await self.subjects(connection, list({row["resident"] for row in rows}))
+        found = [(subjects[row["resident"]], row) for row in rows]
+        return [unpack(who.sealer("representatives").open(row["reason"], who.id.bytes, row["id"].bytes)).decode() for who, row in found]
+
+    async def named(self, connection: Connection[Any], resident: UUID, record: UUID, permit: SystemPermit) -> list[str]:
+        """References of a record's resources, to be hidden; none where it is not theirs. Nothing else of it leaves here."""
+        _require(permit, "A record was")
+        row = await connection.fetchrow(_ONE, bucket_of(record), record, resident)
+        if row is None:
+            return []
+        await self.unlocked([row])
+        return [f"{slot.type}/{join(str(record), slot.slot)}" for slot in _open(self.subject(resident, row), row).header.slots]
 
     async def assisted(self, connection: Connection[Any], row: Row, column: str, permit: SystemPermit) -> bytes | None:
         """The `choice` or the `paper` of an assisted decision, for its resident and who recorded it; None where there is none.
@@ -764,8 +806,9 @@ async def _emergency_ends(connection: Connection[Any], asked: Asked) -> datetime
 async def _representation_ends(connection: Connection[Any], asked: Asked) -> datetime | None:
     """Until when somebody acts for the resident. Raises NotFound when they do not, or no longer."""
     row = await connection.fetchrow(
-        "SELECT ends FROM representatives WHERE bucket = $1 AND id = $2 AND resident = $3 AND account IS NOT NULL AND ended IS NULL "
-        "AND (ends IS NULL OR ends > clock_timestamp())",
+        "SELECT ends FROM representatives p JOIN residents r ON r.bucket = p.bucket AND r.id = p.resident WHERE p.bucket = $1 AND p.id = $2 "
+        "AND p.resident = $3 AND account IS NOT NULL AND ended IS NULL AND (ends IS NULL OR ends > clock_timestamp()) "
+        "AND (relation = 'relative') = r.deceased",
         bucket_of(asked.resident), asked.representative, asked.resident,
     )  # fmt: skip
     if row is None:

@@ -49,7 +49,7 @@ class Heart(msgspec.Struct, frozen=True):
 @router.get("/records/{record}")
 async def session(request: Request, record: UUID) -> Response:
     """One session with its samples."""
-    person, resident = await resident_of(request, "look")
+    person, resident = await resident_of(request, "records")
     hub = hub_of(request)
     one, channels, by_number = await _opened(hub, history.own(resident, person), record)
     zone = await history.zone_of(hub, resident)

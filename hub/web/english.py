@@ -572,6 +572,58 @@ ENGLISH: dict[str, str] = {
         "Corrections, deletions, explanations of a look, results for a person to look at: to be answered within 15 days. The resident sees how many are left."
     ),
     "要什么": "What is asked",
+    # after a death
+    "身后的记录": "Records after death",
+    "人走了以后，家里人能不能看您的记录，由您定。": "Whether your family may see your records after your death is for you to say.",
+    "看一看，定下来": "Look at it, and decide",
+    "身后，记录怎么办": "Your records after your death",
+    "记下了。什么时候都可以改。": "Kept. You can change it at any time.",
+    "人走了以后，同意过给别人看的全部停止，谁也看不到。家里人呢？请您选一样。": "After a death all agreements to let others see end, and nobody sees anything. And your family? Please choose.",
+    "家里人能不能看": "May your family see them?",
+    "近亲属可以申请": "Near relatives may ask",
+    "有正当的理由，带上证明，可以看、要一份、请人更正或者删除。不选就是这样，这是法律定的。": (
+        "With a proper reason and papers they may look, have a copy, and ask for corrections or deletion. This holds if you choose nothing; it is the law."
+    ),
+    "只给一个人": "Only one person",
+    "在下面写他的姓名和手机号。他要在这里登记过。": "Write their name and telephone below. They must be registered here.",
+    "谁也不给": "Nobody",
+    "全部封存，家里人也不能看。": "All of it stays sealed; your family does not see it either.",
+    "选“只给一个人”，在这里写是谁": "For “Only one person”, write here who it is",
+    "他的姓名": "Their name",
+    "他的手机号": "Their telephone",
+    "最敏感的记录，不管选哪样，都不给看。": "The most private records are shown to nobody, whatever you choose.",
+    "逝者的记录": "Records of the deceased",
+    "%(who)s的记录": "The records of %(who)s",
+    "%(who)s已经去世。您作为近亲属看这些记录，看了什么都有记录。": "%(who)s has died. You see these records as a near relative, and what you look at is on record.",
+    "别人现在都看不到。您可以看、下载，也可以请人更正或者删除。最敏感的记录不给任何人看。": (
+        "Nobody else sees them now. You may look, download, and ask for corrections or deletion. The most private records are shown to nobody."
+    ),
+    "有错、要删，在那一条下面提": "To correct or delete one, ask under it",
+    "下载、打印": "Download and print",
+    "答复在这里": "The answers are here",
+    "居民去世": "Deaths of residents",
+    "看过死亡证明再登记。另一位管理员确认以后，账号关闭，同意过给别人看的全部停止。弄错了，用命令 kinehub resident alive 恢复。": (
+        "Record a death after seeing the certificate. Once another administrator confirms it, the account is closed and every agreement ends. "
+        "A mistake is undone by kinehub resident alive."
+    ),
+    "登记了，等另一位管理员确认。": "Recorded; another administrator is to confirm it.",
+    "确认了，已经生效。": "Confirmed, and in force.",
+    "等着确认的": "To be confirmed",
+    "去世日期": "Day of the death",
+    "凭据": "Evidence",
+    "%(who)s登记": "recorded by %(who)s",
+    "核对过，确认": "I have checked it: confirm",
+    "撤回": "Take back",
+    "登记一位": "Record a death",
+    "凭什么证明（证明的种类、编号、由谁开具）": "By which certificate (kind, number, who issued it)",
+    "登记": "Record",
+    "定了身后记录怎么办": "said what happens with the records after death",
+    "登记了去世，等着确认": "recorded a death, to be confirmed",
+    "确认了去世": "confirmed the death",
+    "撤回了去世的登记": "took the record of a death back",
+    "更正：去世登记错了": "corrected: the death was recorded in error",
+    "核对了去世的登记": "read the record of a death",
+    "近亲属想看，按您的意思没有给": "a relative wanted to see, and as you wished did not",
     # a computed result, and the person who is asked about it
     "怎么算的？请人看看": "How was this made? Ask a person",
     "这个结果怎么来的": "Where this result comes from",

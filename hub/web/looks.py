@@ -39,6 +39,7 @@ QUIET = (
     "download", "decide", "policy", "consent-notice", "visit-code-make", "visit-code-cancel", "petition",
     "petition-read", "petition-answer", "alerts-seen", "consents-reviewed",
     "assist-open", "assist-choose", "assist-ask", "assist-witness", "assist-cancel", "assist-paper",
+    "wish", "death-record", "death-confirm", "death-withdraw", "death-undo", "death-read", "relative-refused",
 )  # fmt: skip
 """Actions by which nobody else sees anything; the full log shows them too."""
 
@@ -254,6 +255,13 @@ def _what(action: str, refused: bool, own: bool) -> str:
         "assist-record": "替您办了一件事",
         "assist-cancel": "替您办的没有办，撤了",
         "assist-paper": "打开了您签字的表",
+        "wish": "定了身后记录怎么办",
+        "death-record": "登记了去世，等着确认",
+        "death-confirm": "确认了去世",
+        "death-withdraw": "撤回了去世的登记",
+        "death-undo": "更正：去世登记错了",
+        "death-read": "核对了去世的登记",
+        "relative-refused": "近亲属想看，按您的意思没有给",
         "petition": "提了一个要求",
         "petition-read": "看了您提的要求",
         "petition-answer": "答复了您的要求",

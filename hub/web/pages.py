@@ -208,6 +208,7 @@ def portals() -> tuple[ModuleType, ...]:
         brakes,
         center,
         curves,
+        deaths,
         downloads,
         emergencies,
         family,
@@ -226,7 +227,7 @@ def portals() -> tuple[ModuleType, ...]:
 
     return (
         grants, given, assisted, brakes, visits, petitions, answers, log, alerts, downloads, resident, curves, quality, assists, center, hospital, emergencies,
-        family, staff, account, reference, standard,
+        family, deaths, staff, account, reference, standard,
     )  # fmt: skip
 
 

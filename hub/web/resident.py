@@ -31,7 +31,8 @@ RECORDS = 20
 async def resident_of(request: Request, right: str = "self") -> tuple[Person, UUID]:
     """Who is signed in, and the resident they act for: themselves, or another where they chose so and have the `right` now.
 
-    A page that names no right is for nobody but the resident. Raises Unauthenticated or Refused.
+    A page that names no right is for nobody but the resident; `records` is part of `look`, and the right of a relative of the deceased.
+    Raises Unauthenticated or Refused.
     """
     person = await require_person(request, "resident")
     assert person.resident is not None
@@ -48,13 +49,14 @@ async def _acting(request: Request, person: Person, right: str) -> tuple[Person,
         await _noted(hub, person, await representatives.once_for(hub, person.acting, person.account), "refused")
         await representatives.act(hub, person, person.csrf, None)
         raise Refused("You do not act for this person any more.", code="not-representative", advice="You are back at your own records.")
-    if right not in one.rights:
+    if right not in one.rights and not (right == "records" and "look" in one.rights):
         await _noted(hub, person, one.resident, "refused")
         raise Refused("This is not among what you may do for this person.", code="not-your-right", advice="Ask them to do it, or to let you.")
     if request.method in ("GET", "HEAD"):
         await _noted(hub, person, one.resident, "success")
     known = await history.person(hub, history.own(one.resident, person))
-    return msgspec.structs.replace(person, acts_for=(known.name if known else None) or say("家人")), one.resident
+    name = (known.name if known else None) or say("家人")
+    return msgspec.structs.replace(person, acts_for=name, after_death=one.relation == "relative"), one.resident
 
 
 async def _noted(hub: Hub, person: Person, resident: UUID | None, outcome: str) -> None:
@@ -64,8 +66,10 @@ async def _noted(hub: Hub, person: Person, resident: UUID | None, outcome: str) 
 
 @router.get("")
 async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] = "", granted: Annotated[str, Query(max_length=40)] = "") -> Response:
-    """The four questions on one page, and what the last step did."""
-    person, resident = await resident_of(request, "look")
+    """The four questions on one page, and what the last step did; for a relative of the deceased, what they may do."""
+    person, resident = await resident_of(request, "records")
+    if person.after_death:
+        return pages_of(request).render(request, "relative.html", person=person)
     from hub.web import alerts, emergencies
 
     hub = hub_of(request)
@@ -105,7 +109,7 @@ async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] =
 @router.get("/records")
 async def records(request: Request, before: Annotated[str, Query(max_length=100)] = "") -> Response:
     """Every record, newest first, a page at a time."""
-    person, resident = await resident_of(request, "look")
+    person, resident = await resident_of(request, "records")
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
     asked = history.own(resident, person)

@@ -222,7 +222,7 @@ def addresses(place: Place, login: str | None) -> Iterator[str]:
             result = re.search(r'href="(/resident/petitions/result[^"]+)"', visitor.show("/resident/records") + visitor.show(html.unescape(older[1])))
         assert result
         yield from (known[1], record[1], result[1], "/resident/petitions", "/resident/looks?tab=own", *(look[1] for look in looks if look))
-        yield from ("/resident/alerts", "/resident/review", "/resident/downloads", "/resident/family", "/resident/family/new")
+        yield from ("/resident/alerts", "/resident/review", "/resident/downloads", "/resident/family", "/resident/family/new", "/resident/after")
         yield from ("/resident/more", "/resident/sources", "/resident/code", "/resident/code?kind=activity&kind=identity")
         yield from ("/resident/grants/new", step, f"{step}&kind=activity&kind=identity", "/account", session[1], f"/resident/grants/{uuid4()}")
     if login == "staff":
@@ -246,7 +246,7 @@ def addresses(place: Place, login: str | None) -> Iterator[str]:
             "/hospital", "/hospital/code", "/hospital/petitions", f"/hospital/patients/{town.resident}", f"/hospital/patients/{town.resident}?weeks=52",
             "/hospital/patients/nobody",
         ),
-        "admin": ("/admin", "/admin/petitions"),
+        "admin": ("/admin", "/admin/petitions", "/admin/deaths"),
         "lead": ("/account/staff",),
         "city": ("/city",),
     }.get(login, ())  # fmt: skip

@@ -19,7 +19,7 @@ from hub.store.writer import COLUMNS
 
 RESIDENT_TABLES = {
     "residents", "data_keys", "records", "record_history", "series", "originals", "outbox", "quality_flags", "holds", "visit_codes", "emergencies",
-    "petitions", "representatives", "assists",
+    "petitions", "representatives", "assists", "wishes", "deaths",
 }  # fmt: skip
 
 SET_LATER = {("receipts", "quality")}

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from adapters import kinehub_json
+from hub.access import deaths, representatives
 from hub.store import grants
 from hub.store.residents import save_consent
 from hub.store.vault import Asked, SystemPermit
-from schemas.errors import PermitRequired
+from schemas.errors import NotFound, PermitRequired
 from tests.builders import a_city, a_pressure
 
 
@@ -53,6 +57,31 @@ def test_a_permit_for_one_resident_opens_nothing_of_another(hub_url: str, tmp_pa
                 permit = await city.hub.vault.permit(connection, theirs)
             with pytest.raises(PermitRequired):
                 list(city.hub.vault.disclose(permit, rows))
+
+    asyncio.run(work())
+
+
+def test_helpers_are_of_the_living_and_relatives_of_the_deceased(hub_url: str, tmp_path: Path) -> None:
+    """Whatever row is named, and whatever the pages asked before."""
+
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            hub, resident, ends = city.hub, await city.resident("丙", 4), datetime.now(UTC) + timedelta(days=1)
+            made = {kind: await representatives.add(hub, resident, uuid4(), kind, frozenset({"look"}), ends, "test", None) for kind in ("family", "relative")}
+
+            async def stand() -> set[str]:
+                found = set()
+                for kind, identity in made.items():
+                    async with hub.database.connection() as connection:
+                        with suppress(NotFound):
+                            await hub.vault.permit(connection, Asked(resident=resident, actor="x", purpose="FAMRQT", representative=identity), fresh=True)
+                            found.add(kind)
+                return found
+
+            assert await stand() == {"family"}
+            await deaths.record(hub, resident, deaths.Evidence(date(2026, 5, 1), "a certificate of a hospital"), actor="one")
+            await deaths.confirm(hub, resident, actor="another")
+            assert await stand() == {"relative"}
 
     asyncio.run(work())
 

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from hub.access import emergency
+from hub.access import deaths, emergency
 from hub.access.sessions import Person
 from hub.store import erasure, grants, petitions
 from hub.store.parties import Party
@@ -290,6 +290,25 @@ async def erased(leaks: Leaks) -> Case:
     return case
 
 
+async def deceased(leaks: Leaks) -> Case:
+    """A14: the resident died, with everything agreed to; who uploaded it is a reader like the others."""
+    hidden, absent, plants = await _unseen(leaks)
+    await leaks.agree(hidden, leaks.denied)
+    assert await leaks.city.shown(leaks.denied.hospital, hidden)
+    case = await _case(leaks, plants, hidden, absent)
+    like = await no_consent(leaks)
+    case.allowed, case.allowed_ids = like.hidden, like.ids
+    plants.markers += like.plants.markers
+    await died(leaks, hidden)
+    return case
+
+
+async def died(leaks: Leaks, whom: Any) -> None:
+    evidence = deaths.Evidence(date(2026, 5, 1), "a certificate of a hospital")
+    await deaths.record(leaks.city.hub, whom, evidence, actor="one")
+    await deaths.confirm(leaks.city.hub, whom, actor="another")
+
+
 async def by_reference(leaks: Leaks) -> Case:
     """A15: from a resident who agreed, by any reference, to one who did not."""
     hidden, absent, plants = await _unseen(leaks)
@@ -437,6 +456,7 @@ ATTACKS: dict[str, Attack] = {
     "A1": no_consent, "A2": expired, "A3": withdrawn, "A3 paused": paused, "A4": label_denied, "A4 later": label_later, "A4 owed": label_owed,
     "A5": date_denied, "A6": class_denied, "A6 deletion asked": deletion_asked, "A7": component_denied, "A8": source_denied, "A8 shut": source_shut,
     "A9": other_purpose, "A9 header": purpose_by_header, "A10": guessed, "A12": anothers_link, "A13": older_version, "A13 reverse": newest_version,
-    "A14": erased, "A15": by_reference, "A20": part_of_a_record, "A20 panel": part_of_a_panel, "A22": made_of_denied, "A22 label": made_of_sensitive,
+    "A14": erased, "A14 deceased": deceased,
+    "A15": by_reference, "A20": part_of_a_record, "A20 panel": part_of_a_panel, "A22": made_of_denied, "A22 label": made_of_sensitive,
     "A23 expired": glass_expired, "A23 colleague": glass_of_a_colleague, "A23 elsewhere": glass_by_client,
 }  # fmt: skip

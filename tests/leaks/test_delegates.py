@@ -17,7 +17,7 @@ from hub.store import erasure
 from hub.store.ids import bucket_of
 from schemas.labels import LOCAL as SENSITIVITY
 from tests.builders import BASE
-from tests.leaks.attacks import ORDINARY
+from tests.leaks.attacks import ORDINARY, died
 from tests.leaks.exits import Answer, scanned, told, unknown
 from tests.leaks.town import Leaks, Stage
 from tests.planted import Plants
@@ -146,6 +146,7 @@ ENDS: dict[str, tuple[str, int, End]] = {
     "its last day over": ("family", 70, _row("ends = clock_timestamp()")),
     "of another account now": ("family", 70, _row("account = gen_random_uuid()")),
     "child erased": ("parent", 10, _erased),
+    "resident died": ("family", 70, lambda one: died(one.leaks, one.whom)),
 }
 
 

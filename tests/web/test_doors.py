@@ -17,19 +17,19 @@ PAGES = {
     "wang": [
         "/resident", "/resident/records", "/resident/looks", "/resident/grants", "/resident/grants/new", "/resident/more", "/resident/sources",
         "/resident/code", "/resident/petitions", "/resident/emergencies", "/resident/family", "/resident/alerts", "/resident/review", "/resident/downloads",
-        "/resident/family/new",
+        "/resident/family/new", "/resident/after",
         "/resident/records/print", "/account",
     ],
     "doctor": ["/hospital", "/hospital/code", "/hospital/emergency", "/hospital/reviews", f"/hospital/patients/{ID}", "/hospital/petitions", "/account"],
     "staff": ["/center", "/center/petitions", "/center/assist", "/center/assist/form", "/account"],
-    "admin": ["/admin", "/admin/petitions"],
+    "admin": ["/admin", "/admin/petitions", "/admin/deaths"],
     "city": ["/city"],
 }
 FORMS = {
     "wang": [
         "/resident/stop-all", f"/resident/grants/{ID}/stop", f"/resident/grants/{ID}/again", "/resident/grants/new", "/resident/pause", "/resident/resume",
         f"/resident/sources/{ID}/shut", f"/resident/sources/{ID}/open", "/resident/code", "/resident/code/cancel", "/resident/petitions/new",
-        "/resident/looks/1/1", f"/resident/emergencies/{ID}/end", "/resident/alerts/seen", "/resident/review",
+        "/resident/looks/1/1", f"/resident/emergencies/{ID}/end", "/resident/alerts/seen", "/resident/review", "/resident/after",
         "/resident/family/invite", "/resident/family/accept", "/resident/family/self", "/account/sessions/others/end", "/account/passkeys/x/remove",
         "/account/passkeys/x/name",
         f"/resident/assists/{ID}/dispute", f"/resident/family/{ID}/act", f"/resident/family/{ID}/agree", f"/resident/family/{ID}/end",
@@ -37,7 +37,7 @@ FORMS = {
     "doctor": [
         "/hospital", "/hospital/code", f"/hospital/petitions/{ID}", "/hospital/emergency", "/hospital/emergency/end", f"/hospital/reviews/{ID}",
     ],
-    "admin": [f"/admin/petitions/{ID}"],
+    "admin": [f"/admin/petitions/{ID}", "/admin/deaths", *(f"/admin/deaths/{ID}/{act}" for act in ("confirm", "withdraw"))],
     "lead": ["/account/staff/invite", *(f"/account/staff/{ID}/{act}" for act in ("withdraw", "lead", "end"))],
     "staff": [
         f"/center/petitions/{ID}", "/center/preview", f"/center/preview/{ID}/accept", f"/center/receipts/{ID}/pending/1",
@@ -71,7 +71,7 @@ def test_every_route_of_the_portals_is_tried_below() -> None:
     tried |= {("POST", path) for listed in FORMS.values() for path in listed}
     known = [route for module in pages.portals() if module not in ELSEWHERE for route in routes(module.router)]
     shapes = {(method, re.compile(re.sub(r"{[a-z_]+}", "[^/]+", path))) for method, path in known}
-    assert len(known) == 111
+    assert len(known) == 117
     assert not [shape for method, shape in shapes if not any(method == how and shape.fullmatch(path) for how, path in tried)]
 
 
