@@ -56,10 +56,17 @@ class Person(msgspec.Struct, frozen=True):
     acting: UUID | None = None
     """As which representative: chosen for the session, and judged anew on each request (`hub/access/representatives.py`)."""
     acts_for: str = ""
+    rights: frozenset[str] = frozenset()
+    """What they may do for whom they act for, now."""
     after_death: bool = False
     """They act for somebody who is deceased."""
     lead: bool = False
     """Whether they manage the accounts of their party."""
+
+
+def may(person: Person | None, right: str) -> bool:
+    """Whether somebody may take a step: all of them for oneself, for another those they have the right to; `self` is nobody's but one's own."""
+    return person is None or person.acting is None or right in person.rights
 
 
 class Session(msgspec.Struct, frozen=True):

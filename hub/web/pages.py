@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from hub.access.sessions import may
 from hub.access.signin import local
 from hub.settings import Settings
 from hub.web import charts, dates, faults, locales, looks, sharing, words
@@ -67,6 +69,7 @@ class Pages:
             language=language,
             switch=_switch(request),
             portal=request.url.path.split("/")[1],
+            may=partial(may, context.get("person")),
             **{"person": None} | context,
         )
         response = HTMLResponse(page, status, HEADERS | {"Content-Language": language})

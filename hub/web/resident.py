@@ -56,7 +56,7 @@ async def _acting(request: Request, person: Person, right: str) -> tuple[Person,
         await _noted(hub, person, one.resident, "success")
     known = await history.person(hub, history.own(one.resident, person))
     name = (known.name if known else None) or say("家人")
-    return msgspec.structs.replace(person, acts_for=name, after_death=one.relation == "relative"), one.resident
+    return msgspec.structs.replace(person, acts_for=name, rights=one.rights, after_death=one.relation == "relative"), one.resident
 
 
 async def _noted(hub: Hub, person: Person, resident: UUID | None, outcome: str) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from html import unescape
 from uuid import uuid4
 
 import pytest
@@ -397,3 +398,42 @@ def test_nothing_on_a_helpers_pages_tells_of_what_they_may_not_see(place: Place)
             assert offered(helper) == [True, False, True]
         finally:
             place.rows("DELETE FROM records WHERE id = $1", plain)
+
+
+STEPS = {
+    r"/resident/(pause|stop-all|(grants|sources|emergencies)/[^/]+/(stop|shut|end))": "stop",
+    r"/resident/(resume|(grants|sources)/[^/]+/(again|open)|grants.*)": "grant", r"/resident/code.*": "visit",
+    r"/resident/petitions.*": "ask", r"/resident/download": "download", r"/resident/family/self|/sign-out": "look",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rights", ["look", "look stop", "look grant", "look visit ask", "look stop grant download"])
+def test_a_helper_is_shown_no_step_that_they_may_not_take(place: Place, rights: str) -> None:
+    """Every link of every page that a helper comes to opens, and every button is of a right that they have."""
+    with place.browse("li") as elder, place.browse("wang") as helper:
+        helping(elder, helper, *rights.split())
+        elder.send_form("/resident/pause")
+        try:
+            steps = reached(helper)
+        finally:
+            elder.send_form("/resident/resume")
+        steps |= reached(helper)
+    needed = {action: next((right for pattern, right in STEPS.items() if re.fullmatch(pattern, action)), "unknown") for action in steps}
+    assert set(needed.values()) <= set(rights.split()), needed
+    assert "stop" not in rights or "/resident/pause" in steps
+
+
+def reached(visitor: Visitor) -> set[str]:
+    """What the forms do of every page that can be come to from the first one; each link must open."""
+    seen, waiting, actions = set[str](), ["/resident"], set[str]()
+    while waiting and len(seen) < 60:
+        path = waiting.pop(0)
+        answer = visitor.get(path)
+        assert answer.status_code != 403, path
+        seen.add(path)
+        if answer.headers["content-type"].startswith("text/html"):
+            page = unescape(answer.text.partition("<main")[2])
+            actions |= set(re.findall(r'<form method="(?:post|get)" action="([^"?#]+)', page))
+            links = (link.partition("#")[0] for link in re.findall(r'href="(/resident[^"]*)"', page))
+            waiting += [link for link in dict.fromkeys(links) if link not in seen and link not in waiting]
+    return actions
