@@ -8,8 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec.structs import replace
 
-from consent.content import versionless
+from consent.content import identifiers, versionless
 from consent.match import MAYBE, NO, YES, likeness
 from consent.request import Request
 from consent.span import EVER, NEVER, Span, period
@@ -21,13 +22,17 @@ Resources = Mapping[str, dict[str, Any]]
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Who asks, under every name: references, identifiers, person and organization. `above`: what the organization is part of."""
+    """Who asks, under every name: references, identifiers, person and organization. `above`: what the organization is part of.
+
+    `strange`: types of parties the asker may be any of: it asks as a PractitionerRole that is not at hand.
+    """
 
     references: frozenset[str]
     above: frozenset[str]
     identifiers: frozenset[tuple[str, str]]
     person: str
     organization: str | None
+    strange: tuple[str, ...] = ()
 
 
 class Actors(msgspec.Struct, frozen=True):
@@ -47,7 +52,7 @@ class Actors(msgspec.Struct, frozen=True):
             return YES
         if any(reference in who.references and span.holds(request.at) for reference, span in self.timed):
             return YES
-        if self.unclear or not self.references.isdisjoint(who.above) or self._incomparable(who):
+        if self.unclear or not self.references.isdisjoint(who.above) or self._incomparable(who) or self._may_be(who, request):
             return MAYBE
         return max(likeness(reference, self.references) for reference in who.references) if self.absolute else NO
 
@@ -55,15 +60,23 @@ class Actors(msgspec.Struct, frozen=True):
         person, organization, span = role
         return person == who.person and organization in (None, who.organization) and (span is None or span.holds(request.at))
 
+    def _may_be(self, who: Identity, request: Request) -> bool:
+        """Whether a role named here may be the asker's, who says no organization, or somebody named the one behind a role that is not at hand."""
+        held = [(person, who.organization and organization, span) for person, organization, span in self.roles]
+        if any(self._plays(role, replace(who, person=role[0]) if who.strange else who, request) for role in held):
+            return True
+        timed = [reference for reference, span in self.timed if span.holds(request.at)] if who.strange else []
+        return bool(who.strange) and any(_kind(reference) in who.strange for reference in (*self.references, *timed))
+
     def _incomparable(self, who: Identity) -> bool:
         """Whether some identifier named here is of a system in which the asker has none at hand."""
         known = {system for system, _ in who.identifiers}
         return any(system not in known for system, _ in self.identifiers)
 
 
-def _identifiers(resource: Mapping[str, Any] | None) -> frozenset[tuple[str, str]]:
-    listed = (resource or {}).get("identifier") or []
-    return frozenset((str(each.get("system", "")), str(each["value"])) for each in listed if isinstance(each, dict) and "value" in each)
+def _kind(reference: str) -> str:
+    """The type in a reference."""
+    return reference.rsplit("/", 2)[-2] if "/" in reference else ""
 
 
 def _target(element: Any) -> str | None:
@@ -96,10 +109,17 @@ def identify(request: Request, resources: Resources, zone: ZoneInfo) -> Identity
         person, organization = None, None
     person, organization = person or actor, versionless(request.acts_for) if request.acts_for else organization
     names = frozenset(filter(None, [actor, person, organization, *map(versionless, request.member_of)]))
-    identifiers: frozenset[tuple[str, str]] = frozenset()
-    if resources:
-        identifiers = frozenset().union(*(_identifiers(resources.get(name)) for name in names))
-    return Identity(names, _above(organization, resources) | doubted, identifiers, person, organization)
+    known = frozenset[tuple[str, str]]().union(*(identifiers(resources.get(name)) for name in names)) if resources else frozenset()
+    unseen = actor.startswith("PractitionerRole/") and not role
+    strange = ("Practitioner", "Organization")[: 2 - bool(organization)] if unseen else ()
+    above = _above(organization, resources) if organization else _employers(person, request.at, resources, zone)
+    return Identity(names, above | doubted, known, person, organization, strange)
+
+
+def _employers(person: str, at: datetime, resources: Resources, zone: ZoneInfo) -> frozenset[str]:
+    """The organizations for which a person who does not say so may be asking: those of its roles at hand."""
+    roles = [each for each in resources.values() if each.get("resourceType") == "PractitionerRole" and _target(each.get("practitioner")) == person]
+    return frozenset(filter(None, [_target(role.get("organization")) for role in roles if _in_force(role, at, zone)]))
 
 
 def _in_force(role: Mapping[str, Any], at: datetime, zone: ZoneInfo) -> bool:
@@ -140,7 +160,7 @@ class _Finding:
         """One Reference: its literal name, and whom it stands for."""
         target = _target(element)
         if target is None:
-            self._logical(element)
+            self._logical(element, span, depth)
             return
         self._add(target, span)
         self._follow(target, span, depth)
@@ -151,15 +171,19 @@ class _Finding:
         else:
             self.references.add(target)
 
-    def _logical(self, element: Any) -> None:
-        identifier = element.get("identifier") if isinstance(element, dict) else None
-        if isinstance(identifier, dict) and "value" in identifier:
-            self.identifiers.add((str(identifier.get("system", "")), str(identifier["value"])))
-        else:
-            self.unclear = True
+    def _logical(self, element: Any, span: Span | None, depth: int) -> None:
+        """A Reference by identifier: whoever at hand bears it, else whoever may turn out to."""
+        named = identifiers(element) if isinstance(element, dict) else frozenset()
+        self.unclear |= not named
+        bearers = [name for name, found in self.resources.items() if named and not named.isdisjoint(identifiers(found))]
+        for bearer in bearers:
+            self._add(bearer, span)
+            self._follow(bearer, span, depth)
+        if not bearers:
+            self.identifiers |= named
 
     def _follow(self, target: str, span: Span | None, depth: int) -> None:
-        kind = target.rsplit("/", 2)[-2] if "/" in target else ""
+        kind = _kind(target)
         found = self.resources.get(target)
         if "://" in target or target.startswith("urn:"):
             self._elsewhere(found, span)
@@ -185,8 +209,8 @@ class _Finding:
         elif kind == "PractitionerRole" and (person := _target(found.get("practitioner"))):
             self.roles.add((person, _target(found.get("organization")), span))
         else:
-            self.identifiers |= _identifiers(found)
-            self.unclear |= not _identifiers(found)
+            self.identifiers |= identifiers(found)
+            self.unclear |= not identifiers(found)
 
     def _each(self, members: Any, name: str, span: Span | None, depth: int) -> None:
         for member in members if isinstance(members, list) else ():

@@ -7,16 +7,19 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from consent.content import about, versionless
+from consent.content import about, identifiers, patients_in, versionless
 from consent.decision import Decision, Policy, Verdict, check_resource, compile_policy, decide
 from consent.explain import sentence
 from consent.match import Class
 from consent.redaction import marked
 from consent.request import Facts, Request
+from consent.span import moment
 from schemas.errors import BadRequest
 from schemas.resident import ZONE
 
 Json = dict[str, Any]
+UTC = ZoneInfo("UTC")
+SUBJECTS = ("subject", "patient", "beneficiary", "for")
 
 
 def _text(case: Mapping[str, Any], name: str, *, needed: bool = False) -> str | None:
@@ -76,17 +79,47 @@ def _named(entries: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
 
 def _current(consents: Sequence[Json]) -> list[Json]:
     """Consents without the versions that a later one of the same id supersedes; where none is later, all stand."""
-    newest: dict[str, int] = {}
-    for consent in consents:
-        if (version := _version(consent)) is not None:
-            newest[consent["id"]] = max(version, newest.get(consent["id"], version))
-    return [consent for consent in consents if _version(consent) is None or _version(consent) == newest[consent["id"]]]
+    return [each for each in consents if not any(_supersedes(other, each) for other in consents)]
+
+
+def _supersedes(later: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
+    """Whether both are versions of one consent, by number or else by when they were stored."""
+    if not isinstance(later.get("id"), str) or later["id"] != earlier.get("id"):
+        return False
+    numbers = _version(later), _version(earlier)
+    stored = _stored(later), _stored(earlier)
+    if numbers[0] is not None and numbers[1] is not None:
+        return numbers[0] > numbers[1]
+    return stored[0] is not None and stored[1] is not None and stored[0] > stored[1]
+
+
+def _meta(resource: Mapping[str, Any], name: str) -> str | None:
+    found = resource["meta"].get(name) if isinstance(resource.get("meta"), dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _version(consent: Mapping[str, Any]) -> int | None:
-    meta = consent.get("meta")
-    number = meta.get("versionId") if isinstance(meta, dict) and isinstance(consent.get("id"), str) else None
-    return int(number) if isinstance(number, str) and number.isdecimal() else None
+    number = _meta(consent, "versionId")
+    return int(number) if number and number.isdecimal() else None
+
+
+def _stored(consent: Mapping[str, Any]) -> datetime | None:
+    try:
+        return moment(_meta(consent, "lastUpdated"), UTC).since
+    except ValueError:
+        return None
+
+
+def _patients(resource: Mapping[str, Any]) -> frozenset[str]:
+    """The patients a resource is about: its subjects, or where the type has no such element the patients it refers to."""
+    if resource.get("resourceType") in ("Bundle", "Parameters"):
+        return frozenset()
+    subjects = [resource[name] for name in SUBJECTS if name in resource]
+    listed = [each for subject in subjects for each in (subject if isinstance(subject, list) else [subject]) if isinstance(each, dict)]
+    named = frozenset(versionless(each["reference"]) for each in listed if isinstance(each.get("reference"), str) and each["reference"])
+    if resource.get("resourceType") == "Patient":
+        return frozenset(filter(None, [about(resource)]))
+    return named if subjects else patients_in(resource)
 
 
 class _World:
@@ -105,12 +138,18 @@ class _World:
 
     def _sole(self, resource: Mapping[str, Any]) -> str | None:
         """The one patient a case is about, for what names none."""
-        inner = {patient for entry in _apart([resource]) if (patient := about(entry["resource"]))}
+        inner = {patient for entry in _apart([resource]) for patient in _patients(entry["resource"])}
         named = inner or {versionless(str(each["patient"].get("reference"))) for each in self.consents if isinstance(each.get("patient"), dict)}
         return (named or {""}).pop() if len(named) < 2 else None
 
-    def decision(self, resource: Mapping[str, Any]) -> Decision | None:
-        patient = about(resource) or self.sole
+    def patient(self, resource: Mapping[str, Any]) -> str | None:
+        """Whose a resource is: of the one patient it names, or where it names none of the one the case is about."""
+        named = _patients(resource)
+        if named or not self._known(resource):
+            return next(iter(named)) if len(named) == 1 else None
+        return self.sole
+
+    def decision(self, patient: str | None) -> Decision | None:
         if patient is None:
             return None
         if patient not in self.decisions:
@@ -123,20 +162,22 @@ class _World:
     def judge(self, resource: Mapping[str, Any]) -> Verdict:
         """The verdict on a resource at hand; on a Bundle or Parameters, resource by resource."""
         kind = resource.get("resourceType")
+        if not isinstance(kind, str) or not kind:
+            return Verdict("deny", (), "not a FHIR resource")
         if kind == "Bundle":
             return self._bundle(resource)
         if kind == "Parameters":
             return self._parameters(resource)
-        decision = self.decision(resource) if self._known(resource) else None
+        decision = self.decision(self.patient(resource))
         return check_resource(decision, resource, ZoneInfo(self.zone)) if decision else Verdict("deny", (), "about nobody in particular")
 
     def _known(self, resource: Mapping[str, Any]) -> bool:
-        """Whether a subject named by identifier alone is the patient at hand."""
-        subject = next((resource[name] for name in ("subject", "patient") if isinstance(resource.get(name), dict)), None)
-        if subject is None or "reference" in subject:
+        """Whether what has no reference to a patient is of the patient at hand: by identifier, or because it has no subject at all."""
+        subject = next((resource[name] for name in SUBJECTS if name in resource), None)
+        if subject is None:
             return True
-        named, known = subject.get("identifier") or {}, self.resources.get(self.sole or "", {}).get("identifier") or ()
-        return any((each.get("system"), each.get("value")) == (named.get("system"), named.get("value")) for each in known)
+        patient = self.resources.get(self.sole or "")
+        return isinstance(subject, dict) and not identifiers(subject).isdisjoint(identifiers(patient))
 
     def _bundle(self, bundle: Mapping[str, Any]) -> Verdict:
         """A Bundle is what its resources are: all permitted, some removed, or none."""
@@ -144,7 +185,7 @@ class _World:
             return denied
         verdicts, kept = [], []
         for entry in bundle.get("entry") or []:
-            verdict = self.judge(entry["resource"]) if "resource" in entry else Verdict("permit")
+            verdict = self.judge(_labelled(entry["resource"], bundle)) if "resource" in entry else Verdict("permit")
             verdicts.append(verdict)
             if verdict.decision != "deny":
                 kept.append({**entry, "resource": verdict.resource} if verdict.resource else entry)
@@ -159,28 +200,49 @@ class _World:
 
     def _shell(self, bundle: Mapping[str, Any]) -> Verdict | None:
         """The denial of Bundles as such, where a rule names them."""
-        decision = self.decision(bundle)
+        decision = self.decision(self.sole)
         if decision is None or not any("Bundle" in each.types for node in decision.nodes for each in _class_conditions(node.rule)):
             return None
         verdict = decision.check(Facts(0, "Bundle"), {"resourceType": "Bundle"})
         return verdict if verdict.decision == "deny" and verdict.rule else None
 
     def _parameters(self, parameters: Mapping[str, Any]) -> Verdict:
-        verdicts = [self.judge(each) for each in _inside(parameters.get("parameter"))]
-        return next((verdict for verdict in verdicts if verdict.decision != "permit"), verdicts[0]) if verdicts else Verdict("deny")
+        """Parameters are what their resources are, at any depth; what is denied goes with its name."""
+        verdicts: list[Verdict] = []
+        kept = self._kept(parameters.get("parameter"), verdicts)
+        refused = [verdict for verdict in verdicts if verdict.decision != "permit"]
+        if not refused:
+            return verdicts[0] if verdicts else Verdict("deny")
+        if all(verdict.decision == "deny" for verdict in verdicts):
+            return refused[0]
+        return Verdict("redact", refused[0].rule, refused[0].text, marked({**parameters, "parameter": kept}))
+
+    def _kept(self, parameters: Any, verdicts: list[Verdict]) -> list[Json]:
+        kept = []
+        for each in parameters if isinstance(parameters, list) else ():
+            one = {**each, "part": self._kept(each["part"], verdicts)} if "part" in each else each
+            if "resource" in each:
+                verdicts.append(self.judge(each["resource"]))
+                if verdicts[-1].decision == "deny":
+                    continue
+                one = {**one, "resource": verdicts[-1].resource or each["resource"]}
+            kept.append(one)
+        return kept
+
+
+def _labelled(resource: Any, bundle: Mapping[str, Any]) -> Any:
+    """A resource of a document, under the labels of the document too. (Those of a search result are but the highest of what was found.)"""
+    around = (bundle.get("meta") or {}).get("security") if bundle.get("type") == "document" else None
+    if not around:
+        return resource
+    meta = resource.get("meta") or {}
+    return {**resource, "meta": {**meta, "security": [*(meta.get("security") or []), *around]}}
 
 
 def _class_conditions(rule: Any) -> Iterator[Class]:
     yield from (each for each in rule.conditions if isinstance(each, Class))
     for child in rule.children:
         yield from _class_conditions(child)
-
-
-def _inside(parameters: Any) -> Iterator[Json]:
-    for each in parameters if isinstance(parameters, list) else ():
-        if isinstance(each, dict):
-            yield from ([each["resource"]] if isinstance(each.get("resource"), dict) else ())
-            yield from _inside(each.get("part"))
 
 
 def decide_case(case: Any, language: str = "en") -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ from consent.terms import (
     OBSERVATION_VALUE,
     PURPOSES,
     RANKS,
+    broader,
     is_standard,
     meaning,
     system,
@@ -34,8 +36,8 @@ AUTHORS = (
 PRINCIPAL = ("code", "medicationCodeableConcept", "vaccineCode", "type")
 """Elements that say what a resource is about, first found first."""
 TIMES = (
-    "effective", "performed", "occurrence", "onset", "period", "started", "date", "authoredOn", "authored", "created", "occurred", "sent",
-    "whenHandedOver", "recordedDate", "dateAsserted",
+    "effective", "performed", "occurrence", "onset", "collected", "period", "started", "date", "authoredOn", "authored", "created", "occurred",
+    "sent", "whenHandedOver", "recordedDate", "dateAsserted",
 )  # fmt: skip
 """Elements that say when the data was made, first found first; `issued` is when it was published, and never counts."""
 TYPE_CLASSES = {
@@ -68,6 +70,12 @@ class Content(NamedTuple):
     members: tuple[str, ...]
     profiles: frozenset[str]
     document_types: frozenset[tuple[str, str]]
+    identifiers: frozenset[tuple[str, str]]
+
+
+def identifiers(resource: Mapping[str, Any] | None) -> frozenset[tuple[str, str]]:
+    """The business identifiers of a resource, by system and value."""
+    return frozenset((str(each.get("system", "")), str(each["value"])) for each in _nodes((resource or {}).get("identifier")) if "value" in each)
 
 
 def joined(around: Content, inner: Content) -> Content:
@@ -75,6 +83,7 @@ def joined(around: Content, inner: Content) -> Content:
     return Content(
         together(around.concepts, inner.concepts), inner.components, around.references | inner.references, around.authors | inner.authors,
         inner.derived_from, inner.members, around.profiles | inner.profiles, around.document_types | inner.document_types,
+        around.identifiers | inner.identifiers,
     )  # fmt: skip
 
 
@@ -125,7 +134,22 @@ def _principal(resource: Mapping[str, Any]) -> tuple[frozenset[str], bool]:
 def _concepts(part: Mapping[str, Any], skip: frozenset[str] = frozenset()) -> Concepts:
     codings = list(_codings(_walk(part, skip)))
     systems, opaque = _principal(part)
-    return Concepts(frozenset(meaning(*coding) for coding in codings), frozenset(code for _, code in codings), systems, opaque)
+    above = {(uri, wider) for uri, code in codings for wider in broader(uri, code)}
+    return Concepts(frozenset(meaning(*coding) for coding in codings) | above, frozenset(code for _, code in codings), systems, opaque)
+
+
+UNKNOWN_CONCEPTS = Concepts(frozenset(), frozenset(), frozenset(), opaque=True)
+
+
+def medication(resource: Mapping[str, Any], resources: Mapping[str, Mapping[str, Any]]) -> Concepts | None:
+    """What a resource says by `medicationReference`, from the Medication contained or at hand; where there is none, it may be anything."""
+    named = resource.get("medicationReference")
+    if not isinstance(named, dict):
+        return None
+    reference = versionless(str(named.get("reference")))
+    inner = {f"#{each.get('id')}": each for each in _nodes(resource.get("contained"))}
+    found = inner.get(reference) or resources.get(reference)
+    return _concepts(found) if found else UNKNOWN_CONCEPTS
 
 
 def _references(value: Any) -> frozenset[str]:
@@ -138,7 +162,13 @@ _MADE_FROM = frozenset({"transforms", "appends", "signs"})
 
 def _derived_from(resource: Mapping[str, Any]) -> frozenset[str]:
     related = [each for each in _nodes(resource.get("relatesTo")) if each.get("code") in _MADE_FROM]
-    return _references([resource.get("derivedFrom"), resource.get("basis"), related])
+    context = _references(resource.get("securityContext")) - patients_in(resource)
+    return _references([resource.get("derivedFrom"), resource.get("basis"), related]) | context
+
+
+def patients_in(resource: Mapping[str, Any]) -> frozenset[str]:
+    """Every patient a resource refers to."""
+    return frozenset(reference for reference in _references(resource) if "Patient" in reference.split("/")[-2:-1])
 
 
 def _members(resource: Mapping[str, Any]) -> Iterator[str]:
@@ -183,6 +213,7 @@ def read(resource: Mapping[str, Any]) -> Content:
         members=tuple(dict.fromkeys(_members(resource))),
         profiles=frozenset(str(url).partition("|")[0] for url in _listed(meta.get("profile"))),
         document_types=frozenset(_document_types(resource)),
+        identifiers=identifiers(resource),
     )
 
 
@@ -200,9 +231,12 @@ NOWHERE = Origin(frozenset(), frozenset())
 
 
 def origins(resources: Mapping[str, Mapping[str, Any]]) -> dict[str, Origin]:
-    """The origins that Provenance among the resources tells of, by the reference of what was made."""
+    """The origins that Provenance among the resources tells of, by the reference of what was made; a Binary is of the document it is attached to."""
     found: dict[str, Origin] = {}
     for each in resources.values():
+        for binary in _attached(each):
+            known = found.get(binary, NOWHERE)
+            found[binary] = known._replace(derived_from=known.derived_from | {f"{each.get('resourceType')}/{each.get('id')}"})
         if each.get("resourceType") == "Provenance":
             sources = [entity.get("what") for entity in _nodes(each.get("entity")) if entity.get("role") in _SOURCES]
             own = Origin(_references(each.get("agent")), _references(sources))
@@ -210,6 +244,14 @@ def origins(resources: Mapping[str, Mapping[str, Any]]) -> dict[str, Origin]:
                 known = found.get(target, NOWHERE)
                 found[target] = Origin(known.authors | own.authors, known.derived_from | own.derived_from - {target})
     return found
+
+
+def _attached(resource: Mapping[str, Any]) -> Iterator[str]:
+    for node in _nodes(resource.get("content")):
+        attachment = node.get("attachment", node)
+        url = attachment.get("url") if isinstance(attachment, dict) else None
+        if isinstance(url, str) and url.startswith("Binary/"):
+            yield versionless(url)
 
 
 def with_origin(content: Content, origin: Origin) -> Content:
@@ -231,6 +273,8 @@ def about(resource: Mapping[str, Any]) -> str | None:
 
 
 _NO_INLINE = frozenset({"contained", "text"})
+UNRANKED = "?"
+"""The confidentiality of what carries labels, but none of that kind: any."""
 
 
 def _labels(resource: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -251,7 +295,9 @@ def _confidentiality(labels: list[tuple[str, str]]) -> str:
     found = [code for uri, code in labels if uri == CONFIDENTIALITY]
     if found:
         return max(found, key=lambda code: RANKS.get(code, len(RANKS)))
-    return "N" if any(uri != ACT_REASON for uri, _ in labels) else ""
+    if any(uri == SYSTEM for uri, _ in labels) and not any(sensitivity(*label) for label in labels):
+        return "N"
+    return UNRANKED if any(uri != ACT_REASON for uri, _ in labels) else ""
 
 
 def sensitivity(uri: str, code: str) -> str | None:
@@ -281,8 +327,9 @@ def _stretch(value: Any, zone: ZoneInfo) -> Span | None:
 
 def made(resource: Mapping[str, Any], zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
     """First and last instant of what a resource tells of, by its clinical time; None where it does not say."""
-    spans = [span for value in _told(resource) if (span := _stretch(value, zone))]
-    if not spans:
+    told = [_stretch(value, zone) for value in _told(resource)]
+    spans = [span for span in told if span]
+    if not spans or len(spans) < len(told):
         return None, None
     since, until = min(span.since for span in spans), max(span.until for span in spans)
     return None if since == EVER else since, None if until == NEVER else until - timedelta(microseconds=1)
@@ -290,22 +337,32 @@ def made(resource: Mapping[str, Any], zone: ZoneInfo) -> tuple[datetime | None, 
 
 def _told(resource: Mapping[str, Any]) -> Iterator[Any]:
     """Every value that says when: the first time found, with its end where it stands in an element of its own."""
+    if isinstance(resource.get("collection"), dict):
+        yield from _told(resource["collection"])
     if "start" in resource or "end" in resource:
         yield {name: resource[name] for name in ("start", "end") if name in resource}
         return
     stems = [(stem, [name for name in _forms(stem) if name in resource]) for stem in TIMES]
     first = next(((stem, names) for stem, names in stems if names), None)
     if first is not None:
-        yield from (resource[name] for name in first[1])
+        yield from chain.from_iterable(_moments(resource[name]) if name.endswith("Timing") else [resource[name]] for name in first[1])
     if first is not None and first[0] == "onset":
         yield from (resource[name] for name in _forms("abatement") if name in resource)
     if isinstance(resource.get("context"), dict) and "period" in resource["context"]:
         yield resource["context"]["period"]
 
 
+def _moments(timing: Any) -> list[Any]:
+    """The events of a Timing, or the period that bounds its repeats."""
+    if not isinstance(timing, dict):
+        return []
+    repeat = timing.get("repeat")
+    return [*_listed(timing.get("event")), *([repeat["boundsPeriod"]] if isinstance(repeat, dict) and "boundsPeriod" in repeat else [])]
+
+
 @cache
 def _forms(stem: str) -> tuple[str, ...]:
-    return (stem, f"{stem}DateTime", f"{stem}Period", f"{stem}Instant", f"{stem}Date")
+    return (stem, f"{stem}DateTime", f"{stem}Period", f"{stem}Instant", f"{stem}Date", f"{stem}Timing")
 
 
 def facts_of(resource: Mapping[str, Any], zone: ZoneInfo, *, source: str | None = None) -> Facts:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from consent.actor import Identity, Resources, identify
-from consent.content import NOWHERE, Concepts, Content, Origin, about, facts_of, joined, origins, read, together, with_origin
+from consent.content import NOWHERE, Concepts, Content, Origin, about, facts_of, joined, medication, origins, read, together, with_origin
 from consent.match import ANY, MAYBE, NO, YES, Case, Class, Codes, Data, DataPeriod, Labels, Source
 from consent.provision import ACTIONS, DENY, PARTIES, PERMIT, SILENT, Problem, Rule, applies, boundaries, parse
 from consent.redaction import redacted
@@ -229,6 +229,8 @@ class Decision(msgspec.Struct, frozen=True, eq=False):
 
     def _inside(self, facts: Facts, resource: Mapping[str, Any], depth: int, around: Content | None = None) -> Verdict:
         content = joined(around, read(resource)) if around else with_origin(read(resource), self._origin(facts))
+        if drug := medication(resource, self.policy.resources if self.policy else {}):
+            content = content._replace(concepts=together(content.concepts, drug))
         whole = self._weight(facts, content, content.concepts)
         inherited = self._derived(facts, content, depth)
         if inherited is not None:

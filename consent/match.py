@@ -12,7 +12,8 @@ import msgspec
 
 from consent.content import Concepts, Content
 from consent.request import Facts
-from consent.terms import RANKS, sensitivities_above
+from consent.span import EVER, NEVER
+from consent.terms import RANKS, may_coincide, sensitivities_above
 from schemas.classes import CODES
 
 NO, MAYBE, YES = 0, 1, 2
@@ -52,7 +53,11 @@ class DataPeriod(msgspec.Struct, frozen=True):
         starts, ends = case.facts.starts, case.facts.ends
         if (starts is not None and starts >= self.until) or (ends is not None and ends < self.since):
             return NO
-        return YES if starts is not None and ends is not None and starts >= self.since and ends < self.until else MAYBE
+        if starts is None and ends is None:
+            return MAYBE
+        begun = self.since == EVER or (starts is not None and starts >= self.since)
+        ended = self.until == NEVER or (ends is not None and ends < self.until)
+        return YES if begun and ended else MAYBE
 
 
 class Class(msgspec.Struct, frozen=True):
@@ -100,6 +105,7 @@ class Data(msgspec.Struct, frozen=True):
     """Named resources. `around` holds the instances and what they refer to; `unclear`: a reference that names nothing known.
 
     `indirect` are resources at hand that refer to one named: what refers to them is related at one remove, which can deny only.
+    `identifiers` are of instances named by identifier; an author's role that is not among `known_roles` may be anybody's.
     """
 
     instances: frozenset[str]
@@ -108,6 +114,8 @@ class Data(msgspec.Struct, frozen=True):
     authors: frozenset[str]
     unclear: bool
     indirect: frozenset[str] = frozenset()
+    identifiers: frozenset[tuple[str, str]] = frozenset()
+    known_roles: frozenset[str] = frozenset()
 
     def match(self, case: Case) -> int:
         facts = case.facts
@@ -115,7 +123,7 @@ class Data(msgspec.Struct, frozen=True):
             return YES
         if self.unclear or not facts.reference:
             return MAYBE
-        if case.content is None and (self.targets or self.authors):
+        if case.content is None and (self.targets or self.authors or self.identifiers):
             return MAYBE
         return max(likeness(facts.reference, self.instances | self.targets), self._inside(case.content))
 
@@ -124,7 +132,18 @@ class Data(msgspec.Struct, frozen=True):
             return NO
         links = [likeness(reference, self.targets) for reference in content.references] if self.targets else []
         removed = MAYBE if not self.indirect.isdisjoint(content.references) else NO
-        return max([removed, *links, *(likeness(author, self.authors) for author in content.authors)])
+        return max([removed, self._identified(content), *links, *(self._wrote(author) for author in content.authors)])
+
+    def _identified(self, content: Content) -> int:
+        """Whether the resource is one named by identifier; without an identifier of that system it may be."""
+        if not self.identifiers.isdisjoint(content.identifiers):
+            return YES
+        known = {uri for uri, _ in content.identifiers}
+        return MAYBE if any(uri not in known for uri, _ in self.identifiers) else NO
+
+    def _wrote(self, author: str) -> int:
+        unseen = bool(self.authors) and author.startswith("PractitionerRole/") and author not in self.known_roles
+        return max(likeness(author, self.authors), MAYBE if unseen else NO)
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -167,4 +186,4 @@ class Labels(msgspec.Struct, frozen=True):
             return MAYBE
         if not self.sensitivities.isdisjoint(sensitivities_above(case.sensitivity)):
             return YES
-        return MAYBE if any(case.sensitivity in sensitivities_above(named) for named in self.sensitivities) else NO
+        return MAYBE if any(may_coincide(case.sensitivity, named) for named in self.sensitivities) else NO

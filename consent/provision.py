@@ -12,7 +12,7 @@ import msgspec
 
 from consent.actor import Actors, Resources, actors
 from consent.actor import boundaries as memberships
-from consent.content import read, sensitivity, versionless
+from consent.content import identifiers, read, sensitivity, versionless
 from consent.match import MAYBE, NO, YES, Class, Codes, Condition, Data, DataPeriod, Labels, likeness
 from consent.span import EVER, NEVER, Span, moment, period
 from consent.terms import (
@@ -25,6 +25,7 @@ from consent.terms import (
     PURPOSES,
     RANKS,
     RESOURCE_TYPES,
+    broader,
     is_standard,
     meaning,
     system,
@@ -187,7 +188,8 @@ def _class(value: Any) -> Class:
 def _codes(value: Any) -> Codes:
     codings = _concept_codings(value)
     known = frozenset(concept for uri, code in codings if uri for concept in with_parts(meaning(uri, code)))
-    return Codes(known, frozenset(code for uri, code in codings if not (uri and is_standard(uri, code))), frozenset(uri for uri, _ in codings))
+    loose = {code for uri, code in codings if not (uri and is_standard(uri, code))}.union(*(broader(*coding) for coding in codings))
+    return Codes(known, frozenset(loose), frozenset(uri for uri, _ in codings))
 
 
 def _labels(outcome: int) -> Callable[[Any], Labels]:
@@ -220,24 +222,48 @@ def _people(resources: Resources) -> frozenset[str]:
     return frozenset(name for name, found in resources.items() if found.get("resourceType") in PARTIES)
 
 
+def _named(reference: Any, resources: Resources) -> frozenset[str]:
+    """What a Reference names: what is at the address, or what bears the identifier; nothing where that is not at hand."""
+    address = reference.get("reference") if isinstance(reference, dict) else None
+    if isinstance(address, str):
+        return frozenset({versionless(address)})
+    sought = identifiers(reference) if isinstance(reference, dict) else frozenset()
+    return frozenset(name for name, found in resources.items() if sought and not sought.isdisjoint(identifiers(found)))
+
+
+def _roles(authors: set[str], resources: Resources) -> Iterator[str]:
+    """Roles at hand in which one of the authors, or somebody of such an organization, writes."""
+    for name, found in resources.items():
+        parties = [(found.get(part) or {}).get("reference") for part in ("practitioner", "organization")]
+        if found.get("resourceType") == "PractitionerRole" and authors & {versionless(party) for party in parties if isinstance(party, str)}:
+            yield name
+
+
 def _data(resources: Resources) -> Callable[[Any], Data]:
     def parse(value: Any) -> Data:
         named: dict[str, set[str]] = {"instance": set(), "related": set(), "dependents": set(), "authoredby": set()}
         unclear = False
+        borne: set[tuple[str, str]] = set()
         for each in _some(value):
             _known(each, _DATA)
-            reference = (each.get("reference") or {}).get("reference")
             if each.get("meaning") not in named:
                 raise ValueError("data of an unknown meaning")
-            unclear |= not isinstance(reference, str)
-            named[each["meaning"]] |= {versionless(reference)} if isinstance(reference, str) else set()
+            found = _named(each.get("reference"), resources)
+            named[each["meaning"]] |= found
+            sought = identifiers(each["reference"]) if not found and each["meaning"] == "instance" and "reference" in each else frozenset()
+            borne |= sought
+            unclear |= not found and not sought
         authors = named["authoredby"].union(*(_members(author, resources) for author in named["authoredby"]))
+        authors |= set(_roles(authors, resources))
         unclear |= any(author.startswith(("Group/", "CareTeam/")) and author not in resources for author in authors)
         targets = named["related"] | named["dependents"]
         referred = frozenset().union(*(read(resources[target]).references for target in named["related"] if target in resources))
         around = frozenset(named["instance"] | targets) | referred
         indirect = frozenset(name for name, found in resources.items() if targets and not targets.isdisjoint(read(found).references))
-        return Data(frozenset(named["instance"]), around, frozenset(targets), frozenset(authors), unclear, indirect - _people(resources))
+        roles = frozenset(name for name, found in resources.items() if found.get("resourceType") == "PractitionerRole")
+        return Data(
+            frozenset(named["instance"]), around, frozenset(targets), frozenset(authors), unclear, indirect - _people(resources), frozenset(borne), roles
+        )
 
     return parse
 

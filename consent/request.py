@@ -25,8 +25,8 @@ class Facts(msgspec.Struct, frozen=True):
     """A stored resource, seen from outside. `starts` and `ends` are its first and last instant; None is not known.
 
     `classes` are DataClass bits, `source` the uploading party (`Organization/x`), `sensitivity` v3 ActCode codes (other
-    systems as `system|code`), `confidentiality` a v3 Confidentiality code, empty where the resource was never labelled, `purposes`
-    the purposes of use it is labelled for, where it is.
+    systems as `system|code`), `confidentiality` a v3 Confidentiality code, empty where the resource was never labelled and `?` where
+    its labels say nothing of it, `purposes` the purposes of use it is labelled for, where it is.
     """
 
     classes: int

@@ -21,6 +21,8 @@ CONSENT_SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"
 MEDIA_TYPES = "urn:ietf:bcp:13"
 SNOMED = "http://snomed.info/sct"
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+ATC = "http://www.whocc.no/atc"
+FORMAT_CODES = "http://ihe.net/fhir/ValueSet/IHE.FormatCode.codesystem"
 
 ALIASES = {
     "http://hl7.org/fhir/v3/ActReason": ACT_REASON,
@@ -45,6 +47,8 @@ ALIASES = {
     "urn:oid:2.16.840.1.113883.6.24": MDC,
     "urn:oid:2.16.840.1.113883.6.96": SNOMED,
     "urn:oid:2.16.840.1.113883.6.88": RXNORM,
+    "urn:oid:1.3.6.1.4.1.19376.1.2.3": FORMAT_CODES,
+    "http://ihe.net/fhir/ihe.formatcode.fhir/CodeSystem/formatcode": FORMAT_CODES,
 }
 """Other names under which the same code systems are met."""
 
@@ -84,11 +88,17 @@ INSTRUCTIONS = frozenset({
 })  # fmt: skip
 """ActCode labels that say what to do with the data (obligations, refrains), not what it is about."""
 
+BY_SNOMED = {
+    "364075005": "heart-rate", "75367002": "blood-pressure", "271649006": "systolic", "271650006": "diastolic", "431314004": "oxygen-saturation",
+    "386725007": "body-temperature", "86290005": "respiratory-rate", "27113001": "body-weight", "50373000": "body-height", "60621009": "bmi",
+}  # fmt: skip
+"""SNOMED CT observables that vital signs are coded with, beside or instead of LOINC."""
+
 PARTS = {"blood-pressure": ("systolic", "diastolic", "mean-pressure")}
 """Measure to the measures it is made of: a rule about the panel is a rule about its parts."""
 
 STANDARD_SYSTEMS = frozenset(
-    {LOINC, SNOMED, MDC, RXNORM, "http://www.whocc.no/atc", "http://unitsofmeasure.org"}
+    {LOINC, SNOMED, MDC, RXNORM, ATC, "http://unitsofmeasure.org"}
 )
 KNOWN = STANDARD_SYSTEMS | frozenset(ALIASES.values())
 STANDARD_PREFIXES = ("http://terminology.hl7.org/", "http://hl7.org/fhir/")
@@ -126,6 +136,17 @@ def sensitivities_above(code: str) -> frozenset[str]:
     return _upwards(code, SENSITIVITY_PARENTS)
 
 
+@cache
+def _sensitivities_below(code: str) -> frozenset[str]:
+    return frozenset({code}).union(*(_sensitivities_below(kind) for kind in SENSITIVITIES.get(code, "").split()))
+
+
+@cache
+def may_coincide(one: str, other: str) -> bool:
+    """Whether something may be both: one is a kind of the other, or they have a kind in common (as SUD and ETH have)."""
+    return not _sensitivities_below(one).isdisjoint(_sensitivities_below(other))
+
+
 @lru_cache(maxsize=4096)
 def system(uri: str) -> str:
     """The one name of a code system: without a slash at the end, and known by https, a value set, an older name or an OID as well."""
@@ -139,15 +160,23 @@ def _measure(uri: str, code: str) -> Measure | None:
         return BY_LOINC.get(code)
     if uri == MDC:
         return BY_MDC.get(code)
+    if uri == SNOMED:
+        return MEASURES.get(BY_SNOMED.get(code, ""))
     return MEASURES.get(code) if uri == LOCAL else None
 
 
 @lru_cache(maxsize=65536)
 def meaning(uri: str, code: str) -> tuple[str, str]:
-    """System and code, replaced by the measure of the unified data standard where there is one: LOINC, MDC and local codes meet here."""
+    """System and code, replaced by the measure of the unified data standard where there is one: LOINC, MDC, SNOMED CT and local codes meet here."""
     uri = system(uri)
     measure = _measure(uri, code)
     return (LOCAL, measure.key) if measure else (uri, code)
+
+
+def broader(uri: str, code: str) -> tuple[str, ...]:
+    """What a code of a classification stands under, by its spelling: B20.1 under B20 in ICD-10, C09AA02 under C09AA in ATC."""
+    lengths = range(3, len(code)) if "icd-10" in uri.lower() else (1, 3, 4, 5) if uri == ATC else ()
+    return tuple(dict.fromkeys(code[:length].rstrip(".") for length in lengths if length < len(code)))
 
 
 def with_parts(concept: tuple[str, str]) -> tuple[tuple[str, str], ...]:

@@ -9,14 +9,18 @@ from datetime import datetime, timedelta
 from itertools import product
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
+
 ZONE = ZoneInfo("Asia/Shanghai")
 UP = {"CLINTRCH": ["HRESCH"], "ETREAT": ["TREAT"], "BTG": ["ETREAT", "TREAT"]}
-SENSITIVITY_UP = {"ETHUD": ["ETH", "SUD", "BH", "SPI"], "PSY": ["BH", "SPI"], "ETH": [], "HIV": []}
+SENSITIVITY_UP = {"ETHUD": ["ETH", "SUD", "BH", "SPI"], "PSY": ["BH", "SPI"], "ETH": [], "SUD": ["BH", "SPI"], "HIV": []}
+MAY_BE = {"ETH": {"ETHUD", "SUD"}, "SUD": {"ETHUD", "ETH"}}
 RANK = ["U", "L", "M", "N", "R", "V"]
 CLASS_SYSTEM = "https://kinehub.org/fhir/CodeSystem/data-class"
 SAME = {"8480-6": "systolic", "150021": "systolic", "8462-4": "diastolic", "85354-9": "pressure", "8867-4": "pulse", "149546": "pulse"}
 PARTS = {"pressure": {"pressure", "systolic", "diastolic"}}
 GROUPS = {"Group/known": ["Practitioner/a"]}
+WRITES_AS = {"PractitionerRole/b": "Practitioner/b"}
 OPEN = {"CareTeam/over", "Group/gone"}
 
 
@@ -49,30 +53,51 @@ def _period(rule, ask, _atom):
     return "yes" if low <= ask.at < high else "no"
 
 
-def _actor(rule, ask, _atom):
+def _one(actor, ask):
+    if "reference" not in actor:
+        return "no"
+    if "identifier" in actor["reference"]:
+        return _numbered(actor["reference"]["identifier"]["value"], ask)
     me = {ask.actor, ask.acts_for, *ask.member_of}
-
-    def one(actor):
-        if "reference" not in actor:
+    name = actor["reference"]["reference"].split("/_history/")[0]
+    if name in me or me & set(GROUPS.get(name, [])):
+        return "yes"
+    if name == "Group/timed":
+        return "yes" if ask.actor == "Practitioner/a" and ask.at < datetime(2026, 6, 2, tzinfo=ZONE) else "no"
+    if name == "PractitionerRole/r":
+        held = ask.at >= datetime(2026, 6, 1, tzinfo=ZONE)
+        if ask.actor != "Practitioner/a" or not held:
             return "no"
-        if "identifier" in actor["reference"]:
-            mine = "yes" if ask.actor == "Practitioner/a" and actor["reference"]["identifier"]["value"] == "7" else "no"
-            return mine if ask.actor == "Practitioner/a" else "maybe"  # nobody else's identifiers are at hand
-        name = actor["reference"]["reference"].split("/_history/")[0]
-        if name in me or me & set(GROUPS.get(name, [])):
-            return "yes"
-        if name == "Group/timed":
-            return "yes" if ask.actor == "Practitioner/a" and ask.at < datetime(2026, 6, 2, tzinfo=ZONE) else "no"
-        if name == "PractitionerRole/r":
-            held = ask.at >= datetime(2026, 6, 1, tzinfo=ZONE)
-            return "yes" if ask.actor == "Practitioner/a" and ask.acts_for == "Organization/h" and held else "no"
-        if name == "Organization/trust":
-            return "maybe" if ask.acts_for == "Organization/h" else "no"
-        if name.startswith("https:"):
-            return "maybe" if ask.actor == "Practitioner/a" else "no"
-        return "maybe" if name in OPEN else "no"
+        return "yes" if ask.acts_for == "Organization/h" else "no" if ask.acts_for else "maybe"
+    if name == "Organization/h" and ask.actor == "Practitioner/a" and ask.acts_for is None:
+        return "maybe" if ask.at >= datetime(2026, 6, 1, tzinfo=ZONE) else "no"
+    if name == "Organization/trust":
+        return "maybe" if ask.acts_for == "Organization/h" else "no"
+    if name.startswith("https:"):
+        return "maybe" if ask.actor == "Practitioner/a" else "no"
+    return "maybe" if name in OPEN else "no"
 
-    return _any(one(actor) for actor in rule["actor"])
+
+def _numbered(value, ask):
+    """By identifier: 1 is a group at hand, 7 the one person whose identifiers are at hand, 8 might be anybody else's."""
+    if value == "1":
+        return "yes" if ask.acts_for == "Organization/i" else "no"
+    known = ask.actor == "Practitioner/a"
+    return ("yes" if known else "no") if value == "7" else "no" if known else "maybe"
+
+
+def _could_be(ask):
+    """Who may be behind a role that is not at hand: anybody, of any organization if it names none."""
+    if ask.actor != "PractitionerRole/gone":
+        return []
+    organizations = [ask.acts_for] if ask.acts_for else ["Organization/h", "Organization/i", "Organization/trust"]
+    return [replace(ask, actor=who, acts_for=where) for who in ("Practitioner/a", "Practitioner/b") for where in organizations]
+
+
+def _actor(rule, ask, _atom):
+    found = _any(_one(actor, ask) for actor in rule["actor"])
+    others = [_any(_one(actor, other) for actor in rule["actor"]) for other in _could_be(ask)]
+    return "maybe" if found == "no" and set(others) - {"no"} else found
 
 
 def _purpose(rule, ask, _atom):
@@ -106,11 +131,13 @@ def _class(rule, _ask, atom):
 def _data_period(rule, _ask, atom):
     low, high = _bounds(rule["dataPeriod"])
     starts, ends = atom["starts"], atom["ends"]
-    if starts is None:
-        return "maybe"
-    if starts >= high or ends < low:
+    if (starts and starts >= high) or (ends and ends < low):
         return "no"
-    return "yes" if low <= starts and ends < high else "maybe"
+    if starts is None and ends is None:
+        return "maybe"
+    begun = "start" not in rule["dataPeriod"] or (starts is not None and low <= starts)
+    ended = "end" not in rule["dataPeriod"] or (ends is not None and ends < high)
+    return "yes" if begun and ended else "maybe"
 
 
 def _code(rule, _ask, atom):
@@ -128,7 +155,8 @@ def _data(rule, _ask, atom):
     def one(data):
         name = data["reference"]["reference"].split("/_history/")[0]
         if data["meaning"] == "authoredby":
-            return "yes" if name in atom["authors"] else "no"
+            authors = {WRITES_AS.get(author, author) for author in atom["authors"]}
+            return "yes" if name in authors else "maybe" if "PractitionerRole/gone" in authors else "no"
         return "yes" if name == atom["name"] or (data["meaning"] != "instance" and name in atom["links"]) else "no"
 
     return _any(one(data) for data in rule["data"])
@@ -148,13 +176,13 @@ def _sensitivity(labels, atom):
         return "no"
     if named & {have, *SENSITIVITY_UP[have]}:
         return "yes"
-    return "maybe" if any(have in SENSITIVITY_UP.get(name, []) for name in named) else "no"
+    return "maybe" if named & MAY_BE.get(have, set()) else "no"
 
 
 def _labels(labels, kind, atom):
     ranks = [RANK.index(label["code"]) for label in labels if label["system"].endswith("Confidentiality")]
     answers = [_sensitivity(labels, atom)]
-    if atom["confidentiality"] is None:
+    if atom["confidentiality"] is None or (ranks and atom["confidentiality"] == "?"):
         answers.append("maybe")
     elif ranks:
         mine = RANK.index(atom["confidentiality"])
@@ -224,6 +252,7 @@ def _atoms(resource, codes, *, opaque):
     classes = [label["code"] for label in labels if label["system"] == CLASS_SYSTEM]
     sensitivities = [label["code"] for label in labels if label["system"].endswith("ActCode")]
     levels = [label["code"] for label in labels if label["system"].endswith("Confidentiality")]
+    unsaid = "N" if classes and not sensitivities else "?" if labels else None
     if not classes and resource["code"]["coding"][0]["code"] in SAME:
         classes = ["health-check"]
     linked = [resource.get("encounter", {}), resource["subject"], *resource.get("performer", [])]
@@ -231,10 +260,10 @@ def _atoms(resource, codes, *, opaque):
     when = resource.get("effectivePeriod", {})
     for one, other in product(classes or [None], sensitivities or [None]):
         yield {
-            "class": one, "sensitivity": other, "confidentiality": levels[0] if levels else "N" if labels else None,
+            "class": one, "sensitivity": other, "confidentiality": levels[0] if levels else unsaid,
             "type": resource["resourceType"], "name": f"{resource['resourceType']}/{resource['id']}",
-            "starts": _edge(when["start"], end=False) if when else None,
-            "ends": _edge(when["end"], end=True) - timedelta(microseconds=1) if when else None,
+            "starts": _edge(when["start"], end=False) if "start" in when else None,
+            "ends": _edge(when["end"], end=True) - timedelta(microseconds=1) if "end" in when else None,
             "profiled": "profile" in resource["meta"], "codes": codes, "opaque": opaque, "links": [who.get("reference") for who in linked],
             "authors": [who["reference"] for who in resource.get("performer", [])],
         }  # fmt: skip

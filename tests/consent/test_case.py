@@ -93,6 +93,14 @@ def test_a_bundle_is_what_its_resources_are() -> None:
     assert decide_case(case(tpo(), bundle, purpose="HRESCH"))["decision"] == "deny"
 
 
+def test_parameters_are_left_with_what_may_be_seen_at_any_depth() -> None:
+    inner = {"name": "inner", "part": [{"name": "denied", "resource": ALCOHOL}, {"name": "count", "valueInteger": 2}]}
+    answer = decide_case(case(tpo(rule("deny", data=ONE)), {"resourceType": "Parameters", "parameter": [inner, {"name": "other", "resource": SUGAR}]}))
+    assert answer["decision"] == "redact"
+    left = [{"name": "inner", "part": [{"name": "count", "valueInteger": 2}]}, {"name": "other", "resource": SUGAR}]
+    assert answer["resource"]["parameter"] == left
+
+
 def test_a_consent_of_another_patient_decides_nothing() -> None:
     assert decide_case(case({**tpo(), "patient": {"reference": "Patient/q"}}, SUGAR))["decision"] == "deny"
 

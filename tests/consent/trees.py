@@ -28,6 +28,11 @@ RESOURCES: dict[str, dict[str, Any]] = {
         "resourceType": "PractitionerRole", "id": "r", "practitioner": {"reference": "Practitioner/a"}, "organization": {"reference": "Organization/h"},
         "period": {"start": "2026-06"},
     },
+    "PractitionerRole/b": {"resourceType": "PractitionerRole", "id": "b", "practitioner": {"reference": "Practitioner/b"}},
+    "Group/numbered": {
+        "resourceType": "Group", "id": "numbered", "actual": True, "identifier": [{"system": "urn:group", "value": "1"}],
+        "member": [{"entity": {"reference": "Organization/i"}}],
+    },
     "Practitioner/a": {"resourceType": "Practitioner", "id": "a", "identifier": [{"system": "urn:licence", "value": "7"}]},
     "Organization/h": {"resourceType": "Organization", "id": "h", "partOf": {"reference": "Organization/trust"}},
 }  # fmt: skip
@@ -59,7 +64,7 @@ def periods(draw: st.DrawFn) -> dict[str, str]:
     return found
 
 
-LABELS = st.sampled_from([_coding(LEVEL, "N"), _coding(LEVEL, "R"), *(_coding(ACT_CODE, code) for code in ("PSY", "ETH", "ETHUD", "HIV"))])
+LABELS = st.sampled_from([_coding(LEVEL, "N"), _coding(LEVEL, "R"), *(_coding(ACT_CODE, code) for code in ("PSY", "ETH", "ETHUD", "SUD", "HIV"))])
 CLASSES = st.sampled_from(
     [_coding(CLASS, code) for code in ("activity", "sleep", "location", "biometric")]
     + [_coding(TYPES, code) for code in ("Observation", "Condition")]
@@ -75,6 +80,7 @@ ACTORS = st.sampled_from(
         for name in ("Group/timed", "CareTeam/over", "PractitionerRole/r", "Organization/trust", "https://x.example/fhir/Practitioner/a")
     ]
     + [{"role": {"text": "r"}, "reference": {"identifier": {"system": "urn:licence", "value": value}}} for value in "78"]
+    + [{"role": {"text": "r"}, "reference": {"identifier": {"system": "urn:group", "value": "1"}}}]
 )
 ACTIONS = st.sampled_from([{"coding": [{"code": code}]} for code in ("access", "disclose")] + [{"coding": [{"system": "urn:mine", "code": "access"}]}])
 DATA = st.builds(
@@ -147,7 +153,7 @@ TIMES = [datetime.fromisoformat(at).astimezone(UTC) for at in ("2026-05-31T23:59
 TIMES.append(datetime(2026, 9, 1, 4, tzinfo=UTC))
 REQUESTS = st.builds(
     Request,
-    actor=st.sampled_from(["Practitioner/a", "Practitioner/b", "Device/d"]),
+    actor=st.sampled_from(["Practitioner/a", "Practitioner/a", "Practitioner/b", "Device/d", "PractitionerRole/gone"]),
     acts_for=st.sampled_from([None, "Organization/h", "Organization/i"]),
     member_of=st.sampled_from([(), ("Group/gone",)]),
     purpose=st.sampled_from([None, "TREAT", "TREAT", "BTG", "CLINTRCH", "HRESCH"]),
@@ -160,7 +166,7 @@ REQUESTS = st.builds(
 def resources(draw: st.DrawFn) -> dict[str, Any]:
     classes = draw(st.sampled_from([("activity",), ("activity",), ("sleep", "activity"), ("location",), ("biometric",), ()]))
     security = [_coding(CLASS, code) for code in classes]
-    security += [_coding(ACT_CODE, code) for code in draw(st.sampled_from([(), (), (), (), ("PSY",), ("ETHUD",), ("ETH", "HIV")]))]
+    security += [_coding(ACT_CODE, code) for code in draw(st.sampled_from([(), (), (), (), ("PSY",), ("ETHUD",), ("SUD",), ("ETH", "HIV")]))]
     security += [_coding(LEVEL, draw(st.sampled_from("NRV")))] if draw(st.booleans()) else []
     found: dict[str, Any] = {
         "resourceType": "Observation", "id": draw(st.sampled_from("12")), "meta": {"security": security} if security else {},
@@ -168,11 +174,11 @@ def resources(draw: st.DrawFn) -> dict[str, Any]:
     }  # fmt: skip
     if draw(st.integers(0, 3)):
         low, high = sorted(draw(st.lists(st.sampled_from(DAYS), min_size=2, max_size=2)))
-        found["effectivePeriod"] = {"start": low, "end": high}
+        found["effectivePeriod"] = draw(st.sampled_from([{"start": low, "end": high}] * 3 + [{"start": low}, {"end": high}]))
     if draw(st.booleans()):
         found["encounter"] = {"reference": "Encounter/e"}
     if draw(st.booleans()):
-        found["performer"] = [{"reference": "Practitioner/b"}]
+        found["performer"] = [{"reference": draw(st.sampled_from(["Practitioner/b", "Practitioner/b", "PractitionerRole/b", "PractitionerRole/gone"]))}]
     if draw(st.integers(0, 3)):
         found["component"] = [{"code": code} for code in draw(_some(CONCEPTS | UNMAPPED))]
     if draw(st.integers(0, 3)) == 0:
