@@ -33,6 +33,7 @@ class Identity(msgspec.Struct, frozen=True):
     person: str
     organization: str | None
     strange: tuple[str, ...] = ()
+    absolute: bool = False
 
 
 class Actors(msgspec.Struct, frozen=True):
@@ -54,7 +55,7 @@ class Actors(msgspec.Struct, frozen=True):
             return YES
         if self.unclear or not self.references.isdisjoint(who.above) or self._incomparable(who) or self._may_be(who, request):
             return MAYBE
-        return max(likeness(reference, self.references) for reference in who.references) if self.absolute else NO
+        return max(likeness(reference, self.references) for reference in who.references) if self.absolute or who.absolute else NO
 
     def _plays(self, role: tuple[str, str | None, Span | None], who: Identity, request: Request) -> bool:
         person, organization, span = role
@@ -113,7 +114,7 @@ def identify(request: Request, resources: Resources, zone: ZoneInfo) -> Identity
     unseen = actor.startswith("PractitionerRole/") and not role
     strange = ("Practitioner", "Organization")[: 2 - bool(organization)] if unseen else ()
     above = _above(organization, resources) if organization else _employers(person, request.at, resources, zone)
-    return Identity(names, above | doubted, known, person, organization, strange)
+    return Identity(names, above | doubted, known, person, organization, strange, any("://" in name for name in names))
 
 
 def _employers(person: str, at: datetime, resources: Resources, zone: ZoneInfo) -> frozenset[str]:

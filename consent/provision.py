@@ -192,6 +192,11 @@ def _codes(value: Any) -> Codes:
     return Codes(known, frozenset(loose), frozenset(uri for uri, _ in codings))
 
 
+def _denied_codes(value: Any) -> Codes:
+    """LEAP's own consents write one concept where R4 has a list: clear enough to deny by, not to permit by."""
+    return _codes([value] if isinstance(value, dict) else value)
+
+
 def _labels(outcome: int) -> Callable[[Any], Labels]:
     def parse(value: Any) -> Labels:
         ranks, sensitivities = [], set()
@@ -299,7 +304,7 @@ def _conditions(reading: Reading, place: str, provision: Mapping[str, Any]) -> t
         reading.take(place, provision, "class", _class),
         reading.take(place, provision, "dataPeriod", _data_period(reading.zone)),
         reading.take(place, provision, "data", _data(reading.resources)),
-        reading.take(place, provision, "code", _codes),
+        reading.take(place, provision, "code", _denied_codes if provision.get("type") == "deny" else _codes),
     )
     return tuple(condition for condition in found if condition is not None)
 

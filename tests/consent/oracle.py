@@ -62,6 +62,8 @@ def _one(actor, ask):
     name = actor["reference"]["reference"].split("/_history/")[0]
     if name in me or me & set(GROUPS.get(name, [])):
         return "yes"
+    if ask.actor.endswith("/fhir/Practitioner/b") and name == "Practitioner/b":
+        return "maybe"
     if name == "Group/timed":
         return "yes" if ask.actor == "Practitioner/a" and ask.at < datetime(2026, 6, 2, tzinfo=ZONE) else "no"
     if name == "PractitionerRole/r":

@@ -52,7 +52,10 @@ def test_a_published_case_is_decided_as_its_guide_means_it(each: Json) -> None:
 
 
 def at_hand(read: Json) -> dict[str, Json]:
-    return {f"{found['resourceType']}/{found['id']}": found for found in read["resources"]}
+    """Resources by type and id, and by the address they stand at."""
+    entries = [each if "resource" in each else {"resource": each} for each in read["resources"]]
+    named = {f"{each['resource']['resourceType']}/{each['resource']['id']}": each["resource"] for each in entries}
+    return named | {each["fullUrl"]: each["resource"] for each in entries if "fullUrl" in each}
 
 
 @pytest.mark.parametrize("each", [param for param in EACH if param.values[0]["expected"] != "deny"])

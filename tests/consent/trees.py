@@ -153,7 +153,7 @@ TIMES = [datetime.fromisoformat(at).astimezone(UTC) for at in ("2026-05-31T23:59
 TIMES.append(datetime(2026, 9, 1, 4, tzinfo=UTC))
 REQUESTS = st.builds(
     Request,
-    actor=st.sampled_from(["Practitioner/a", "Practitioner/a", "Practitioner/b", "Device/d", "PractitionerRole/gone"]),
+    actor=st.sampled_from(["Practitioner/a", "Practitioner/a", "Practitioner/b", "Device/d", "PractitionerRole/gone", "https://x.example/fhir/Practitioner/b"]),
     acts_for=st.sampled_from([None, "Organization/h", "Organization/i"]),
     member_of=st.sampled_from([(), ("Group/gone",)]),
     purpose=st.sampled_from([None, "TREAT", "TREAT", "BTG", "CLINTRCH", "HRESCH"]),
