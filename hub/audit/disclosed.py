@@ -84,5 +84,20 @@ def person(detail: Detail, who: msgspec.Struct | None) -> Detail:
     return detail | {"identity": True, "fields": sorted({*detail.get("fields", ()), *named})}
 
 
+def named(name: str | None) -> Detail:
+    """Of a page that names whom it is about, and nothing else of them."""
+    return {"fields": ["Patient.name"]} if name else {}
+
+
+def together(details: Iterable[Detail]) -> Detail:
+    """What one page disclosed in several parts."""
+    kinds: Counter[str] = Counter()
+    fields: set[str] = set()
+    for one in details:
+        kinds.update(one.get("kinds", {}))
+        fields.update(one.get("fields", ()))
+    return _detail({"kinds": kinds} if kinds else {}, fields)
+
+
 def _detail(counts: Detail, fields: set[str], cut: int = 0) -> Detail:
     return counts | ({"fields": sorted(fields)} if fields else {}) | ({"cut": cut} if cut else {})

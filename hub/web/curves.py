@@ -16,7 +16,7 @@ from hub.access.requests import hub_of
 from hub.store import parties
 from hub.store.parties import Party
 from hub.store.vault import Asked, Disclosed, Sampled
-from hub.web import history, sharing
+from hub.web import history, looks, sharing
 from hub.web.charts import STEPS, curve
 from hub.web.hospital import asked_by
 from hub.web.locales import pick
@@ -55,6 +55,7 @@ async def session(request: Request, record: UUID) -> Response:
     zone = await history.zone_of(hub, resident)
     found: Envelope = decode(one.record or b"")
     by_slot = {channel.slot: channel for channel in channels}
+    looks.show(request, [found], measures=["heart-rate"] if HEART_RATE in by_slot else [])
     source = by_number.get(one.party)
     return pages_of(request).render(
         request,

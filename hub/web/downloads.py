@@ -12,12 +12,14 @@ from fastapi import APIRouter, Query, Request, Response
 from hub.access import representatives
 from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_recent
+from hub.audit import disclosed
+from hub.audit.disclosed import Detail
 from hub.audit.trail import Entry
 from hub.care import activity
 from hub.exchange import reading
 from hub.service import Hub
 from hub.store.vault import Asked
-from hub.web import history, tables, words
+from hub.web import history, looks, tables, words
 from hub.web.history import Place, Seen
 from hub.web.locales import pick, say
 from hub.web.pages import Page, download, pages_of
@@ -51,16 +53,18 @@ async def everything(request: Request) -> Response:
         found, _ = await reading.visible(hub, connection, history.own(resident, person), ["*"])
     if not found:
         raise NotFound("There is nothing to download.")
-    await _note(hub, person, resident)
+    await _note(hub, person, resident, disclosed.resources((one.type, one.raw) for one in found))
     entries = b",".join(b'{"resource":%b}' % one.raw for one in found)
     bundle = b'{"resourceType":"Bundle","type":"collection","entry":[%b]}' % entries
     return download(bundle, f"kinehub-{datetime.now(await history.zone_of(hub, resident)):%Y-%m-%d}.json", "application/fhir+json")
 
 
-async def _note(hub: Hub, person: Person, resident: UUID) -> None:
+async def _note(hub: Hub, person: Person, resident: UUID, shown: Detail) -> None:
+    """One entry for a copy, with what is in it where another than the resident takes it."""
     purpose = representatives.PURPOSE if person.acting else "PATRQT"
     actor, rule = history.actor_of(person, resident), history.rule_of(person)
-    await hub.trail.note(Entry(actor=actor, action="download", outcome="success", resident=resident, purpose=purpose, rule=rule))
+    detail = hub.vault.seal_detail(resident, shown) if person.acting and shown else None
+    await hub.trail.note(Entry(actor=actor, action="download", outcome="success", resident=resident, purpose=purpose, rule=rule, detail=detail))
 
 
 @router.get("/records.csv")
@@ -72,12 +76,14 @@ async def table(request: Request) -> Response:
     zone = await history.zone_of(hub, resident)
     head = [say(text) for text in ("日期", "时间", "种类", "内容", "指标", "数值", "单位", "来源", "编号")]
     rows: list[tuple[object, ...]] = []
+    copied: list[Envelope] = []
     async for one in _every(hub, history.own(resident, person)):
+        copied.append(one.record)
         at = history.local(one.record, zone)
         what = (f"{at:%Y-%m-%d}", f"{at:%H:%M}" if history.timed(one.record) else "", words.kind(str(one.record.__struct_config__.tag)), words.line(one.record))
         found: list[tuple[object, ...]] = [*figures(one.record)]
         rows += [(*what, *figure, one.source, one.id) for figure in found or [("", "", "")]]
-    await _note(hub, person, resident)
+    await _note(hub, person, resident, disclosed.records(copied))
     return download(tables.encoded([head, *rows]), f"kinehub-{datetime.now(zone):%Y-%m-%d}.csv", "text/csv; charset=utf-8")
 
 
@@ -116,7 +122,7 @@ async def printed(request: Request, years: Annotated[int, Query(ge=1, le=YEARS)]
     since = datetime.now(zone) - timedelta(days=365 * years)
     found: list[Seen] = (await history.read(hub, history.own(resident, person), since=since)).seen
     older = years < YEARS and bool((await history.read(hub, history.own(resident, person), after=(since, UUID(int=0)), most=1)).seen)
-    await _note(hub, person, resident)
+    await _note(hub, person, resident, looks.in_lines(one.record for one in found))
     return pages_of(request).render(
         request, "printed.html", person=person, rows=[(one, history.local(one.record, zone), history.timed(one.record)) for one in found], years=years,
         since=since.date(), today=now.date(), older=older,

@@ -19,6 +19,7 @@ ELEMENTS: dict[str, tuple[str, str]] = {
     "birth_date": ("出生日期", "date of birth"),
     "health_card": ("健康卡号", "health card number"),
     "identifier": ("号码", "numbers"),
+    "relationship": ("与本人的关系", "relationship"),
     "telecom": ("联系电话", "telephone"),
     "address": ("住址", "address"),
     "contact": ("联系人", "contact person"),

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
+from fastapi import Request
 
 from hub.access import accounts
+from hub.access.requests import hub_of
+from hub.audit import disclosed
 from hub.audit import proof as proofs
+from hub.audit.disclosed import Detail
 from hub.audit.proof import Inclusion
-from hub.audit.trail import ANSWERED, REFUSED
+from hub.audit.trail import ANSWERED, REFUSED, Entry
 from hub.store import parties
 from hub.web import fields, words
 from hub.web.locales import pick, say
 from schemas.errors import NotFound
+from schemas.records import Envelope
 
 if TYPE_CHECKING:
     from hub.service import Hub
@@ -42,6 +47,39 @@ QUIET = (
     "wish", "death-record", "death-confirm", "death-withdraw", "death-undo", "death-read", "relative-refused",
 )  # fmt: skip
 """Actions by which nobody else sees anything; the full log shows them too."""
+
+
+class Showing(msgspec.Struct):
+    """What a page shows to somebody who acts for a resident: one entry, noted before the page leaves."""
+
+    entry: Entry
+    shown: list[Detail] = []
+
+
+def begin(request: Request, entry: Entry, *shown: Detail) -> None:
+    """The page is being made."""
+    request.state.showing = Showing(entry, list(shown))
+
+
+def show(request: Request, records: Iterable[Envelope], *, measures: Sequence[str] = ()) -> None:
+    """The page shows these records in a line each, and curves of these measures; of residents' own pages nothing is kept."""
+    showing: Showing | None = getattr(request.state, "showing", None)
+    if showing is not None:
+        showing.shown += [in_lines(records), {"fields": measures}]
+
+
+def in_lines(records: Iterable[Envelope]) -> Detail:
+    """What a list tells that has a line for each record."""
+    return disclosed.together(disclosed.records([one], only=words.in_a_line(str(one.__struct_config__.tag))) for one in records)
+
+
+async def note(request: Request) -> None:
+    """Write down what was shown, whatever became of the page."""
+    showing: Showing | None = getattr(request.state, "showing", None)
+    if showing is not None and showing.entry.resident is not None:
+        hub, detail = hub_of(request), disclosed.together(showing.shown)
+        sealed = hub.vault.seal_detail(showing.entry.resident, detail) if detail else None
+        await hub.trail.note(msgspec.structs.replace(showing.entry, detail=sealed))
 
 
 TABS: dict[str, tuple[str, str]] = {

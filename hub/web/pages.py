@@ -133,6 +133,8 @@ class Page(APIRoute):
                     raise
                 stranger = error.status == 401 and error.code != "sign-in-again"
                 return (pages.sign_in_redirect(request) if stranger else None) or pages.problem(request, error)
+            finally:
+                await looks.note(request)
 
         return handler
 

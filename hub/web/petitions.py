@@ -18,7 +18,7 @@ from hub.store import parties
 from hub.store import petitions as store
 from hub.store.petitions import Kind, Petition
 from hub.store.vault import Asked
-from hub.web import computed, faults, history, words
+from hub.web import computed, faults, history, looks, words
 from hub.web.computed import Result
 from hub.web.history import Seen
 from hub.web.locales import say
@@ -98,6 +98,7 @@ async def new(request: Request, record: Annotated[str, Query(max_length=40)] = "
     person, resident = await resident_of(request, "ask")
     hub = hub_of(request)
     one = await _record(hub, history.own(resident, person), _uuid(record))
+    looks.show(request, [one.record])
     zone = await history.zone_of(hub, resident)
     return pages_of(request).render(request, "petition_new.html", person=person, one=one, at=history.local(one.record, zone), error="")
 
@@ -115,7 +116,9 @@ async def _result(request: Request, person: Person, resident: UUID, one: Seen, e
     hub = hub_of(request)
     if not computed.is_computed(one.record):
         raise NotFound("There is no such result.")
-    found = computed.result_of(one.record, await _inputs(hub, history.own(resident, person), one))
+    inputs = await _inputs(hub, history.own(resident, person), one)
+    looks.show(request, [one.record, *(seen.record for seen in inputs)])
+    found = computed.result_of(one.record, inputs)
     at = history.local(one.record, await history.zone_of(hub, resident))
     return pages_of(request).render(
         request, "petition_result.html", status, person=person, one=one, at=at, error=error, result=found, source=one.source, edition=computed.edition()

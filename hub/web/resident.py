@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from hub.access import representatives
 from hub.access.requests import hub_of
 from hub.access.sessions import Person, require_person
+from hub.audit import disclosed
 from hub.audit.trail import Entry
 from hub.care import activity
 from hub.service import Hub
@@ -20,6 +21,7 @@ from hub.web.history import Place
 from hub.web.locales import say
 from hub.web.pages import Page, pages_of
 from schemas.errors import BadRequest, Refused
+from schemas.records import DaySummary, Session
 
 router = APIRouter(prefix="/resident", route_class=Page)
 
@@ -52,16 +54,20 @@ async def _acting(request: Request, person: Person, right: str) -> tuple[Person,
     if right not in one.rights and not (right == "records" and "look" in one.rights):
         await _noted(hub, person, one.resident, "refused")
         raise Refused("This is not among what you may do for this person.", code="not-your-right", advice="Ask them to do it, or to let you.")
-    if request.method in ("GET", "HEAD"):
-        await _noted(hub, person, one.resident, "success")
     known = await history.person(hub, history.own(one.resident, person))
+    if request.method in ("GET", "HEAD"):
+        looks.begin(request, _entry(person, one.resident, "success"), disclosed.named(known.name if known else None))
     name = (known.name if known else None) or say("家人")
     return msgspec.structs.replace(person, acts_for=name, rights=one.rights, after_death=one.relation == "relative"), one.resident
 
 
 async def _noted(hub: Hub, person: Person, resident: UUID | None, outcome: str) -> None:
+    await hub.trail.note(_entry(person, resident, outcome))
+
+
+def _entry(person: Person, resident: UUID | None, outcome: str) -> Entry:
     actor, rule = f"Account/{person.account}", history.rule_of(person)
-    await hub.trail.note(Entry(actor=actor, action="read", outcome=outcome, resident=resident, purpose=representatives.PURPOSE, rule=rule))
+    return Entry(actor=actor, action="read", outcome=outcome, resident=resident, purpose=representatives.PURPOSE, rule=rule)
 
 
 @router.get("")
@@ -80,6 +86,7 @@ async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] =
     latest = window.seen[:LATEST] or (await history.read(hub, asked, most=LATEST)).seen
     seen_by, _ = await looks.read(hub, resident, zone, most=3)
     grants = await sharing.grants_for(hub, resident, person)
+    looks.show(request, [one.record for one in window.seen if one in latest or isinstance(one.record, Session | DaySummary)] or [one.record for one in latest])
     notice = sharing.notice(stopped, granted, grants, datetime.now(zone))
     urgent = await emergencies.recent(hub, resident, zone)
     told = [] if notice or urgent else await alerts.unseen(hub, resident, zone, grants)
@@ -114,6 +121,7 @@ async def records(request: Request, before: Annotated[str, Query(max_length=100)
     zone = await history.zone_of(hub, resident)
     asked = history.own(resident, person)
     found = await history.read(hub, asked, after=_place(before), most=RECORDS)
+    looks.show(request, [one.record for one in found.seen])
     return pages_of(request).render(
         request,
         "records.html",

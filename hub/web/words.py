@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from babel import Locale
 
@@ -93,6 +94,17 @@ def sport_name(code: str) -> str:
 
 def minutes(seconds: float | None) -> str:
     return say("%(count)s 分钟", count=round(seconds / 60)) if seconds else ""
+
+
+_IN_A_LINE: Final = {
+    "session": ("sport", "timer_s", "elapsed_s", "distance_m"), "vital": ("measure", "quantity", "components"), "body-composition": ("quantities",),
+    "fitness-test": ("items",), "day-summary": ("steps", "moderate_min", "vigorous_min", "active_min", "resting_hr"), "check-in": ("programme", "venue"),
+}  # fmt: skip
+
+
+def in_a_line(code: str) -> tuple[str, ...]:
+    """The fields of a kind of record that its line may show."""
+    return _IN_A_LINE.get(code) or (*NAMED, *FACTS[code])
 
 
 def line(record: Envelope) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Iterator
@@ -437,3 +438,19 @@ def reached(visitor: Visitor) -> set[str]:
             links = (link.partition("#")[0] for link in re.findall(r'href="(/resident[^"]*)"', page))
             waiting += [link for link in dict.fromkeys(links) if link not in seen and link not in waiting]
     return actions
+
+
+def test_the_log_says_what_a_helper_was_shown_and_took(place: Place) -> None:
+    with place.browse("li") as elder, place.browse("wang") as helper:
+        helping(elder, helper, "look", "ask", "download")
+        session = re.findall(r"/resident/records/[0-9a-f-]{36}", helper.show("/resident/records"))[0]
+        for path in ("/resident/grants", session, f"/resident/petitions/new?record={session[-36:]}", "/resident/records/print", "/resident/records.csv"):
+            helper.show(path)
+        helper.get("/resident/download").raise_for_status()
+        rows = list(csv.DictReader(elder.get("/resident/looks/log.csv").content.decode("utf-8-sig").splitlines()))
+    said = [(row["做了什么"], row["看到了什么"], row["其中哪几项"]) for row in rows if row["谁"] == "王秀英"]
+    (whole, _, table, _, sheet, name, asked, session_page, grants, listed, begun) = (set(fields.split("; ")) for _, _, fields in said[:11])
+    assert {"平均心率", "运动项目", "姓名", "出生日期"} <= whole
+    assert {"平均心率", "运动项目"} <= table
+    assert all({"运动项目", "总用时（秒）"} <= shown and "平均心率" not in shown for shown in (sheet, asked, session_page, listed)), "a line has no heart rate"
+    assert (name, grants, begun) == ({"姓名"}, {"姓名"}, {""}), "pages without a record"
