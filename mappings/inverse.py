@@ -122,6 +122,7 @@ def records_of(resources: Sequence[Json]) -> Iterator[Understood | tuple[int, In
     """
     resources = [as_ours(one) for one in resources]
     by_reference = {name: place for place, one in enumerate(resources) for name in names_of(one)}
+    resources = [_with_sources(one, resources, by_reference) if one["resourceType"] == "Observation" else one for one in resources]
     free = {place: one for place, one in enumerate(resources) if one["resourceType"] not in ABOUT}
     of_devices = {place: free.pop(place) for place in [*free] if is_of_a_device(free[place], resources, by_reference)}
     groupings: list[Grouping] = [*(partial(_panels, rank=rank) for rank in range(3)), _orders, _goals, _days, _bouts, _alone]
@@ -136,6 +137,21 @@ def records_of(resources: Sequence[Json]) -> Iterator[Understood | tuple[int, In
                 yield places[0], wrong if isinstance(wrong, InvalidRecord) else InvalidRecord(str(wrong), code="not-readable", field=wrong.element)
     for place, one in (free | of_devices).items():
         yield place, why_not(one, resources, by_reference)
+
+
+def _with_sources(one: Json, resources: Sequence[Json], by_reference: dict[str, int]) -> Json:
+    said: Json = {name: [_by_source_id(to, resources, by_reference) for to in one[name]] for name in ("derivedFrom", "basedOn") if name in one}
+    return {**one, **said} if said else one
+
+
+def _by_source_id(said: Json, resources: Sequence[Json], by_reference: dict[str, int]) -> Json:
+    """A Reference with the id by which its target's record is known, as our own face writes it: what derives is judged with what it derives from."""
+    if "reference" not in said or said.get("identifier", {}).get("value"):
+        return said
+    name = local_reference(said["reference"])
+    target = resources[by_reference[name]] if name in by_reference else {}
+    own = _source_id(target) or (f"{target['resourceType']}/{target['id']}" if "id" in target else name)
+    return {**said, "identifier": {"value": own}}
 
 
 # Which resources are one record
@@ -653,9 +669,13 @@ def _whole(fields: _Fields, one: Json, *, noted: bool) -> None:
     fields.put("modality", (_extension(shared, one, "modality") or {}).get("valueCode"))
     note = (_extension(shared, one, "note") or {}).get("valueString")
     fields.put("note", note or ("\n".join(said["text"] for said in one.get("note", ()) if said.get("text")) if noted else None) or None)
+    fields.put("source_record_id", _source_id(one))
+
+
+def _source_id(one: Json) -> str | None:
     identifiers = one.get("identifier", ())
     listed_ = [identifiers] if isinstance(identifiers, dict) else identifiers
-    fields.put("source_record_id", next((said["value"] for said in listed_ if said.get("value") and not said["value"].startswith("urn:oid:")), None))
+    return next((said["value"] for said in listed_ if said.get("value") and not said["value"].startswith("urn:oid:")), None)
 
 
 def _times(reading: Reading, fields: _Fields, group: list[Json]) -> None:

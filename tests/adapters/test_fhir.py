@@ -393,3 +393,22 @@ def test_a_plan_in_nothing_but_its_narrative_has_that_for_its_words() -> None:
     plan = of_activity("CarePlan", "c1", status="active", intent="plan", period={"start": "2026-05-01"}, text={"status": "additional", "div": div})
     assert only(plan).record.summary == "Jog & swim twice a week"  # type: ignore[attr-defined]
     assert only(plan | {"text": {"status": "generated", "div": div}, "title": "x"}).record.summary is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("numbered", [False, True], ids=["by its id", "by its source's number"])
+def test_what_derives_names_its_sources_as_they_are_known_here(numbered: bool) -> None:
+    """However the reference is written: by these names the vault finds what it is judged with."""
+    number = {"identifier": [{"system": "urn:clinic", "value": "GLU-7"}]} if numbered else {}
+    glucose = observation("14743-9", 6.1, "mmol/L", **number)
+    done = observation("adherence", 70, "%", system="https://kinehub.org/fhir/CodeSystem/measure")
+    made_of = [{"reference": f"https://clinic.test/fhir/Observation/{glucose['id']}"}, {"reference": "Observation/elsewhere"}]
+    panel = observation(
+        "adherence", system="https://kinehub.org/fhir/CodeSystem/record", hasMember=[{"reference": f"Observation/{done['id']}-m"}], derivedFrom=made_of,
+        basedOn=[{"reference": "CarePlan/plan-3"}], extension=[{"url": "https://kinehub.org/fhir/StructureDefinition/formula", "valueString": "完成次数比"}],
+    )  # fmt: skip
+    records: Any = [row.record for row in read(bundle(glucose, done | {"id": f"{done['id']}-m"}, panel)) if isinstance(row, Decoded)]
+    derived = next(one for one in records if one.__struct_config__.tag == "adherence")
+    known = next(one for one in records if one is not derived).source_record_id
+    assert derived.inputs == [known, "Observation/elsewhere"]
+    assert known == ("GLU-7" if numbered else f"Observation/{glucose['id']}")
+    assert derived.prescription == "CarePlan/plan-3"
