@@ -5,6 +5,7 @@ rotations FILE.keys opens nobody, and is written afresh with `backup --keys-only
 
 A restore takes nothing from the audit: entries written since the backup (the erasure's own among them) stay beside the backup's.
 Nor does it take back what residents decided since: their consents stay as they stand, a withdrawal above all, and nobody stays signed in.
+Who died since stays dead, and who ceased to act for a resident does not act again.
 Only rows are restored, so the revision stays that of the tables they come into, whichever the backup was made at.
 All of it is one transaction: a restore that fails has changed nothing.
 """
@@ -41,10 +42,17 @@ _KEEP_CONSENTS = f"""CREATE TABLE IF NOT EXISTS kept.residents (LIKE public.resi
 CREATE TABLE IF NOT EXISTS kept.records (LIKE public.records INCLUDING INDEXES);
 CREATE TABLE IF NOT EXISTS kept.record_history (LIKE public.record_history INCLUDING INDEXES);
 CREATE TABLE IF NOT EXISTS kept.holds (LIKE public.holds INCLUDING INDEXES);
+CREATE TABLE IF NOT EXISTS kept.wishes (LIKE public.wishes INCLUDING INDEXES);
+CREATE TABLE IF NOT EXISTS kept.deaths (LIKE public.deaths INCLUDING INDEXES);
+CREATE TABLE IF NOT EXISTS kept.representatives (LIKE public.representatives INCLUDING INDEXES);
+ALTER TABLE kept.residents ADD COLUMN IF NOT EXISTS deceased boolean NOT NULL DEFAULT false;
 DELETE FROM kept.residents k USING public.residents p WHERE p.bucket = k.bucket AND p.id = k.id;
 DELETE FROM kept.records k USING public.records p WHERE p.bucket = k.bucket AND p.id = k.id;
 INSERT INTO kept.residents SELECT * FROM public.residents;
 INSERT INTO kept.holds SELECT * FROM public.holds ON CONFLICT DO NOTHING;
+INSERT INTO kept.wishes SELECT * FROM public.wishes ON CONFLICT DO NOTHING;
+INSERT INTO kept.deaths SELECT * FROM public.deaths ON CONFLICT DO NOTHING;
+INSERT INTO kept.representatives SELECT * FROM public.representatives ON CONFLICT DO NOTHING;
 INSERT INTO kept.records SELECT * FROM public.records WHERE kind = {_CONSENT};
 INSERT INTO kept.record_history SELECT * FROM public.record_history WHERE kind = {_CONSENT} ON CONFLICT DO NOTHING;"""  # noqa: S608 - constant
 """Into tables of their own, which a restore of an earlier release that failed half-way may have left here: they are added to."""
@@ -61,6 +69,13 @@ ON CONFLICT DO NOTHING;
 UPDATE public.residents r SET epoch = greatest(r.epoch, (SELECT k.epoch FROM kept.residents k WHERE k.bucket = r.bucket AND k.id = r.id)) + 1;
 DELETE FROM public.holds h USING kept.residents k WHERE k.bucket = h.bucket AND k.id = h.resident;
 INSERT INTO public.holds SELECT * FROM kept.holds ON CONFLICT DO NOTHING;
+DELETE FROM public.wishes w USING kept.residents k WHERE k.bucket = w.bucket AND k.id = w.resident;
+INSERT INTO public.wishes SELECT * FROM kept.wishes ON CONFLICT DO NOTHING;
+DELETE FROM public.deaths d USING kept.residents k WHERE k.bucket = d.bucket AND k.id = d.resident;
+INSERT INTO public.deaths SELECT * FROM kept.deaths ON CONFLICT DO NOTHING;
+UPDATE public.residents r SET deceased = k.deceased FROM kept.residents k WHERE k.bucket = r.bucket AND k.id = r.id AND k.deceased <> r.deceased;
+UPDATE public.accounts a SET ended = CASE WHEN r.deceased THEN now() END FROM public.residents r WHERE r.id = a.resident AND r.deceased <> (a.ended IS NOT NULL);
+UPDATE public.representatives p SET ended = k.ended, ends = k.ends, rights = k.rights FROM kept.representatives k WHERE k.bucket = p.bucket AND k.id = p.id;
 DELETE FROM public.sessions;"""
 """Epochs go on from where they were: what a running hub decided before the restore must never look current."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -79,6 +80,12 @@ def test_a_restore_keeps_what_residents_decided_since_the_backup(tmp_path: Path,
         for resident in (withdrawn, changing):
             city.upload("center", a_session(), resident)
         consent = city.grant(withdrawn, "hospital")
+        long_dead, deceased = city.resident("Resident 4", 4), city.resident("Resident 5", 5)
+        city.upload("center", a_session(), deceased)
+        city.grant(deceased, "hospital")
+        died(city, long_dead)
+        city.cli("user", "add", "child", "--role", "resident", "--resident", changing, "--name", "Child", "--password-file", str(password_file(city)))
+        relative = city.cli("resident", "relative", long_dead, "--login", "child", "--reason", "insurance, papers seen")["representative_id"]
         browser = signed_in(city, withdrawn)
         cookies = dict(browser.cookies)
         page = browser.get("/resident").text
@@ -87,6 +94,8 @@ def test_a_restore_keeps_what_residents_decided_since_the_backup(tmp_path: Path,
         assert browser.post("/sign-out", data={"csrf": token_in(page)}).status_code == 303
         city.cli("consent", "withdraw", "--resident", withdrawn, consent)
         city.grant(withdrawn, "clinic")
+        died(city, deceased)
+        city.cli("resident", "unrepresent", long_dead, relative)
         new = city.grant(changing, "hospital")
         assert city.shown("hospital", withdrawn) == set()
         assert city.shown("hospital", changing) != set()
@@ -94,6 +103,10 @@ def test_a_restore_keeps_what_residents_decided_since_the_backup(tmp_path: Path,
 
         assert city.shown("hospital", withdrawn) == set()
         assert city.shown("clinic", withdrawn) == city.shown("center", withdrawn) != set()
+        assert city.shown("hospital", deceased) == city.shown("center", deceased) == set()
+        deaths = {one["resident"]: one for one in city.cli("resident", "deaths")}
+        assert deaths[deceased]["confirmed"]
+        assert deaths[long_dead]["relatives"][0]["ended"]
         browser.cookies.update(cookies)
         assert browser.get("/resident").headers["Location"].startswith("/sign-in")
         browser.close()
@@ -103,14 +116,32 @@ def test_a_restore_keeps_what_residents_decided_since_the_backup(tmp_path: Path,
         assert city.audit()["intact"]
 
 
-def signed_in(city: Running, resident: str) -> httpx.Client:
-    """A browser in which a resident has signed in, and which keeps its cookie whatever it is told."""
+def died(city: Running, resident: str) -> None:
+    """Recorded by the operator, confirmed by an administrator."""
+    city.cli("resident", "died", resident, "--on", "2026-05-01", "--evidence", "a certificate of a hospital")
+    login = f"admin-{resident[:8]}"
+    city.cli("user", "add", login, "--role", "admin", "--name", "Admin", "--password-file", str(password_file(city)))
+    with closing(browsing(city, login)) as browser:
+        page = browser.get("/admin/deaths").text
+        assert browser.post(f"/admin/deaths/{resident}/confirm", data={"csrf": token_in(page)}).status_code == 303, resident
+
+
+def password_file(city: Running) -> Path:
     password = city.folder.with_name("password")
     password.write_text(PASSWORD)
-    city.cli("user", "add", "wang", "--role", "resident", "--resident", resident, "--name", "Resident", "--password-file", str(password))
+    return password
+
+
+def signed_in(city: Running, resident: str) -> httpx.Client:
+    """A browser in which a resident has signed in, and which keeps its cookie whatever it is told."""
+    city.cli("user", "add", "wang", "--role", "resident", "--resident", resident, "--name", "Resident", "--password-file", str(password_file(city)))
+    return browsing(city, "wang")
+
+
+def browsing(city: Running, login: str) -> httpx.Client:
     browser = httpx.Client(base_url=city.url, headers={"Origin": city.url})
-    form = {"login": "wang", "password": PASSWORD, "csrf": token_in(browser.get("/sign-in").text)}
-    assert browser.post("/sign-in", data=form).headers["Location"] == "/resident"
+    form = {"login": login, "password": PASSWORD, "csrf": token_in(browser.get("/sign-in").text)}
+    assert browser.post("/sign-in", data=form).headers["Location"] in ("/resident", "/admin")
     return browser
 
 
