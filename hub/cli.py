@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from hub.commands.access import token, user
+from hub.commands.assessment import assessment
 from hub.commands.audit import audit
 from hub.commands.backup import backup_command, keys, restore_command
 from hub.commands.consent import consent
@@ -45,6 +46,7 @@ def cli(context: click.Context, data_dir: Path, database_url: str | None, as_jso
 for command in (
     serve, worker_command, migrate_command, party, directory, resident, user, token, ingest, consent, audit, delivery, quality, keys, backup_command,
     restore_command, doctor, records, adapters_group, sample_files, standard,
+    assessment,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -8,7 +8,7 @@ from typing import Any
 from hub import service
 from hub.audit.verify import verify
 from hub.settings import Settings
-from hub.store import erasure, parties, relabel, tombstones
+from hub.store import assessments, erasure, parties, relabel, tombstones
 from hub.store.keyring import Keyring
 from hub.store.migrate import NEWEST
 from schemas.errors import KineHubError, Unavailable
@@ -37,6 +37,7 @@ async def examine(settings: Settings, dsn: str) -> list[dict[str, Any]]:
             findings.append(_finding("audit", trail.intact, trail.problem or f"{trail.entries} entries, intact"))
             findings.append(_labels(await relabel.waiting(connection, hub.vault.rules.version), hub.vault.rules.version))
             findings.append(_contacts(await parties.everyone(connection)))
+            findings.append(_assessments(await assessments.due(connection)))
             dead = await connection.fetchval("SELECT count(*) FROM outbox WHERE status = 'dead'")
             findings.append(_finding("delivery", dead == 0, "no dead letters" if not dead else f"{dead} dead letters; see kinehub delivery list"))
     except KineHubError as error:
@@ -49,6 +50,13 @@ def _contacts(known: list[parties.Party]) -> dict[str, Any]:
     without = [party.name for party in known if party.agreed_purposes and not party.contact]
     missing = f"{len(without)} receivers without a contact, which residents are told: kinehub party contact"
     return _finding("contacts", True, missing if without else "every receiver can be reached by residents")
+
+
+def _assessments(due: list[assessments.Due]) -> dict[str, Any]:
+    """Records that go abroad without an assessment are a fault; the others are told (PIPL, article 55)."""
+    abroad = [one.about for one in due if one.abroad]
+    missing = f"{len(due)} impact assessments are due{f', {len(abroad)} of receivers abroad' if abroad else ''}: kinehub assessment list"
+    return _finding("assessments", not abroad, missing if due else "every impact assessment that is due is on record")
 
 
 def _labels(waiting: relabel.Waiting, rules: int) -> dict[str, Any]:

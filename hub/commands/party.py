@@ -17,7 +17,7 @@ from hub import service
 from hub.access.keys import new_client_key, registrable
 from hub.commands.options import Options, check_area, echo, run
 from hub.delivery import address
-from hub.store import parties
+from hub.store import assessments, parties
 from schemas.errors import BadRequest
 from schemas.resident import ZONE, zone_valid
 
@@ -88,6 +88,8 @@ def party_add(
 
     async def work(hub: service.Hub, public: dict[str, Any]) -> parties.Party:
         async with hub.database.connection() as connection:
+            if country not in (None, parties.HOME) and transfer_basis:
+                await assessments.require(connection, name)
             return await parties.add(
                 connection, name=name, kind=kind, jwks=public, area=area, zone=zone, purposes=purposes,
                 may_register=may_register, deliver_to=deliver_to, token_url=token_url, notify_to=notify_to,

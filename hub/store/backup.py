@@ -73,8 +73,9 @@ DELETE FROM public.wishes w USING kept.residents k WHERE k.bucket = w.bucket AND
 INSERT INTO public.wishes SELECT * FROM kept.wishes ON CONFLICT DO NOTHING;
 DELETE FROM public.deaths d USING kept.residents k WHERE k.bucket = d.bucket AND k.id = d.resident;
 INSERT INTO public.deaths SELECT * FROM kept.deaths ON CONFLICT DO NOTHING;
-UPDATE public.residents r SET deceased = k.deceased FROM kept.residents k WHERE k.bucket = r.bucket AND k.id = r.id AND k.deceased <> r.deceased;
-UPDATE public.accounts a SET ended = CASE WHEN r.deceased THEN now() END FROM public.residents r WHERE r.id = a.resident AND r.deceased <> (a.ended IS NOT NULL);
+UPDATE public.residents r SET deceased = k.deceased FROM kept.residents k WHERE k.bucket = r.bucket AND k.id = r.id;
+UPDATE public.accounts a SET ended = CASE WHEN r.deceased THEN now() END FROM public.residents r
+WHERE r.id = a.resident AND r.deceased <> (a.ended IS NOT NULL);
 UPDATE public.representatives p SET ended = k.ended, ends = k.ends, rights = k.rights FROM kept.representatives k WHERE k.bucket = p.bucket AND k.id = p.id;
 DELETE FROM public.sessions;"""
 """Epochs go on from where they were: what a running hub decided before the restore must never look current."""

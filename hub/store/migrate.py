@@ -12,7 +12,7 @@ import asyncpg
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST = "0022"
+NEWEST = "0023"
 """The revision the code expects; a test holds it to the newest migration."""
 
 

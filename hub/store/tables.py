@@ -75,6 +75,16 @@ parties = Table(
     comment="Organizations that send or receive; each is an OAuth client.",
 )  # fmt: skip
 
+assessments = Table(
+    "assessments", metadata,
+    Column("id", UUID, primary_key=True),
+    Column("about", Text, nullable=False, comment="sensitive, automated, or an organization's name"),
+    Column("made", Date, nullable=False),
+    Column("recorded", INSTANT, nullable=False, server_default=text("clock_timestamp()")),
+    Column("body", LargeBinary, nullable=False, comment="author, file name and the document, sealed under the hub's key"),
+    comment="Impact assessments of the hub's operator (PIPL 55, 56). Never removed.",
+)  # fmt: skip
+
 directory = Table(
     "directory", metadata,
     Column("type", Text, primary_key=True),

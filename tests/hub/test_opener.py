@@ -25,8 +25,8 @@ ATTRIBUTES = {
     "unwrap": {  # a rotation wraps a key again; the keyring asks its back end
         VAULT, "hub/store/rotation.py", "hub/store/keyring.py",
     },
-    "hub_sealer": {  # names of accounts, of the invited and of passkeys, cursors, contacts, reports about sources, reasons of holds: the hub's own
-        "hub/store/erasure.py",
+    "hub_sealer": {  # names of accounts, of the invited and of passkeys, cursors, contacts, reports about sources, reasons of holds, assessments
+        "hub/store/erasure.py", "hub/store/assessments.py",
         "hub/access/accounts.py", "hub/access/passkeys.py", "hub/access/staff.py",
         "hub/exchange/reading.py", "hub/quality/reports.py", "hub/store/directory.py",
     },
