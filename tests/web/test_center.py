@@ -229,8 +229,8 @@ def test_a_preview_says_what_a_count_would_become(place: Place) -> None:
 
 
 def test_a_party_that_registers_sees_before_whom_it_will_register(place: Place) -> None:
-    who = {"name": "周新", "id_number": an_id_number(77), "member_number": "N-77"}
-    others = [{"member_number": "N-77"}, {"name": "吴旧", "member_number": "N-78"}, {"name": "郑电", "id_number": an_id_number(79), "phone": "none"}]
+    who = {"name": "周新", "id_number": an_id_number(377), "member_number": "N-77"}
+    others = [{"member_number": "N-77"}, {"name": "吴旧", "member_number": "N-78"}, {"name": "郑电", "id_number": an_id_number(379), "phone": "none"}]
     rows = [a_session(f"{today() - timedelta(days=300 + day)}T07:00:00+08:00", 30) | {"who": said} for day, said in enumerate([who, *others])]
     content = orjson.dumps({"records": rows})
     with place.browse("staff") as staff:

@@ -25,7 +25,7 @@ from tests.web.town import PASSWORD, Place, Visitor, today, token
 EVIDENCE = "居民死亡医学证明，编号 T-0001，市第二医院开具"
 REASON = "办理保险理赔，看过户口本和死亡证明"
 DAY = today().isoformat()
-ORDERS = count(60)
+ORDERS = count(600)
 
 
 class Elder(NamedTuple):
