@@ -401,10 +401,12 @@ def test_what_derives_names_its_sources_as_they_are_known_here(numbered: bool) -
     number = {"identifier": [{"system": "urn:clinic", "value": "GLU-7"}]} if numbered else {}
     glucose = observation("14743-9", 6.1, "mmol/L", **number)
     done = observation("adherence", 70, "%", system="https://kinehub.org/fhir/CodeSystem/measure")
+    formula = {"formula": "完成次数比", "formula-version": "2.0"}
     made_of = [{"reference": f"https://clinic.test/fhir/Observation/{glucose['id']}"}, {"reference": "Observation/elsewhere"}]
     panel = observation(
         "adherence", system="https://kinehub.org/fhir/CodeSystem/record", hasMember=[{"reference": f"Observation/{done['id']}-m"}], derivedFrom=made_of,
-        basedOn=[{"reference": "CarePlan/plan-3"}], extension=[{"url": "https://kinehub.org/fhir/StructureDefinition/formula", "valueString": "完成次数比"}],
+        basedOn=[{"reference": "CarePlan/plan-3"}],
+        extension=[{"url": f"https://kinehub.org/fhir/StructureDefinition/{name}", "valueString": said} for name, said in formula.items()],
     )  # fmt: skip
     records: Any = [row.record for row in read(bundle(glucose, done | {"id": f"{done['id']}-m"}, panel)) if isinstance(row, Decoded)]
     derived = next(one for one in records if one.__struct_config__.tag == "adherence")
