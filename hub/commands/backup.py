@@ -26,9 +26,9 @@ def keys() -> None:
 @click.option("--erasure", is_flag=True, help="New erasure keys as well, one for each month.")
 @click.pass_obj
 def keys_rotate(options: Options, /, *, erasure: bool) -> None:
-    """A new key-encryption key; every data key is wrapped again under it. Safe while serving; after a kill, run it again and it goes on.
+    """New keys for the data keys, all wrapped again, and for the keyring's own secrets. Safe while serving; after a kill, run it again and it goes on.
 
-    What was replaced is destroyed by the next rotation: from then on no FILE.keys of before this one opens anything.
+    What was replaced is destroyed by the next rotation: from then on no FILE.keys of before this one opens, nor, with an HSM or transit, keyring.json.
     """
     echo(options, run(options, partial(rotation.rotate, erasure=erasure)))
 

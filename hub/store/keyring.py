@@ -3,7 +3,7 @@
     kek       key-encryption keys, by number; the newest wraps            } in the back end: the keyring file itself, a PKCS#11 token
     erasure   one puncturable key per month, its seeds under a key there  } or a transit engine (hub/store/backend.py)
     index     blind tokens of identifiers; hub   the hub's own sealed values; signing   ES256, audit roots and access tokens:
-              in the file, sealed under the back end's key `local`
+              in the file, sealed under the back end's key `local` (`local-2`, `local-3` … after rotations)
 
 A data key is wrapped twice, under its leaf of the month's erasure key and then under the key-encryption key. Erasing a resident punctures
 the month's key: its seeds but for that leaf are sealed under a new key of the back end, and the key before it is destroyed there.
@@ -182,7 +182,7 @@ class Keyring:
         """Raises Unavailable when the back end cannot be used or does not hold what the file names."""
         contents = self._reloaded()
         held = self._backend.held()
-        for name in (_LOCAL, *map(_kek, contents.kek), *(tree.seeds.key for tree in contents.erasure.values())):
+        for name in (contents.secrets.key, *map(_kek, contents.kek), *(tree.seeds.key for tree in contents.erasure.values())):
             if name not in held:
                 raise missing(name)
 
@@ -261,12 +261,21 @@ class Keyring:
         return max(self._contents.kek, key=int)
 
     def add_kek(self) -> str:
-        """A new key-encryption key, used from now on."""
+        """A new key-encryption key and a new `local`, used from now on. Both or neither: a killed process leaves the file as it was."""
         with self.changing() as contents:
             number = str(max(map(int, contents.kek)) + 1)
             self._backend.make(_kek(number))
             contents.kek.append(number)
+            self._renew_local(contents)
+        self._bury()
         return number
+
+    def _renew_local(self, contents: Contents) -> None:
+        """The file's own secrets under a new key. The one before opens yesterday's copy of the file; the one before that is doomed."""
+        old, held = contents.secrets.key, msgspec.json.encode(self._secrets())
+        contents.secrets = self._sealed(_local(_turn(old) + 1), held, _LOCAL)
+        if _turn(old) > 1:
+            contents.doomed.append(_local(_turn(old) - 1))
 
     def keks(self) -> list[str]:
         """The numbers of the key-encryption keys held."""
@@ -435,6 +444,15 @@ def changed(path: Path) -> Unavailable:
 
 def _kek(number: str) -> str:
     return f"kek-{number}"
+
+
+def _local(turn: int) -> str:
+    return _LOCAL if turn == 1 else f"{_LOCAL}-{turn}"
+
+
+def _turn(local: str) -> int:
+    """Which `local` this is: 1 for the first."""
+    return int(local.partition("-")[2] or 1)
 
 
 def _newest(names: list[str]) -> str:

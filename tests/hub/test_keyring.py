@@ -165,6 +165,44 @@ def test_a_key_encryption_key_that_is_dropped_opens_nothing_any_more(opened: Cal
             one.unwrap(subject, old)
 
 
+def test_the_files_own_secrets_go_under_a_new_local_key_at_each_rotation(opened: Callable[[], Keyring], tmp_path: Path) -> None:
+    ring, elsewhere, subject = opened(), opened(), str(new_resident_id())
+    said = ring.token("urn:x", "1"), ring.signing_key().thumbprint(), ring.tombstone_code(b"x")
+    wrapped, copies = ring.wrap(subject, b"d" * 32), []
+    for local in ("local-2", "local-3"):
+        copies.append((tmp_path / "keyring.json").read_bytes())
+        ring.add_kek()
+        assert _contents(ring).secrets.key == local
+        for one in (ring, elsewhere, opened()):
+            assert (one.token("urn:x", "1"), one.signing_key().thumbprint(), one.tombstone_code(b"x")) == said
+            assert one.unwrap(subject, wrapped) == b"d" * 32
+            one.check()
+    assert {name for name in ring._backend.held() if name.startswith("local")} == {"local-2", "local-3"}
+    if ring.remote:
+        for copy, opens in zip(copies, (False, True), strict=True):
+            (tmp_path / "keyring.json").write_bytes(copy)
+            if opens:
+                assert opened().token("urn:x", "1") == said[0]
+            else:
+                with pytest.raises(KineHubError, match="does not hold the key local"):
+                    opened()
+
+
+def test_a_rotation_killed_before_the_file_is_written_leaves_it_as_it_was_and_goes_on(
+    opened: Callable[[], Keyring], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = opened()
+    before, said = ring.path.read_bytes(), ring.token("urn:x", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(keyring, "write", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            ring.add_kek()
+    assert ring.path.read_bytes() == before
+    again = opened()
+    assert again.token("urn:x", "1") == said
+    assert (again.add_kek(), _contents(again).secrets.key, opened().token("urn:x", "1")) == ("2", "local-2", said)
+
+
 def test_what_a_killed_process_left_to_destroy_is_destroyed_by_the_next(opened: Callable[[], Keyring], monkeypatch: pytest.MonkeyPatch) -> None:
     ring, subject = opened(), str(new_resident_id())
     wrapped = ring.wrap(subject, b"d" * 32)
@@ -181,7 +219,7 @@ def test_what_a_killed_process_left_to_destroy_is_destroyed_by_the_next(opened: 
         again.unwrap(subject, wrapped)
 
 
-def _killed(_ring: Keyring) -> None:
+def _killed(*_: object) -> None:
     raise KeyboardInterrupt
 
 
@@ -232,6 +270,7 @@ def main_job(city: Running) -> None:
     seen = city.shown("hospital", kept)
     assert seen
     assert city.cli("keys", "rotate", "--erasure")["rewrapped"] == 2
+    assert json.loads((city.folder / "keyring.json").read_bytes())["secrets"]["key"] == "local-2"
     assert city.shown("hospital", kept) == seen
     said = city.cli("resident", "erase", gone)
     assert said["destroyed_keys"]
