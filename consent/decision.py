@@ -159,7 +159,8 @@ class Decision(msgspec.Struct, frozen=True, eq=False):
     """What one request may see of one resident, until `valid_until`.
 
     `classes`, `since`, `until` (excluded), `sources` (None: any) and `restricted` bound what can be permitted, never too tightly:
-    they are the query's filter, `check` is the answer. `exact`: no rule looks into content, so `check(facts)` is final.
+    they are the query's filter, `check` is the answer. `exact`: no rule looks into content, so `check(facts)` is final;
+    `by_names`: none does but those that hide single resources by name.
     `hidden`: resources by name that are hidden from everybody.
     """
 
@@ -172,6 +173,7 @@ class Decision(msgspec.Struct, frozen=True, eq=False):
     restricted: bool
     valid_until: datetime | None
     exact: bool
+    by_names: bool
     keyed: tuple[bool, bool, bool, tuple[datetime, ...]]
     purposes: frozenset[str] | None
     remembered: dict[tuple[object, ...], Verdict | None]
@@ -474,6 +476,7 @@ def _decision(
     periods = [each for each in conditions if isinstance(each, DataPeriod)]
     named = any(isinstance(each, Data) for each in conditions)
     typed = any(each.types or each.profiles or each.documents or each.loose for each in kinds)
+    looks_inside = typed or any(isinstance(each, Codes) for each in conditions) or bool(policy and policy.sources)
     reach = _reach(_reaches(nodes, EVER, NEVER, None))
     return Decision(
         nodes=nodes,
@@ -484,12 +487,18 @@ def _decision(
         sources=reach.sources if reach else frozenset(),
         restricted=bool(reach and reach.restricted),
         valid_until=valid_until,
-        exact=not (named or typed or any(isinstance(each, Codes) for each in conditions) or (policy and policy.sources)),
+        exact=not (named or looks_inside),
+        by_names=not (looks_inside or any(_named_otherwise(node.rule, each) for node in _walk(nodes) for each in node.rule.conditions)),
         keyed=(typed, named or any(isinstance(each, Source) for each in conditions), named, _edges(periods)),
         purposes=purposes,
         remembered={},
         hidden=frozenset(name for node in nodes if _hides(node.rule) for each in node.rule.conditions if isinstance(each, Data) for name in each.instances),
     )
+
+
+def _named_otherwise(rule: Rule, condition: object) -> bool:
+    """Whether it names resources, and not to hide just them from everybody."""
+    return isinstance(condition, Data) and not (condition.by_name and _hides(rule))
 
 
 def _edges(periods: list[DataPeriod]) -> tuple[datetime, ...]:

@@ -117,6 +117,11 @@ class Data(msgspec.Struct, frozen=True):
     identifiers: frozenset[tuple[str, str]] = frozenset()
     known_roles: frozenset[str] = frozenset()
 
+    @property
+    def by_name(self) -> bool:
+        """Whether the references of resources alone tell whether it is met."""
+        return not (self.targets or self.authors or self.identifiers or self.unclear or self.indirect)
+
     def match(self, case: Case) -> int:
         facts = case.facts
         if facts.reference in self.around or facts.source in self.authors:

@@ -46,7 +46,7 @@ class _Seen(msgspec.Struct):
 
 def seen_whole(permit: Permit, one: Disclosed) -> bool:
     """Whether all of a record was let through. Of a part nobody can say how good the record is: flags and modality stay with the whole."""
-    return one.record is not None and (permit.basis == "self" or permit.decision.exact)
+    return one.record is not None and (permit.basis == "self" or permit.decision.by_names)
 
 
 def record_seen(permit: Permit, one: Disclosed) -> Envelope | None:

@@ -133,3 +133,15 @@ def test_family_asks_with_the_right_to_ask_and_not_without(place: Place, results
         helping(elder, helper, "look", "ask")
         assert "良好" in helper.show(asking(helper, results[1]))
     place.rows("DELETE FROM representatives")
+
+
+def test_a_result_that_is_to_be_deleted_leaves_the_others_whole_for_family(place: Place, results: list[UUID]) -> None:
+    _, test, _, screening, pulse = results
+    with place.browse("li") as elder, place.browse("wang") as helper:
+        helping(elder, helper, "look", "ask")
+        deletion = elder.send_form("/resident/petitions/new", record=str(screening), kind="deletion", words="不要了")
+        assert deletion.status_code == 303
+        answers = [helper.get(f"/resident/petitions/result?record={record}") for record in (test, pulse, screening)]
+        assert [answer.status_code for answer in answers] == [200, 200, 404]
+        assert "良好" in answers[0].text
+        elder.send_form(re.findall(r'action="(/resident/family/[^"]+/end)"', elder.show("/resident/family"))[0])

@@ -89,14 +89,14 @@ def test_family_looks_stops_and_grants_as_it_was_allowed_and_the_elder_reads_it(
 def test_a_grant_by_family_names_who_agreed(place: Place) -> None:
     with place.browse("li") as elder, place.browse("wang") as helper:
         helping(elder, helper, "look", "grant", "stop")
-        who = helper.show("/resident/grants/new")
+        who = helper.show("/resident/grants/new?find=市第二医院")
         link = re.findall(r'class="choice" href="([^"]+)"', who)[0].replace("&amp;", "&")
         page = helper.show(f"{link}&kind=activity&term=month")
         fields = dict(re.findall(r'type="hidden" name="([a-z]+)" value="([^"]*)"', page))
         assert helper.post("/resident/grants/new", data=fields | {"sensitive": "PSY"}).status_code == 403
         assert helper.post("/resident/grants/new", data=fields).status_code == 303
         consents = [entry["resource"] for entry in elder.get("/fhir/Consent?_count=200").json()["entry"]]
-        (made,) = [one for one in consents if one["status"] == "active"]
+        (made,) = [one for one in consents if one["status"] == "active" and one["provision"]["type"] == "permit"]
         (row,) = place.rows("SELECT id FROM representatives WHERE account IS NOT NULL")
         elder.send_form("/resident/stop-all")
         given_back = elder.send_form(f"/resident/grants/{made['id']}/again").headers["location"].partition("granted=")[2].partition("#")[0]
@@ -236,7 +236,7 @@ def test_family_that_may_stop_does_not_end_a_refusal_of_the_residents(place: Pla
 def test_family_that_may_grant_neither_reads_nor_gives_back_what_is_most_private(place: Place) -> None:
     with place.browse("li") as elder, place.browse("wang") as helper:
         helping(elder, helper, "look", "grant")
-        who = elder.show("/resident/grants/new")
+        who = elder.show("/resident/grants/new?find=市第二医院")
         link = re.findall(r'class="choice" href="([^"]+)"', who)[0].replace("&amp;", "&")
         page = elder.show(f"{link}&kind=activity&term=month")
         fields = dict(re.findall(r'type="hidden" name="([a-z]+)" value="([^"]*)"', page))
@@ -264,7 +264,8 @@ def test_a_code_by_family_is_good_while_they_may_make_it_and_names_who_agreed(pl
         assert "我替李建国同意" in helper.show("/resident/code?kind=activity") or "我替家人同意" in helper.show("/resident/code?kind=activity")
         (row,) = place.rows("SELECT id FROM representatives WHERE account IS NOT NULL")
         assert doctor.send_form("/hospital/code", code=made(helper)).status_code == 303
-        (consent,) = [entry["resource"] for entry in elder.get("/fhir/Consent?_count=200").json()["entry"] if entry["resource"]["status"] == "active"]
+        consents = [entry["resource"] for entry in elder.get("/fhir/Consent?_count=200").json()["entry"]]
+        (consent,) = [one for one in consents if one["status"] == "active" and one["provision"]["type"] == "permit"]
         assert consent["performer"] == [{"reference": f"RelatedPerson/{row['id']}"}]
         assert {"王秀英"} <= set(re.findall(r"<strong>([^<·]+)</strong>", elder.show("/resident"))), "on the first page, under who looked"
         elder.send_form("/resident/stop-all")
@@ -371,7 +372,7 @@ def test_nothing_on_a_helpers_pages_tells_of_what_they_may_not_see(place: Place)
     pages = ("/resident", "/resident/sources", "/resident/looks?tab=automated", "/resident/grants", "/resident/records")
 
     def offered(visitor: Visitor) -> list[bool]:
-        kinds = re.findall(r'class="choice" href="([^"]+)"', visitor.show("/resident/grants/new"))[0].replace("&amp;", "&")
+        kinds = re.findall(r'class="choice" href="([^"]+)"', visitor.show("/resident/grants/new?find=市第二医院"))[0].replace("&amp;", "&")
         page = visitor.show(kinds)
         return [f'value="{code}"' in page for code in ("diagnosis", "laboratory", "activity")]
 
