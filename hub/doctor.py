@@ -74,6 +74,8 @@ def _keys(ring: Keyring) -> dict[str, Any]:
         ring.check()
     except Unavailable as error:
         return _finding("keys", False, f"{error.message} {error.advice}".strip())
+    if ring.move:
+        return _finding("keys", False, "a move to another back end is not finished, and the old one still holds keys: run the kinehub keys move of before")
     return _finding("keys", True, f"in the back end {ring.backend}; key-encryption keys {', '.join(ring.keks())}, {len(ring.erasure_keys())} erasure keys")
 
 

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from hub import service
 from hub.audit.trail import Entry
 from hub.commands.options import Options, database, echo, run
-from hub.settings import Settings
+from hub.settings import Settings, load
 from hub.store import backup as backups
-from hub.store import rotation, tombstones
+from hub.store import keyring, moving, rotation, tombstones
+from hub.store.backend import kind
+from hub.store.keyring import Place
+from schemas.errors import Unavailable
 
 
 @click.group()
@@ -31,6 +35,33 @@ def keys_rotate(options: Options, /, *, erasure: bool) -> None:
     What was replaced is destroyed by the next rotation: from then on no FILE.keys of before this one opens, nor, with an HSM or transit, keyring.json.
     """
     echo(options, run(options, partial(rotation.rotate, erasure=erasure)))
+
+
+@keys.command("move")
+@click.option("--to", required=True, help="file, or the address of a PKCS#11 token or a transit engine, as in KINEHUB_KEYRING.")
+@click.option("--secret-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The file with the PIN or token of the new place.")
+@click.pass_obj
+def keys_move(options: Options, /, *, to: str, secret_file: Path | None) -> None:
+    """Move the keys to another back end; every data key is wrapped again there. Safe while serving; after a kill, run it again and it goes on.
+
+    At its end the keys in the old back end are destroyed. Then set KINEHUB_KEYRING to the new one and start the hub again.
+    """
+    settings, place = load(options.data_dir, options.database_url), _place(to, secret_file)
+    if settings.keyring != settings.data_dir / "keyring.json":
+        raise Unavailable("Only the keyring.json of the data directory can be moved.", advice="Stop the hub and put it there first.")
+    if keyring.settled_at(settings.keyring) == place.store:
+        settings = msgspec.structs.replace(settings, keyring_store=place.store, keyring_secret_file=Path(place.secret_file) if place.secret_file else None)
+    elif settings.keyring_store == place.store:
+        raise Unavailable("The keys are there already.")
+    echo(options, run(options, partial(moving.move, target=place), settings))
+
+
+def _place(to: str, secret_file: Path | None) -> Place:
+    if kind(to) == "file" and to != "file":
+        raise Unavailable("--to must be file, pkcs11:// or vault://.")
+    if to != "file" and secret_file is None:
+        raise Unavailable("--secret-file must name the file with the PIN or token of the new place.")
+    return Place("" if to == "file" else to, str(secret_file.absolute()) if secret_file else "")
 
 
 @click.command("backup")

@@ -37,9 +37,9 @@ def echo(options: Options, result: object, line: str | None = None) -> None:
 
 
 @contextmanager
-def database(options: Options) -> Iterator[tuple[Settings, str]]:
+def database(options: Options, settings: Settings | None = None) -> Iterator[tuple[Settings, str]]:
     """Settings and a migrated database: the external one, the running hub's, or the embedded one for the length of the command."""
-    settings = load(options.data_dir, options.database_url)
+    settings = settings or load(options.data_dir, options.database_url)
     check_keyring(settings)
     if settings.database_url:
         ensure_keyring(settings, settings.database_url)
@@ -98,12 +98,12 @@ async def _knows_keyring(dsn: str) -> bool:
         await connection.close()
 
 
-def run(options: Options, work: Callable[[service.Hub], Awaitable[Any]]) -> Any:
-    """Run `work` with an open hub."""
+def run(options: Options, work: Callable[[service.Hub], Awaitable[Any]], settings: Settings | None = None) -> Any:
+    """Run `work` with an open hub, of the environment's settings unless others are given."""
 
     async def inside(settings: Settings, dsn: str) -> Any:
         async with service.opened(settings, dsn) as hub:
             return await work(hub)
 
-    with database(options) as (settings, dsn):
-        return asyncio.run(inside(settings, dsn))
+    with database(options, settings) as (given, dsn):
+        return asyncio.run(inside(given, dsn))

@@ -25,8 +25,9 @@ class Backend(Protocol):
     Raises Unavailable when the back end cannot be reached, refuses or does not hold the key, and SealError when what was wrapped was changed.
     """
 
-    remote: bool
-    """Whether a call takes a way that an event loop must not wait for."""
+    @property
+    def remote(self) -> bool:
+        """Whether a call takes a way that an event loop must not wait for."""
 
     def make(self, name: str) -> None:
         """A new key; the one that is there when a killed process made it already."""

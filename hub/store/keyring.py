@@ -22,7 +22,7 @@ import secrets
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -70,6 +70,23 @@ class Secrets(msgspec.Struct):
     signing: dict[str, Any]
 
 
+class Place(msgspec.Struct, frozen=True):
+    """A back end: its address ("" for the file) and the file with its secret."""
+
+    store: str
+    secret_file: str = ""
+
+
+class Move(msgspec.Struct, frozen=True):
+    """A move between back ends. Key-encryption keys from `first` on are in the target; once `settled`, so is everything; `gone`: the source is empty."""
+
+    source: Place
+    target: Place
+    first: int
+    settled: bool = False
+    gone: bool = False
+
+
 class Contents(msgspec.Struct):
     """The keyring file. `doomed` keys are still to be destroyed in the back end; `ledger` is the length and last code of the tombstones."""
 
@@ -83,6 +100,7 @@ class Contents(msgspec.Struct):
     doomed: list[str] = []
     ledger: tuple[int, bytes] = (0, b"")
     mac: bytes = b""
+    move: Move | msgspec.UnsetType = msgspec.UNSET
 
 
 class WrappedKey(msgspec.Struct, frozen=True):
@@ -126,6 +144,63 @@ class InFile:
         return _sealer(contents.suite, contents.keys[name], name.partition("-")[0])
 
 
+class Parted:
+    """The back end of the settings, and during a move and after it the other: each key is asked for where it is."""
+
+    def __init__(self, contents: Callable[[], Contents], here: Place) -> None:
+        self._contents, self._here, self._opened = contents, here, dict[str, Backend]()
+        move = contents().move
+        self._done = move if move and move.gone else None  # the settings of this process name where it went
+
+    @property
+    def remote(self) -> bool:
+        return any(place.store for place in self._places())
+
+    def make(self, name: str) -> None:
+        self._of(name).make(name)
+
+    def wrap(self, name: str, value: bytes, *where: bytes) -> bytes:
+        return self._of(name).wrap(name, value, *where)
+
+    def unwrap(self, name: str, wrapped: bytes, *where: bytes) -> bytes:
+        return self._of(name).unwrap(name, wrapped, *where)
+
+    def destroy(self, name: str) -> None:
+        self._of(name).destroy(name)
+
+    def held(self) -> set[str]:
+        return set().union(*(self.at(place).held() for place in self._places()))
+
+    def close(self) -> None:
+        for one in self._opened.values():
+            one.close()
+
+    def at(self, place: Place) -> Backend:
+        if place.store not in self._opened:
+            self._opened[place.store] = _backend(self._here if place.store == self._here.store else place, self._contents)
+        return self._opened[place.store]
+
+    def _of(self, name: str) -> Backend:
+        move = self._move()
+        there = move is not None and (move.settled or (name.startswith("kek-") and int(name.removeprefix("kek-")) >= move.first))
+        return self.at(self._places()[-1] if there else self._places()[0])
+
+    def _places(self) -> list[Place]:
+        move = self._move()
+        if move is None:
+            return [self._here]
+        return [move.target] if move.settled else [move.source, move.target]
+
+    def _move(self) -> Move | None:
+        move = self._contents().move
+        return move if move and move != self._done else None
+
+
+def _backend(place: Place, contents: Callable[[], Contents]) -> Backend:
+    secret = Path(place.secret_file) if place.secret_file else None
+    return backends.at(place.store, secret, f"kinehub-{contents().id}-") if place.store else InFile(contents)
+
+
 class Keyring:
     """A keyring in memory. Reads its file again when another process has written it. Safe to use from several threads."""
 
@@ -136,10 +211,11 @@ class Keyring:
         self._trees: dict[bytes, Nodes] = {}
         self._opened: tuple[bytes, Secrets] = (b"", Secrets(b"", b"", {}))
         contents = _decoded(path)
-        if contents.backend != backends.kind(store):
+        if contents.backend != backends.kind(store) or (contents.move and not contents.move.gone and store != _home(contents.move).store):
             raise Unavailable(f"The keys of {path} are in the back end {contents.backend}.", advice="Name it in KINEHUB_KEYRING.")
         self._contents = contents
-        self._backend: Backend = backends.at(store, secret_file, f"kinehub-{contents.id}-") if store else InFile(lambda: self._contents)
+        self._here = Place(store, str(secret_file or ""))
+        self._backend = Parted(lambda: self._contents, self._here)
         try:
             self._read()
             self._bury()
@@ -288,6 +364,57 @@ class Keyring:
             contents.doomed.append(_kek(number))
         self._bury()
 
+    # moves to another back end
+
+    @property
+    def move(self) -> Move | None:
+        """The move that is under way."""
+        move = self._reloaded().move
+        return move if move and not move.gone else None
+
+    def begin_move(self, target: Place) -> None:
+        """New data keys are wrapped in the target from now on; the rest is to follow. Nothing happens when this move is under way."""
+        with self.changing() as contents:
+            move = contents.move
+            if move and not move.gone:
+                if move.target.store != target.store:
+                    raise Unavailable("The keys are moving to another place already.", advice="Finish that with the command that began it.")
+                return
+            number = max(map(int, contents.kek)) + 1
+            contents.move = Move(self._here, target, number)
+            self._backend.make(_kek(str(number)))
+            contents.kek.append(str(number))
+
+    def settle(self) -> None:
+        """All that the file seals goes under new keys of the target, in one writing, when every value opened there again."""
+        with self.changing() as contents:
+            move = contents.move
+            if not move or move.settled:
+                return
+            held = {_LOCAL: msgspec.json.encode(self._secrets())} | {name: self._open(tree.seeds, name) for name, tree in contents.erasure.items()}
+            contents.move, contents.backend = msgspec.structs.replace(move, settled=True), backends.kind(move.target.store)
+            contents.kek = [number for number in contents.kek if int(number) >= move.first]
+            contents.secrets = self._sealed(_local(_turn(contents.secrets.key) + 1), held[_LOCAL], _LOCAL)
+            for name, tree in contents.erasure.items():
+                contents.erasure[name] = Tree(self._sealed(_next(tree.seeds.key), held[name], name), tree.flat)
+            again = {_LOCAL: self._open(contents.secrets, _LOCAL)} | {name: self._open(tree.seeds, name) for name, tree in contents.erasure.items()}
+            if again != held:
+                raise Unavailable("The new key back end does not give back what it was given.", advice="Nothing was destroyed; the old one holds the keys.")
+            contents.doomed = []
+
+    def empty_source(self) -> None:
+        """Destroy every key of this keyring in the back end that was left. Raises Unavailable when one is still there."""
+        with self.changing() as contents:
+            move = contents.move
+            if not move or not move.settled or move.gone:
+                return
+            source = self._backend.at(move.source)
+            for name in source.held():
+                source.destroy(name)
+            if source.held():
+                raise Unavailable("The old key back end keeps keys that it was told to destroy.", advice=f"Destroy kinehub-{contents.id}-* there by hand.")
+            contents.move = msgspec.structs.replace(move, gone=True)
+
     # erasure keys
 
     def erasure_keys(self) -> list[str]:
@@ -326,8 +453,11 @@ class Keyring:
         """Destroy what a subject's data key needs, and nobody else's, in the keys of this one's month: the names of what was destroyed.
 
         None of them when it was done before. The new key is held and the file names it before the old one goes: a process killed here leaves the old
-        one doomed, and whoever opens the keyring next destroys it.
+        one doomed, and whoever opens the keyring next destroys it. A back end that was left, and not emptied yet, is emptied first.
         """
+        if self.move:
+            with suppress(Unavailable):  # the move is gone on with, and doctor says that it must be
+                self.empty_source()
         with self.changing() as contents:
             reaching = {key: tree for key, tree in self._months(name).items() if puncture.reaches(self._nodes(key, tree), UUID(subject))}
             for key, tree in reaching.items():
@@ -412,7 +542,9 @@ class Keyring:
         return self._opened[1]
 
     def _code(self, contents: Contents) -> bytes:
-        return mac(contents.suite, self._secrets().hub, b"keyring", msgspec.json.encode(msgspec.structs.replace(contents, mac=b"")))
+        """With the secret that this process opened already, if it did: no place that the file names is asked before the file is known to be ours."""
+        hub = self._opened[1].hub or self._secrets().hub
+        return mac(contents.suite, hub, b"keyring", msgspec.json.encode(msgspec.structs.replace(contents, mac=b"")))
 
     def _bury(self) -> None:
         """Destroy what is doomed. A key is struck off the file only when it is gone."""
@@ -440,6 +572,17 @@ def sealed(backend: Backend, contents: Contents, key: str, value: bytes, place: 
 
 def changed(path: Path) -> Unavailable:
     return Unavailable(f"{path} was changed by something else than the hub.", advice="Restore the keyring and tombstones.ndjson from their own backup.")
+
+
+def _home(move: Move) -> Place:
+    """Where the keyring's own secrets open."""
+    return move.target if move.settled else move.source
+
+
+def settled_at(path: Path) -> str | None:
+    """Where a move that has settled and is not over went, as the file says it, unchecked: only to be compared with what an operator says."""
+    move = _decoded(path).move if path.exists() else msgspec.UNSET
+    return move.target.store if move and move.settled and not move.gone else None
 
 
 def _kek(number: str) -> str:

@@ -72,6 +72,18 @@ async def end_flat(hub: Hub, name: str) -> None:
     await ring.aside(ring.destroy_erasure_key, name)
 
 
+async def leave_keks(hub: Hub, old: list[str]) -> int:
+    """Wrap whatever is under key-encryption keys that go under the newest: how many data keys."""
+    wrapped = 0
+    while done := await _batch(hub, f"{_ROWS} kek = ANY($1) LIMIT {BATCH} FOR UPDATE SKIP LOCKED", old):
+        wrapped += done
+    async with hub.database.connection() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE data_keys IN SHARE ROW EXCLUSIVE MODE")
+        late = await connection.fetch(f"{_ROWS} kek = ANY($1)", old)
+        await _again(hub.keyring, connection, late)
+    return wrapped + len(late)
+
+
 async def _batch(hub: Hub, query: str, *keys: object) -> int:
     async with hub.database.connection() as connection, connection.transaction():
         rows = await connection.fetch(query, *keys)
