@@ -149,6 +149,7 @@ class Parted:
 
     def __init__(self, contents: Callable[[], Contents], here: Place) -> None:
         self._contents, self._here, self._opened = contents, here, dict[str, Backend]()
+        self._lock = threading.Lock()
         move = contents().move
         self._done = move if move and move.gone else None  # the settings of this process name where it went
 
@@ -176,9 +177,10 @@ class Parted:
             one.close()
 
     def at(self, place: Place) -> Backend:
-        if place.store not in self._opened:
-            self._opened[place.store] = _backend(self._here if place.store == self._here.store else place, self._contents)
-        return self._opened[place.store]
+        with self._lock:
+            if place.store not in self._opened:
+                self._opened[place.store] = _backend(self._here if place.store == self._here.store else place, self._contents)
+            return self._opened[place.store]
 
     def _of(self, name: str) -> Backend:
         move = self._move()

@@ -152,6 +152,12 @@ def test_a_move_while_serving_killed_in_the_middle_goes_on_and_comes_back(tmp_pa
         monkeypatch.setenv("KINEHUB_KEYRING_SECRET_FILE", str(secret))
         city.again()
         assert (city.shown("center", kept), city.shown("center", gone)) == (seen, set())
+        engine.broken = "DELETE"
+        with pytest.raises(SystemExit):
+            city.cli("keys", "move", "--to", "file")
+        assert engine.keys
+        assert city.shown("center", kept) == seen
+        engine.broken = None
         assert city.cli("keys", "move", "--to", "file")["left"] == "vault"
         assert not engine.keys
         assert city.shown("center", kept) == seen
