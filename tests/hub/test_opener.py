@@ -22,8 +22,8 @@ ATTRIBUTES = {
     "sealer": {VAULT},
     "sealers": {VAULT},
     "data_key": {VAULT},
-    "unwrap": {  # a rotation wraps a key again; the keyring asks its back end
-        VAULT, "hub/store/rotation.py", "hub/store/keyring.py",
+    "unwrap": {  # a rotation wraps a key again, a move tries that each opens; the keyring asks its back end
+        VAULT, "hub/store/rotation.py", "hub/store/moving.py", "hub/store/keyring.py",
     },
     "hub_sealer": {  # names of accounts, of the invited and of passkeys, cursors, contacts, reports about sources, reasons of holds, assessments
         "hub/store/erasure.py", "hub/store/assessments.py",
