@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consent import decision, redaction
-from hub.access import emergency
+from hub.access import emergency, representatives
 from hub.exchange import reading, routes
 from hub.store import assists, vault, writer
 from hub.store.vault import Vault
@@ -24,10 +24,11 @@ from schemas.labels import NONE, Label
 
 
 class Mutant(NamedTuple):
-    """What is broken, and the column (or test) that must see it."""
+    """What is broken, and the column of the matrix that must see it, or the tests beside it."""
 
     column: str
     apply: Callable[[], None]
+    file: str = "test_matrix.py"
 
 
 def on(function: str, file: str) -> Callable[[], None]:
@@ -71,6 +72,16 @@ async def _anybodys(hub: Any, account: Any) -> Any:
     return found[-1] if found else None
 
 
+def _of_any_right() -> None:
+    one = representatives._one
+
+    def mutated(row: Any, fourteen: Any) -> Any:
+        return msgspec.structs.replace(one(row, fourteen), rights=frozenset(representatives.RIGHTS))
+
+    representatives._one = mutated
+
+
+DELEGATES = "test_delegates.py"
 ROUTES, WEB = "exchange/routes.py", "web/hospital.py"
 _ANYBODYS_CASE = assists._READ.replace("party = $2", "party = party").replace("account = $3", "account = account")
 MUTANTS: dict[str, Mutant] = {
@@ -92,6 +103,8 @@ MUTANTS: dict[str, Mutant] = {
     "doctor's table": Mutant("dl", on("sessions", WEB)),
     "emergency, whose it is": Mutant("emergency", _put(emergency, "of_account", _anybodys)),
     "push to the cloud": Mutant("city", on("_bundle", "delivery/worker.py")),
+    "representative, until when": Mutant("delegate", _put(representatives, "_STANDS", "true"), DELEGATES),
+    "representative, which right": Mutant("delegate", _of_any_right, DELEGATES),
     "redaction": Mutant("read", _put(decision, "redacted", lambda resource, components, contained: redaction.marked(resource))),
     "references to what is held back": Mutant("every", _put(vault, "_scrubbed", lambda served, hidden: served)),
     "hash of the original": Mutant("every", _put(vault, "ORIGINAL", re.compile(rb"nothing like it"))),
@@ -110,7 +123,7 @@ def main() -> int:
     survivors = []
     sys.stdout.write(f"{'mutant':36} {'column':8} killed by\n")
     for name, mutant in MUTANTS.items():
-        killer = _killer(name, mutant.column)
+        killer = _killer(name, mutant)
         survivors += [] if killer else [name]
         sys.stdout.write(f"{name:36} {mutant.column:8} {killer or 'NOBODY'}\n")
         sys.stdout.flush()
@@ -118,14 +131,15 @@ def main() -> int:
     return 1 if survivors else 0
 
 
-def _killer(name: str, column: str) -> str:
-    """The first test of the column that fails; empty where none does."""
-    line = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", "tests/leaks/test_matrix.py", "-k", f"denied and {column}"]
+def _killer(name: str, mutant: Mutant) -> str:
+    """The first test that fails, of the column where it is one of the matrix; empty where none does."""
+    line = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", f"tests/leaks/{mutant.file}"]
+    line += ["-k", f"denied and {mutant.column}"] if mutant.file == "test_matrix.py" else []
     done = subprocess.run(line, env=os.environ | {"KINEHUB_MUTANT": name}, capture_output=True, text=True, check=False)
-    found = re.search(r"^FAILED \S+::test_\w+\[(.+?)\]", done.stdout, re.MULTILINE)
+    found = re.search(r"^FAILED \S+::test_(?:\w+\[(.+?)\]|(\w+))", done.stdout, re.MULTILINE)
     if done.returncode not in (0, 1):
         raise SystemExit(f"The tests did not run against {name}:\n{done.stdout[-2000:]}")
-    return found[1] if found else ""
+    return found[1] or found[2] if found else ""
 
 
 if __name__ == "__main__":
