@@ -172,13 +172,16 @@ async def withdraw(hub: Hub, resident: UUID, *, actor: str) -> None:
 
 
 async def undo(hub: Hub, resident: UUID, *, actor: str) -> None:
-    """The resident lives: what was recorded was about somebody else. All is as before, but they sign in anew. Raises NotFound."""
+    """The resident lives: what was recorded was about somebody else. All is as before, but they sign in anew. Raises NotFound.
+
+    An account that was ended before the death stays so.
+    """
     async with hub.database.connection() as connection, hub.trail.held(), connection.transaction():
-        done = await connection.execute("DELETE FROM deaths WHERE bucket = $1 AND resident = $2", bucket_of(resident), resident)
-        if done == "DELETE 0":
+        row = await connection.fetchrow("DELETE FROM deaths WHERE bucket = $1 AND resident = $2 RETURNING confirmed", bucket_of(resident), resident)
+        if row is None:
             raise NotFound("No death of this resident is recorded.")
         await connection.execute("UPDATE residents SET deceased = false, epoch = epoch + 1 WHERE bucket = $1 AND id = $2", bucket_of(resident), resident)
-        await connection.execute("UPDATE accounts SET ended = NULL WHERE resident = $1", resident)
+        await connection.execute("UPDATE accounts SET ended = NULL WHERE resident = $1 AND ended >= $2", resident, row["confirmed"])
         await connection.execute(
             "UPDATE representatives SET ended = clock_timestamp() WHERE bucket = $1 AND resident = $2 AND relation = 'relative' AND ended IS NULL",
             bucket_of(resident), resident,

@@ -5,7 +5,8 @@ rotations FILE.keys opens nobody, and is written afresh with `backup --keys-only
 
 A restore takes nothing from the audit: entries written since the backup (the erasure's own among them) stay beside the backup's.
 Nor does it take back what residents decided since: their consents stay as they stand, a withdrawal above all, and nobody stays signed in.
-Who died since stays dead, and who ceased to act for a resident does not act again.
+Who died since stays dead, and who ceased to act for a resident does not act again. Accounts sign in as they do now: what was ended, and a passkey that was
+removed or a password that was changed, does not come back.
 Only rows are restored, so the revision stays that of the tables they come into, whichever the backup was made at.
 All of it is one transaction: a restore that fails has changed nothing.
 """
@@ -45,6 +46,8 @@ CREATE TABLE IF NOT EXISTS kept.holds (LIKE public.holds INCLUDING INDEXES);
 CREATE TABLE IF NOT EXISTS kept.wishes (LIKE public.wishes INCLUDING INDEXES);
 CREATE TABLE IF NOT EXISTS kept.deaths (LIKE public.deaths INCLUDING INDEXES);
 CREATE TABLE IF NOT EXISTS kept.representatives (LIKE public.representatives INCLUDING INDEXES);
+CREATE TABLE IF NOT EXISTS kept.accounts (LIKE public.accounts INCLUDING INDEXES);
+CREATE TABLE IF NOT EXISTS kept.passkeys (LIKE public.passkeys INCLUDING INDEXES);
 ALTER TABLE kept.residents ADD COLUMN IF NOT EXISTS deceased boolean NOT NULL DEFAULT false;
 DELETE FROM kept.residents k USING public.residents p WHERE p.bucket = k.bucket AND p.id = k.id;
 DELETE FROM kept.records k USING public.records p WHERE p.bucket = k.bucket AND p.id = k.id;
@@ -53,6 +56,8 @@ INSERT INTO kept.holds SELECT * FROM public.holds ON CONFLICT DO NOTHING;
 INSERT INTO kept.wishes SELECT * FROM public.wishes ON CONFLICT DO NOTHING;
 INSERT INTO kept.deaths SELECT * FROM public.deaths ON CONFLICT DO NOTHING;
 INSERT INTO kept.representatives SELECT * FROM public.representatives ON CONFLICT DO NOTHING;
+INSERT INTO kept.accounts SELECT * FROM public.accounts ON CONFLICT DO NOTHING;
+INSERT INTO kept.passkeys SELECT * FROM public.passkeys ON CONFLICT DO NOTHING;
 INSERT INTO kept.records SELECT * FROM public.records WHERE kind = {_CONSENT};
 INSERT INTO kept.record_history SELECT * FROM public.record_history WHERE kind = {_CONSENT} ON CONFLICT DO NOTHING;"""  # noqa: S608 - constant
 """Into tables of their own, which a restore of an earlier release that failed half-way may have left here: they are added to."""
@@ -74,8 +79,10 @@ INSERT INTO public.wishes SELECT * FROM kept.wishes ON CONFLICT DO NOTHING;
 DELETE FROM public.deaths d USING kept.residents k WHERE k.bucket = d.bucket AND k.id = d.resident;
 INSERT INTO public.deaths SELECT * FROM kept.deaths ON CONFLICT DO NOTHING;
 UPDATE public.residents r SET deceased = k.deceased FROM kept.residents k WHERE k.bucket = r.bucket AND k.id = r.id;
-UPDATE public.accounts a SET ended = CASE WHEN r.deceased THEN now() END FROM public.residents r
-WHERE r.id = a.resident AND r.deceased <> (a.ended IS NOT NULL);
+UPDATE public.accounts a SET ended = k.ended, password = k.password FROM kept.accounts k WHERE k.id = a.id;
+DELETE FROM public.passkeys p USING kept.accounts k WHERE k.id = p.account;
+INSERT INTO public.passkeys SELECT p.* FROM kept.passkeys p JOIN public.accounts a ON a.id = p.account ON CONFLICT DO NOTHING;
+UPDATE public.accounts a SET ended = now() FROM public.residents r WHERE r.id = a.resident AND r.deceased AND a.ended IS NULL;
 UPDATE public.representatives p SET ended = k.ended, ends = k.ends, rights = k.rights FROM kept.representatives k WHERE k.bucket = p.bucket AND k.id = p.id;
 DELETE FROM public.sessions;"""
 """Epochs go on from where they were: what a running hub decided before the restore must never look current."""

@@ -286,3 +286,28 @@ def test_the_tools_find_a_server_by_any_form_of_its_url() -> None:
     assert named.items() <= tcp.items()
     socket = postgres.environment("postgresql://hub:secret@/kinehub?host=/run/postgres")
     assert (socket["PGHOST"], socket["PGPORT"], socket["PGDATABASE"]) == ("/run/postgres", "5432", "kinehub")
+
+
+def test_an_account_that_was_ended_stays_ended_after_a_restore(tmp_path: Path) -> None:
+    """Whether before the backup or since; and a password that was changed since is the one that counts."""
+    file = tmp_path / "hub.backup"
+    with a_hub(tmp_path / "hub") as city:
+        people = {login: city.resident(f"Resident {order}", order) for order, login in enumerate(("before", "since", "changed", "stays"), 2)}
+        for login, resident in people.items():
+            city.cli("user", "add", login, "--role", "resident", "--resident", resident, "--name", login, "--password-file", str(password_file(city)))
+        assert city.stop() == 0
+        with postgres.connect(tmp_path / "hub") as dsn:
+            execute(dsn, f"UPDATE accounts SET ended = now() WHERE resident = '{people['before']}'")
+            backup(dsn, file)
+            execute(dsn, f"UPDATE accounts SET ended = now() WHERE resident = '{people['since']}'")
+            execute(dsn, f"UPDATE accounts SET password = NULL WHERE resident = '{people['changed']}'")
+        city.cli("restore", str(file))
+        city.again()
+        assert {login: enters(city, login) for login in people} == {"before": False, "since": False, "changed": False, "stays": True}
+
+
+def enters(city: Running, login: str) -> bool:
+    with httpx.Client(base_url=city.url) as browser:
+        fields = {"csrf": token_in(browser.get("/sign-in").text), "login": login, "password": password_file(city).read_text().strip(), "next": ""}
+        browser.post("/sign-in", data=fields)
+        return browser.get("/resident").status_code == 200

@@ -245,10 +245,15 @@ def test_a_death_recorded_in_error_is_undone_and_all_is_as_before(place: Place, 
     with place.browse(elder.login) as own, place.browse("li") as helper:
         helping(own, helper, "look")
         helper.send_form("/resident/family/self")
+    place.rows(  # an account of theirs that was ended for a reason of its own
+        "INSERT INTO accounts (id, login, name, role, resident, ended) SELECT $2, $3, name, role, resident, now() FROM accounts WHERE resident = $1",
+        elder.id, old := uuid4(), old.bytes,
+    )  # fmt: skip
     died(place, elder, second)
     assert a_relative(place, elder).exit_code == 0
     assert not sees(place, elder)
     assert command(place, "alive", elder.id).exit_code == 0
+    assert place.rows("SELECT ended IS NOT NULL AS gone FROM accounts WHERE id = $1", old)[0]["gone"]
     assert command(place, "alive", elder.id).exit_code == 1
     assert sees(place, elder)
     assert signs_in(place, elder.login)
