@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
@@ -53,17 +53,18 @@ async def everything(request: Request) -> Response:
         found, _ = await reading.visible(hub, connection, history.own(resident, person), ["*"])
     if not found:
         raise NotFound("There is nothing to download.")
-    await _note(hub, person, resident, disclosed.resources((one.type, one.raw) for one in found))
+    await _note(hub, person, resident, lambda: disclosed.resources((one.type, one.raw) for one in found))
     entries = b",".join(b'{"resource":%b}' % one.raw for one in found)
     bundle = b'{"resourceType":"Bundle","type":"collection","entry":[%b]}' % entries
     return download(bundle, f"kinehub-{datetime.now(await history.zone_of(hub, resident)):%Y-%m-%d}.json", "application/fhir+json")
 
 
-async def _note(hub: Hub, person: Person, resident: UUID, shown: Detail) -> None:
-    """One entry for a copy, with what is in it where another than the resident takes it."""
+async def _note(hub: Hub, person: Person, resident: UUID, shown: Callable[[], Detail]) -> None:
+    """One entry for a copy, with what is in it where another than the resident takes it: only then is that looked for."""
     purpose = representatives.PURPOSE if person.acting else "PATRQT"
     actor, rule = history.actor_of(person, resident), history.rule_of(person)
-    detail = hub.vault.seal_detail(resident, shown) if person.acting and shown else None
+    told = shown() if person.acting else None
+    detail = hub.vault.seal_detail(resident, told) if told else None
     await hub.trail.note(Entry(actor=actor, action="download", outcome="success", resident=resident, purpose=purpose, rule=rule, detail=detail))
 
 
@@ -78,12 +79,13 @@ async def table(request: Request) -> Response:
     rows: list[tuple[object, ...]] = []
     copied: list[Envelope] = []
     async for one in _every(hub, history.own(resident, person)):
-        copied.append(one.record)
+        if person.acting:
+            copied.append(one.record)
         at = history.local(one.record, zone)
         what = (f"{at:%Y-%m-%d}", f"{at:%H:%M}" if history.timed(one.record) else "", words.kind(str(one.record.__struct_config__.tag)), words.line(one.record))
         found: list[tuple[object, ...]] = [*figures(one.record)]
         rows += [(*what, *figure, one.source, one.id) for figure in found or [("", "", "")]]
-    await _note(hub, person, resident, disclosed.records(copied))
+    await _note(hub, person, resident, lambda: disclosed.records(copied))
     return download(tables.encoded([head, *rows]), f"kinehub-{datetime.now(zone):%Y-%m-%d}.csv", "text/csv; charset=utf-8")
 
 
@@ -122,7 +124,7 @@ async def printed(request: Request, years: Annotated[int, Query(ge=1, le=YEARS)]
     since = datetime.now(zone) - timedelta(days=365 * years)
     found: list[Seen] = (await history.read(hub, history.own(resident, person), since=since)).seen
     older = years < YEARS and bool((await history.read(hub, history.own(resident, person), after=(since, UUID(int=0)), most=1)).seen)
-    await _note(hub, person, resident, looks.in_lines(one.record for one in found))
+    await _note(hub, person, resident, lambda: looks.in_lines(one.record for one in found))
     return pages_of(request).render(
         request, "printed.html", person=person, rows=[(one, history.local(one.record, zone), history.timed(one.record)) for one in found], years=years,
         since=since.date(), today=now.date(), older=older,

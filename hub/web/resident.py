@@ -86,7 +86,7 @@ async def home(request: Request, stopped: Annotated[str, Query(max_length=40)] =
     latest = window.seen[:LATEST] or (await history.read(hub, asked, most=LATEST)).seen
     seen_by, _ = await looks.read(hub, resident, zone, most=3)
     grants = await sharing.grants_for(hub, resident, person)
-    looks.show(request, [one.record for one in window.seen if one in latest or isinstance(one.record, Session | DaySummary)] or [one.record for one in latest])
+    looks.show(request, (one.record for one in window.seen or latest if one in latest or isinstance(one.record, Session | DaySummary)))
     notice = sharing.notice(stopped, granted, grants, datetime.now(zone))
     urgent = await emergencies.recent(hub, resident, zone)
     told = [] if notice or urgent else await alerts.unseen(hub, resident, zone, grants)
