@@ -25,7 +25,7 @@ from tests.builders import a_session
 from tests.databases import execute
 from tests.process import Running, a_hub, command, refused_start
 from tests.softhsm import PIN, a_token
-from tests.transit import TOKEN, Engine, an_engine
+from tests.transit import TOKEN, Engine
 
 SUITES = ("international", "guomi")
 
@@ -58,19 +58,6 @@ def test_no_seed_that_is_left_lies_above_who_was_punctured(subject: UUID, other:
 
 
 # the back ends, in this process
-
-
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    with an_engine() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def token_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One token for this process, whose SoftHSM reads its configuration once."""
-    with pytest.MonkeyPatch.context() as patch:
-        yield a_token(tmp_path_factory.mktemp("softhsm"), patch)
 
 
 @pytest.fixture(params=["file", "pkcs11", "vault"])

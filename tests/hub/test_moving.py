@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,20 +18,8 @@ from schemas.errors import KineHubError, SealError
 from tests.builders import a_session
 from tests.faults.test_rotation import more_residents, rows
 from tests.process import Running, a_hub, command, refused_start
-from tests.softhsm import PIN, a_token
-from tests.transit import TOKEN, Engine, an_engine
-
-
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    with an_engine() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def token_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield a_token(tmp_path_factory.mktemp("softhsm"), patch)
+from tests.softhsm import PIN
+from tests.transit import TOKEN, Engine
 
 
 def place(request: pytest.FixtureRequest, folder: Path, kind: str) -> Place:
