@@ -13,7 +13,7 @@ from schemas.errors import InvalidRecord
 from schemas.flags import FLAGS
 from schemas.lines import lines
 from schemas.records import Envelope, FitnessTest, Flag, Moment, Who
-from schemas.resident import id_number_valid
+from schemas.resident import birth_date
 
 EDITIONS: Final = LISTS["fitness-edition"]
 
@@ -68,7 +68,4 @@ def _day(start: Moment) -> date:
 
 def _born(who: Who | None) -> date | None:
     """The birth date that a row states, or its ID number does (GB 11643)."""
-    if who is None or who.birth_date is not None or not who.id_number or not id_number_valid(who.id_number):
-        return who.birth_date if who else None
-    digits = who.id_number[6:14]
-    return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    return birth_date(who.birth_date, who.id_number) if who else None

@@ -128,6 +128,11 @@ def id_number_birth_date(text: str | None) -> date | None:
     return _birth(plain) if plain else None
 
 
+def birth_date(stated: date | None, number: str | None) -> date | None:
+    """The birth date that is stated, else that of a valid ID number."""
+    return stated or id_number_birth_date(number)
+
+
 def id_number_gender(text: str | None) -> Gender | None:
     """The sex in a valid ID number: the 17th digit is odd for male."""
     plain = id_number(text)

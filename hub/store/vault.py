@@ -52,7 +52,7 @@ from schemas.errors import Conflict, NotFound, PermitRequired
 from schemas.labels import NONE, RULES, Label, of_age, stricter
 from schemas.quality import flags_of, numbers
 from schemas.records import KINDS, DaySummary, Envelope, Series, decode
-from schemas.resident import ZONE, Resident, id_number_birth_date, id_number_gender
+from schemas.resident import ZONE, Resident, birth_date, id_number_gender
 from schemas.standard import STANDARD
 
 KIND_NUMBERS = {code: kind.number for code, kind in STANDARD.items()} | {"resident": 20, "consent": 21}
@@ -142,7 +142,7 @@ class Said(msgspec.Struct, frozen=True):
         return (
             identity.plain(self.name) == identity.plain(person.name or "")
             and (self.phone is None or identity.phone_digits(self.phone) == identity.phone_digits(person.phone or ""))
-            and (self.born is None or self.born == (person.birth_date or id_number_birth_date(person.id_number)))
+            and (self.born is None or self.born == birth_date(person.birth_date, person.id_number))
         )
 
 
@@ -319,7 +319,7 @@ class Vault:
         key = subject.id, row["person_version"], row["zone"]
         if key not in self._adult_at:
             person = _person(subject, row)
-            born = (person.birth_date or id_number_birth_date(person.id_number)) if person else None
+            born = birth_date(person.birth_date, person.id_number) if person else None
             _remember(self._adult_at, key, of_age(born, row["zone"]))
         return msgspec.structs.replace(subject, adult_at=self._adult_at[key])
 
@@ -940,7 +940,7 @@ def _about(person: Resident | None, record: Envelope) -> dict[str, float]:
     if person is None:
         return {}
     found = {}
-    born = person.birth_date or id_number_birth_date(person.id_number)
+    born = birth_date(person.birth_date, person.id_number)
     if born is not None:
         day = _day(record, person.zone)
         found["age"] = float(day.year - born.year - ((day.month, day.day) < (born.month, born.day)))
