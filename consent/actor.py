@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -239,5 +240,16 @@ def actors(elements: list[Any], resources: Resources, zone: ZoneInfo) -> Actors:
 def boundaries(compiled: Actors | None) -> Iterator[datetime]:
     """Instants at which a membership begins or ends."""
     roles = [span for _, _, span in compiled.roles if span] if compiled else []
-    for span in (*(span for _, span in compiled.timed), *roles) if compiled else ():
-        yield from (edge for edge in span if edge not in (EVER, NEVER))
+    return _edges((*(span for _, span in compiled.timed), *roles) if compiled else ())
+
+
+def held(resources: Resources, zone: ZoneInfo) -> Iterator[datetime]:
+    """Instants at which a role at hand begins or ends: for whom its holder asks goes by it, whoever is named."""
+    for role in resources.values():
+        if role.get("resourceType") == "PractitionerRole":
+            with suppress(ValueError):
+                yield from _edges(filter(None, [_while(role, zone, None)]))
+
+
+def _edges(spans: Iterable[Span]) -> Iterator[datetime]:
+    return (edge for span in spans for edge in span if edge not in (EVER, NEVER))

@@ -132,7 +132,7 @@ class _World:
         self.zone = zone
         self.request = request
         self.consents = _current([entry["resource"] for entry in _list(case, "consents")])
-        self.resources = _named([*_list(case, "resources"), *(_apart([resource]) if resource.get("resourceType") == "Bundle" else ())])
+        self.resources = _named([*_list(case, "resources"), *_apart([resource])])
         self.decisions: dict[str, Decision] = {}
         self.sole = self._sole(resource)
 

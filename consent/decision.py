@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from consent.actor import Identity, Resources, identify
+from consent.actor import Identity, Resources, held, identify
 from consent.content import NOWHERE, Concepts, Content, Origin, about, facts_of, joined, medication, origins, read, together, with_origin
 from consent.match import ANY, MAYBE, NO, YES, Case, Class, Codes, Data, DataPeriod, Labels, Source
 from consent.provision import ACTIONS, DENY, PARTIES, PERMIT, SILENT, Problem, Rule, applies, boundaries, parse
@@ -352,8 +352,8 @@ def compile_policy(consents: Sequence[dict[str, Any]], *, resident: str, zone: s
                 problems.extend(found)
         except (AttributeError, TypeError, ValueError, RecursionError):
             problems.append(Problem((f"Consent[{number}]", ""), "not a Consent that can be read"))
-    edges = tuple(sorted(set(boundaries(rules))))
     known = resources or {}
+    edges = tuple(sorted({*boundaries(rules), *held(known, place)}))
     return Policy(resident, place, tuple(rules), edges, tuple(problems), known, origins(known) if known else {}, _sources(known))
 
 

@@ -41,6 +41,12 @@ def case(written: dict[str, Any], resource: dict[str, Any], **asked: Any) -> dic
     return {"id": 7, "timezone": "Asia/Shanghai", "consents": [written], "request": request, "resource": resource}
 
 
+def test_what_a_resource_refers_to_is_related_to_it_though_nothing_else_is_at_hand() -> None:
+    derived = guide("2339-0", N, made="2020-12-04", name="ex-mean") | {"derivedFrom": [{"reference": "Observation/ex-bloodSugar"}]}
+    related = [{"meaning": "related", "reference": {"reference": "Observation/ex-mean"}}]
+    assert decide_case(case(consent(rule("deny", rule("permit", data=related))), derived))["decision"] == "permit"
+
+
 EX = {"actor": "Practitioner/ex-practitioner"}
 BTG = {"purpose": "BTG", "memberOf": ["Group/ex-privilegedUsers"]}
 

@@ -242,6 +242,15 @@ def test_a_membership_ends_with_its_period() -> None:
     assert decision(granted, resources={"Group/g": group}).valid_until == datetime(2026, 6, 10, 16, tzinfo=UTC)
 
 
+def test_a_decision_ends_when_a_role_of_the_asker_begins() -> None:
+    role = {"resourceType": "PractitionerRole", "practitioner": {"reference": "Practitioner/a"}, "organization": {"reference": "Organization/i"}}
+    resources = {"PractitionerRole/r": {**role, "period": {"start": "2026-06-10"}}}
+    but_one = consent(rule("permit", rule("deny", actor=[actor("Organization/i")])))
+    assert decision(but_one, request=ask(acts_for=None), resources=resources).valid_until == datetime(2026, 6, 9, 16, tzinfo=UTC)
+    assert outcome(but_one, acts_for=None, resources=resources) == "permit"
+    assert outcome(but_one, acts_for=None, at="2026-06-10T00:00:00+08:00", resources=resources) == "deny"
+
+
 def test_an_action_that_is_not_listed_is_not_permitted() -> None:
     granted = consent(rule("permit", action=concepts("http://terminology.hl7.org/CodeSystem/consentaction", "collect")))
     assert outcome(granted, action="collect") == "permit"

@@ -133,7 +133,7 @@ def test_the_decision_of_a_bundle_is_that_of_all_its_resources(policy: list[Json
     entries = [{**each, "id": str(number)} for number, each in enumerate(found)]
     request = {"actor": ask.actor, "at": ask.at.isoformat(), "actsFor": ask.acts_for, "memberOf": list(ask.member_of)}
     request |= {"purpose": ask.purpose, "action": ask.action}
-    known = [{"resource": each} for each in RESOURCES.values()]
+    known = [{"resource": each} for each in (*RESOURCES.values(), *entries)]
     case = {"timezone": "Asia/Shanghai", "consents": policy, "resources": known, "request": request}
     each = {decide_case({**case, "resource": entry})["decision"] for entry in entries}
     bundle = {"resourceType": "Bundle", "entry": [{"resource": entry} for entry in entries]}
