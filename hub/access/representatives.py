@@ -259,12 +259,12 @@ async def _change(hub: Hub, resident: UUID, identity: UUID, change: str, value: 
         await hub.trail.append(connection, [_entry(actor, action, resident, identity)])
 
 
-async def act(hub: Hub, person: Person, csrf: str, identity: UUID | None) -> None:
+async def act(hub: Hub, person: Person, identity: UUID | None) -> None:
     """Have the session act as this representative from now on; None: for oneself. Raises NotFound."""
     if identity is not None and await standing(hub, identity, person.account) is None:
         raise NotFound("You do not act for this person, or not any more.")
     async with hub.database.connection() as connection:
-        await connection.execute("UPDATE sessions SET acting = $3 WHERE account = $1 AND csrf = $2", person.account, csrf, identity)
+        await connection.execute("UPDATE sessions SET acting = $2 WHERE token = $1", person.session, identity)
 
 
 def _entry(actor: str, action: str, resident: UUID, identity: UUID) -> Entry:

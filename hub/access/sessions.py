@@ -1,11 +1,13 @@
 """Server-side sessions of people: a random cookie, of which the table holds the SHA-256.
 
 A session ends after half an hour without a request, after twelve hours in any case, and at once when it is revoked. Signing in
-makes a new one. Unsafe methods need the session's CSRF token and must not come from another origin.
+makes a new one. Unsafe methods need the session's CSRF token and must not come from another origin. The token is another one for
+each person that the session acts for: a form that was loaded for one of them does nothing to another.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -22,7 +24,7 @@ from hub.access.accounts import Role
 from hub.access.requests import hub_of
 from hub.store.database import Connection, Database
 from hub.store.keyring import Keyring
-from schemas.errors import Refused, Unauthenticated
+from schemas.errors import BadRequest, Conflict, Refused, Unauthenticated
 
 if TYPE_CHECKING:
     from hub.settings import Settings
@@ -62,6 +64,8 @@ class Person(msgspec.Struct, frozen=True):
     """They act for somebody who is deceased."""
     lead: bool = False
     """Whether they manage the accounts of their party."""
+    session: bytes = b""
+    """The session's key in its table."""
 
 
 def may(person: Person | None, right: str) -> bool:
@@ -116,6 +120,57 @@ async def require_csrf(request: Request, current: Session, given: str | None = N
         raise Refused("The page this came from is too old, or not ours.", code="csrf", advice="Load the page again and repeat the step.")
 
 
+ONCE_FIELD = "once"
+_WAIT_S, _LOOKS = 0.05, 100
+
+
+async def claim(request: Request) -> tuple[bytes, str] | None:
+    """The form being sent, when it is one that is carried out once and this is its first time; None for any other request.
+
+    Raises Done for one that was sent before: with where it led, after a wait when that is being found out.
+    """
+    once = (await requests.fields(request)).get(ONCE_FIELD, "") if request.method == "POST" and requests.is_form(request) else ""
+    cookie = request.cookies.get(cookie_name(hub_of(request).settings))
+    if not once or not cookie:
+        return None
+    if len(once) > len(new_once()):
+        raise BadRequest("The form cannot be read.", code="invalid_request")
+    form, answer = (digest(cookie), once), None
+    for _ in range(_LOOKS):
+        async with hub_of(request).database.connection() as connection:
+            if await connection.fetchval("SELECT count(*) FROM sessions WHERE token = $1", form[0]) == 0:
+                return None
+            if await connection.fetchval("INSERT INTO forms (session, once) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING true", *form):
+                return form
+            answer = await connection.fetchval("SELECT answer FROM forms WHERE session = $1 AND once = $2", *form)
+        if answer is not None:
+            break
+        await asyncio.sleep(_WAIT_S)
+    raise Done(answer or "")
+
+
+async def settle(request: Request, form: tuple[bytes, str], response: Response | None) -> None:
+    """Keep where a form led; one that was refused may be sent again."""
+    async with hub_of(request).database.connection() as connection:
+        if response is None or response.status_code >= 400:
+            await connection.execute("DELETE FROM forms WHERE session = $1 AND once = $2", *form)
+        else:
+            await connection.execute("UPDATE forms SET answer = $3 WHERE session = $1 AND once = $2", *form, response.headers.get("location", ""))
+
+
+def new_once() -> str:
+    """What tells a form from every other."""
+    return secrets.token_urlsafe(16)
+
+
+class Done(Conflict):
+    """A form was sent before. `led`: where to, empty where that was a page of its own."""
+
+    def __init__(self, led: str) -> None:
+        super().__init__("This form was sent before; nothing was done again.", code="form-done", advice="Load the page again for the next step.")
+        self.led = led
+
+
 async def found(database: Database, keyring: Keyring, cookie: str, now: datetime) -> Session | None:
     """The session of a cookie, live at `now`."""
     async with database.connection() as connection:
@@ -133,16 +188,17 @@ WHERE s.token = $1 AND s.expires > $2 AND s.seen > $3"""
 
 
 def _session(keyring: Keyring, row: dict[str, Any]) -> Session | None:
+    csrf = row["csrf"] if row["acting"] is None else hmac.new(row["csrf"].encode(), row["acting"].bytes, "sha256").hexdigest()
     if row["account"] is None:
-        return Session(row["token"], row["csrf"], None)
+        return Session(row["token"], csrf, None)
     if row["id"] is None:  # the account was removed
         return None
     known = accounts.opened(keyring, row)
     person = Person(
-        known.id, known.role, known.name, known.party, known.resident, known.area, row["csrf"], row["created"], row["emergency_until"], row["acting"],
-        lead=known.lead,
+        known.id, known.role, known.name, known.party, known.resident, known.area, csrf, row["created"], row["emergency_until"], row["acting"],
+        lead=known.lead, session=row["token"],
     )
-    return Session(row["token"], row["csrf"], person)
+    return Session(row["token"], csrf, person)
 
 
 async def begin(connection: Connection[Any], account: UUID | None, now: datetime, instead_of: bytes | None = None, device: str = "") -> str:
@@ -180,17 +236,17 @@ class Open(msgspec.Struct, frozen=True):
 async def open_of(connection: Connection[Any], person: Person, now: datetime) -> list[Open]:
     """Where an account is signed in, the newest first."""
     rows = await connection.fetch(
-        "SELECT token, csrf, created, seen, device FROM sessions WHERE account = $1 AND expires > $2 AND seen > $3 ORDER BY created DESC",
+        "SELECT token, created, seen, device FROM sessions WHERE account = $1 AND expires > $2 AND seen > $3 ORDER BY created DESC",
         person.account, now, now - IDLE,
     )  # fmt: skip
-    return [Open(key_of(row["token"]), row["created"], row["seen"], row["csrf"] == person.csrf, row["device"]) for row in rows]
+    return [Open(key_of(row["token"]), row["created"], row["seen"], row["token"] == person.session, row["device"]) for row in rows]
 
 
 async def end(connection: Connection[Any], person: Person, key: str | None) -> None:
     """End the session of this key; None: all but the one that asks."""
-    rows = await connection.fetch("SELECT token, csrf FROM sessions WHERE account = $1", person.account)
+    rows = await connection.fetch("SELECT token FROM sessions WHERE account = $1", person.account)
     for row in rows:
-        if key == key_of(row["token"]) or (key is None and row["csrf"] != person.csrf):
+        if key == key_of(row["token"]) or (key is None and row["token"] != person.session):
             await revoke(connection, row["token"])
 
 

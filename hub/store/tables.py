@@ -14,6 +14,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Float,
+    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -28,8 +29,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 metadata = MetaData(
-    naming_convention={"pk": "%(table_name)s_pkey", "ix": "%(table_name)s_%(column_0_N_name)s_idx", "uq": "%(table_name)s_%(column_0_N_name)s_key"}
-)
+    naming_convention={
+        "pk": "%(table_name)s_pkey", "ix": "%(table_name)s_%(column_0_N_name)s_idx", "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    }
+)  # fmt: skip
 
 INSTANT = DateTime(timezone=True)
 NOW = text("now()")
@@ -443,6 +447,14 @@ sessions = Table(
     Column("created", INSTANT, nullable=False, server_default=NOW),
     Column("seen", INSTANT, nullable=False, server_default=NOW),
     Column("expires", INSTANT, nullable=False),
+)  # fmt: skip
+
+forms = Table(
+    "forms", metadata,
+    Column("session", LargeBinary, ForeignKey("sessions.token", ondelete="CASCADE"), primary_key=True),
+    Column("once", Text, primary_key=True, comment="as the page drew it"),
+    Column("answer", Text, comment="where it led; empty where it showed a page; null while it is carried out"),
+    comment="Forms that were sent and are not carried out again; they go with their session",
 )  # fmt: skip
 
 assertions = Table(

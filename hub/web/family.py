@@ -138,7 +138,7 @@ async def accept(request: Request) -> Response:
 async def act(request: Request, identity: UUID) -> Response:
     """Act for somebody from now on, in this session. Raises NotFound."""
     person, _ = await resident_of(request)
-    await representatives.act(hub_of(request), person, person.csrf, identity)
+    await representatives.act(hub_of(request), person, identity)
     return see("/resident")
 
 
@@ -146,7 +146,7 @@ async def act(request: Request, identity: UUID) -> Response:
 async def oneself(request: Request) -> Response:
     """Act for oneself again; works whatever became of the other."""
     person = await require_person(request, "resident")
-    await representatives.act(hub_of(request), person, person.csrf, None)
+    await representatives.act(hub_of(request), person, None)
     return see("/resident")
 
 

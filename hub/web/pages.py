@@ -16,7 +16,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from hub.access import sessions
 from hub.access.sessions import may
 from hub.access.signin import local
 from hub.settings import Settings
@@ -127,7 +129,9 @@ class Page(APIRoute):
             pages = pages_of(request)
             pages.speak(request)
             try:
-                return await answer(request)
+                return await _once(request, answer)
+            except sessions.Done as done:
+                return see(done.led) if done.led else pages.problem(request, done)
             except KineHubError as error:
                 if error.status >= 500:
                     raise
@@ -137,6 +141,21 @@ class Page(APIRoute):
                 await looks.note(request)
 
         return handler
+
+
+async def _once(request: Request, answer: Callable[[Request], Coroutine[Any, Any, Response]]) -> Response:
+    form, response = await sessions.claim(request), None
+    try:
+        response = await answer(request)
+        return response
+    finally:
+        if form:
+            await sessions.settle(request, form, response)
+
+
+def once() -> Markup:
+    """What a form carries that is carried out once, however often it is sent. What only shows less does without: it is done each time."""
+    return Markup('<input type="hidden" name="{}" value="{}">').format(sessions.ONCE_FIELD, sessions.new_once())
 
 
 def pages_of(request: Request) -> Pages:
@@ -162,7 +181,7 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.install_gettext_callables(locales.gettext, locales.ngettext, newstyle=True)  # type: ignore[attr-defined]  # of the extension
     environment.globals |= {
-        "charts": charts, "dates": dates, "words": words, "faults": faults, "pick": locales.pick, "asset": asset, "listed": sharing.listed,
+        "charts": charts, "dates": dates, "words": words, "faults": faults, "pick": locales.pick, "asset": asset, "once": once, "listed": sharing.listed,
         "LANGUAGES": locales.LANGUAGES, "PURPOSES": looks.PURPOSES, "NAMES": NAMES, "MEASURES": MEASURES, "ROUTINE": ROUTINE,
         "TEMPLATES": {kind: (STANDARD[kind].zh, STANDARD[kind].en) for kind in KINDS_TAKEN},
     }  # fmt: skip

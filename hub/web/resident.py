@@ -49,7 +49,7 @@ async def _acting(request: Request, person: Person, right: str) -> tuple[Person,
     one = await representatives.standing(hub, person.acting, person.account)
     if one is None:
         await _noted(hub, person, await representatives.once_for(hub, person.acting, person.account), "refused")
-        await representatives.act(hub, person, person.csrf, None)
+        await representatives.act(hub, person, None)
         raise Refused("You do not act for this person any more.", code="not-representative", advice="You are back at your own records.")
     if right not in one.rights and not (right == "records" and "look" in one.rights):
         await _noted(hub, person, one.resident, "refused")

@@ -313,7 +313,7 @@ _BY_NATURE = [
     (re.compile(rb'"lastUpdated":"[^"]*"'), b'"lastUpdated":""'),
     (re.compile(rb'"(recorded|lastModified|timestamp)":"[^"]*"'), rb'"\1":""'),
     (re.compile(rb"_cursor=[A-Za-z0-9_\-%]+"), b"_cursor="),
-    (re.compile(rb'name="csrf" value="[^"]*"'), b""),
+    (re.compile(rb'name="(csrf|once)" value="[^"]*"'), b""),
     (re.compile(rb'name="(csrf-token|csrf)" content="[^"]*"'), b""),
 ]  # fmt: skip
 _SELF = re.compile(rb'"relation":"self","url":"[^"]*"')

@@ -32,7 +32,6 @@ class Delegate(msgspec.Struct):
     leaks: Leaks
     browser: httpx.AsyncClient
     account: UUID
-    csrf: str
     whom: UUID
     order: int
     acting: UUID
@@ -43,12 +42,12 @@ class Delegate(msgspec.Struct):
     async def asks(self, method: str, path: str, **fields: str) -> Answer:
         """One request, in a session that says it acts."""
         await self.leaks.rows("UPDATE sessions SET acting = $1 WHERE account = $2", self.acting, self.account)
-        form = {"csrf": self.csrf} | fields if method == "POST" else None
+        form = {"csrf": token((await self.browser.get("/account")).text)} | fields if method == "POST" else None
         answer = await self.browser.request(method, path, data=form)
         return Answer(f"{method} {path}", answer.status_code, tuple(answer.headers.multi_items()), answer.content)
 
 
-async def _account(leaks: Leaks) -> tuple[httpx.AsyncClient, UUID, str]:
+async def _account(leaks: Leaks) -> tuple[httpx.AsyncClient, UUID]:
     """A resident with nothing of their own, signed in."""
     mine, login = await leaks.resident(), uuid4().hex
     async with leaks.city.hub.database.connection() as connection:
@@ -56,7 +55,7 @@ async def _account(leaks: Leaks) -> tuple[httpx.AsyncClient, UUID, str]:
     browser = httpx.AsyncClient(transport=leaks.city.http._transport, base_url=BASE, timeout=60)
     page = await browser.get("/sign-in")
     await browser.post("/sign-in", data={"csrf": token(page.text), "login": login, "password": PASSWORD, "next": ""})
-    return browser, made, token((await browser.get("/account")).text)
+    return browser, made
 
 
 async def delegate(leaks: Leaks, relation: str, age: int) -> Delegate:
@@ -65,12 +64,12 @@ async def delegate(leaks: Leaks, relation: str, age: int) -> Delegate:
     order = leaks.order
     await leaks.plant(whom, plants, ORDINARY)
     await leaks.agree(whom, leaks.allowed, {"type": "permit", "securityLabel": [{"system": SENSITIVITY, "code": "MINOR14"}]})
-    browser, account, csrf = await _account(leaks)
+    browser, account = await _account(leaks)
     await leaks.rows(
         "INSERT INTO representatives (bucket, id, resident, account, relation, rights) VALUES ($1, $2, $3, $4, $5, '{look,grant,stop,visit,ask,download}')",
         bucket_of(whom), acting, whom, account, relation,
     )  # fmt: skip
-    made = Delegate(leaks, browser, account, csrf, whom, order, acting, plants, await leaks.shown(whom, plants))
+    made = Delegate(leaks, browser, account, whom, order, acting, plants, await leaks.shown(whom, plants))
     code = await made.asks("POST", "/resident/code", kinds="activity", hours="2")
     made.code = "".join(re.findall(r"<span>(\d{3})</span>", code.body.decode()))
     assert len(made.code) == 9
@@ -154,8 +153,8 @@ ENDS: dict[str, tuple[str, int, End]] = {
 def stranger(stage: Stage) -> dict[str, list[Answer]]:
     """What a resident gets whose session names a representation that never was, of ids that never were."""
     one = stage.run(delegate(stage.leaks, "parent", 10))
-    browser, account, csrf = stage.run(_account(stage.leaks))
-    nobody, whom = Delegate(stage.leaks, browser, account, csrf, uuid4(), 0, uuid4(), Plants(), []), uuid4()
+    browser, account = stage.run(_account(stage.leaks))
+    nobody, whom = Delegate(stage.leaks, browser, account, uuid4(), 0, uuid4(), Plants(), []), uuid4()
     return {name: stage.run(way(nobody, unknown(one.ids, one.whom), whom)) for name, way in EXITS.items()}
 
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import httpx
 
+from hub.access.sessions import digest
 from tests.exchange.test_own_consent import a_consent
 from tests.web.test_family import helping
 from tests.web.town import PASSWORD, Place, Visitor, token
@@ -96,7 +97,7 @@ def test_the_last_way_in_stays(place: Place) -> None:
 
 def grown_old(place: Place, visitor: Visitor) -> None:
     """The sign-in was eleven minutes ago."""
-    place.rows("UPDATE sessions SET created = created - interval '11 minutes' WHERE csrf = $1", visitor.csrf)
+    place.rows("UPDATE sessions SET created = created - interval '11 minutes' WHERE token = $1", digest(visitor.cookies["kinehub_session"]))
 
 
 def test_what_shows_more_asks_who_it_is_and_what_shows_less_never_does(place: Place) -> None:
@@ -111,7 +112,7 @@ def test_what_shows_more_asks_who_it_is_and_what_shows_less_never_does(place: Pl
             assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in?again=1&next={quote(path, safe='/')}")
         home = {"Referer": f"{place.url}/resident#main"}
         for path, more in {
-            "/resident/grants/new": fields, "/resident/code": {"kinds": "activity", "hours": "2"}, f"/resident/grants/{made}/again": {},
+            "/resident/grants/new": fields | {"once": ""}, "/resident/code": {"kinds": "activity", "hours": "2"}, f"/resident/grants/{made}/again": {},
             "/resident/resume": {}, f"/resident/sources/{place.town.center.id}/open": {}, "/resident/family/invite": {"look": "1", "until": "2020-01-01"},
             f"/resident/family/{uuid4()}/agree": {"look": "1"},
         }.items():  # fmt: skip
@@ -181,7 +182,7 @@ def test_who_has_confirmed_goes_on_with_what_was_begun_and_for_whom(place: Place
 def test_downloads_and_passkeys_ask_for_a_recent_sign_in(place: Place) -> None:
     with place.browse("li") as resident:
         assert resident.get("/resident/download").status_code == 200
-        place.rows("UPDATE sessions SET created = created - interval '11 minutes' WHERE csrf = $1", resident.csrf)
+        place.rows("UPDATE sessions SET created = created - interval '11 minutes' WHERE token = $1", digest(resident.cookies["kinehub_session"]))
         for path in ("/resident/download", "/resident/records.csv"):
             answer = resident.get(path)
             assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in?again=1&next={path}")

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from click.testing import CliRunner, Result
 
+from hub.access.sessions import digest
 from hub.cli import cli as kinehub
 from hub.settings import load
 from tests.builders import an_id_number
@@ -124,7 +125,10 @@ def test_what_ended_ends_on_the_next_request_of_a_live_session(place: Place, how
         gone = helper.get("/resident/records")
         assert gone.status_code == 403
         assert "羽毛球" not in gone.text
-        assert helper.send_form("/resident/pause").status_code == 303, "back at one's own records"
+        assert helper.send_form("/resident/pause").status_code == 403, "a form that was loaded for somebody else"
+        assert "全部暂停着" not in helper.show("/resident"), "back at one's own records"
+        assert helper.send_form("/resident/pause").status_code == 303
+        assert "全部暂停着" in helper.show("/resident")
         assert "全部暂停着" not in elder.show("/resident")
         assert helper.send_form("/resident/resume").status_code == 303
         assert "羽毛球" not in helper.show("/resident/records")
@@ -306,7 +310,7 @@ def test_family_takes_a_copy_of_what_they_may_see_and_of_nothing_sensitive(place
         assert not {"Consent", "Condition"} & {one["resourceType"] for one in bundle}
         assert "李建国" in helper.show("/resident/records/print")
         (row,) = place.rows("SELECT id FROM representatives")
-        place.rows("UPDATE sessions SET created = created - interval '11 minutes' WHERE csrf = $1", helper.csrf)
+        place.rows("UPDATE sessions SET created = created - interval '11 minutes' WHERE token = $1", digest(helper.cookies["kinehub_session"]))
         assert "again=1" in helper.get("/resident/download").headers["location"]
         noted = place.rows("SELECT actor, purpose FROM audit WHERE action = 'download' AND rule = $1", f"representative/{row['id']}")
         assert {(one["actor"].partition("/")[0], one["purpose"]) for one in noted} == {("Account", "FAMRQT")}

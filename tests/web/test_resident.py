@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 from joserfc import jws
@@ -11,7 +12,7 @@ from joserfc.jwk import KeySet
 from hub.audit.heads import opened, public_key
 from hub.audit.proof import check
 from schemas.classes import CODES
-from tests.web.town import Place, Visitor
+from tests.web.town import Place, Visitor, today
 
 
 def granted(visitor: Visitor, place: Place, kinds: str = "activity", party: str = "hospital", term: str = "year") -> str:
@@ -22,10 +23,18 @@ def granted(visitor: Visitor, place: Place, kinds: str = "activity", party: str 
     link = first[1].replace("&amp;", "&")
     assert 'name="kind" value="activity"' in visitor.show(link)
     page = visitor.show(link + "".join(f"&kind={kind}" for kind in kinds.split(",")) + f"&term={term}")
-    fields = dict(re.findall(r'type="hidden" name="([a-z]+)" value="([^"]*)"', page))
-    answer = visitor.post("/resident/grants/new", data=fields)
+    answer = visitor.post("/resident/grants/new", data=hidden(page))
     assert answer.status_code == 303, answer.text
     return answer.headers["location"]
+
+
+def written(visitor: Visitor) -> int:
+    """How many Consents there are, stopped ones too."""
+    return len(visitor.get("/fhir/Consent?_count=200").json().get("entry", []))
+
+
+def hidden(page: str) -> dict[str, str]:
+    return dict(re.findall(r'type="hidden" name="([a-z]+)" value="([^"]*)"', page))
 
 
 def test_the_home_page_answers_the_four_questions(place: Place) -> None:
@@ -144,6 +153,39 @@ def test_what_was_stopped_is_given_back_as_it_was_with_one_tap(place: Place) -> 
         assert old[0] == new[0]
         visitor.send_form("/resident/stop-all")
         assert "按错了？" in visitor.show("/resident?stopped=all")
+
+
+def test_a_form_sent_again_changes_nothing_and_leads_where_it_led(place: Place) -> None:
+    with place.browse("li") as visitor:
+        link = re.findall(r'class="choice" href="([^"]+)"', visitor.show("/resident/grants/new"))[0].replace("&amp;", "&")
+        form = hidden(visitor.show(f"{link}&kind=activity"))
+        before = written(visitor)
+        assert visitor.post("/resident/grants/new", data=form | {"term": "ever"}).status_code == 400
+        with ThreadPoolExecutor(6) as taps:
+            led = {answer.headers["location"] for answer in taps.map(lambda _: visitor.post("/resident/grants/new", data=form), range(6))}
+        (made,) = (one.partition("granted=")[2].partition("#")[0] for one in led)
+        assert written(visitor) == before + 1, "what was refused may be sent again, and is then carried out once"
+        assert visitor.send_form(f"/resident/grants/{made}/stop").status_code == 303
+        assert visitor.post("/resident/grants/new", data=form).headers["location"] in led
+        page = visitor.show(f"/resident?stopped={made}")
+        back = re.search(rf'action="(/resident/grants/{made}/again)">(.*)', page)
+        assert back
+        twice = [visitor.post(back[1], data=hidden(back[2])).headers["location"] for _ in range(2)]
+        assert written(visitor) == before + 2
+        assert len(set(twice)) == 1
+        assert visitor.post(back[1], data=hidden(back[2]) | {"once": "x" * 200}).status_code == 400
+        visitor.send_form("/resident/stop-all")
+
+
+def test_a_code_that_is_shown_once_is_not_made_twice_by_the_same_form(place: Place) -> None:
+    with place.browse("li") as visitor:
+        form = hidden(visitor.show("/resident/family/new")) | {"look": "1", "until": today().isoformat()}
+        shown = visitor.post("/resident/family/invite", data=form)
+        again = visitor.post("/resident/family/invite", data=form)
+        assert (shown.status_code, again.status_code) == (200, 409)
+        assert "没有再做一次" in again.text
+        assert len(place.rows("SELECT FROM representatives WHERE resident = $1", place.town.neighbour)) == 1
+        place.rows("DELETE FROM representatives")
 
 
 def refusals(place: Place) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -228,18 +229,26 @@ class Place(msgspec.Struct):
 
 
 class Visitor(httpx.Client):
-    """A browser without a script: it remembers cookies and the CSRF token of its session."""
+    """A browser without a script: it remembers cookies and the CSRF token of the page that it shows."""
 
     csrf = ""
+
+    def get(self, *args: Any, **kwargs: Any) -> httpx.Response:
+        answer = super().get(*args, **kwargs)
+        self.csrf = (re.findall(r'name="csrf" value="([^"]+)"', answer.text) or [self.csrf])[0]
+        return answer
 
     def sign_in(self, login: str, *, again: bool = False) -> None:
         page = self.get("/sign-in?again=1" if again else "/sign-in").text
         answer = super().post("/sign-in", data={"csrf": token(page), "login": login, "password": PASSWORD, "next": ""})
         assert answer.status_code == 303, answer.text
-        self.csrf = token(self.get("/account").text)
+        self.get("/account")
 
     def send_form(self, path: str, **fields: str) -> httpx.Response:
-        return self.post(path, data={"csrf": self.csrf} | fields)
+        answer = self.post(path, data={"csrf": self.csrf} | fields)
+        if path.endswith(("/act", "/self")):  # the token is another one for each person that a session acts for
+            self.get("/account")
+        return answer
 
     def show(self, path: str) -> str:
         """The page at `path`, which must be there."""
