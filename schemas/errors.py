@@ -114,6 +114,13 @@ class Conflict(KineHubError):
     status = 409
 
 
+class TooMany(KineHubError):
+    """Too much was tried from one place. `Retry-After` says when to come back."""
+
+    code = "too-many"
+    status = 429
+
+
 class SealError(KineHubError):
     """A sealed value does not open where it lies. It was moved, edited or sealed under another key."""
 

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
+from ipaddress import IPv6Network, ip_address
 from secrets import token_urlsafe
 from typing import Any, Literal, cast, get_args
 from uuid import UUID, uuid4
@@ -24,7 +25,7 @@ from asyncpg import UniqueViolationError
 
 from hub.store.database import Connection, Database
 from hub.store.keyring import Keyring
-from schemas.errors import BadRequest, Conflict, KineHubError, NotFound, Unauthenticated
+from schemas.errors import BadRequest, Conflict, KineHubError, NotFound, TooMany, Unauthenticated
 from schemas.resident import area_valid
 
 Role = Literal["resident", "staff", "doctor", "city", "admin"]
@@ -33,6 +34,8 @@ SHORTEST, LONGEST = 10, 256
 """Length of a password in characters. There are no composition rules: length is what helps (NIST SP 800-63B)."""
 
 MOST_FAILURES = 10
+MOST_OF_SOURCE = 100
+"""Wrong passwords from one public address while LOCKED lasts: a carrier's customers share one."""
 LOCKED = timedelta(minutes=15)
 
 _BELONGS = {"resident": "resident", "staff": "party", "doctor": "party", "city": "area", "admin": ""}
@@ -134,16 +137,50 @@ def opened(keyring: Keyring, row: dict[str, Any]) -> Account:
     return Account(id=row["id"], role=row["role"], name=name, party=row["party"], resident=row["resident"], area=row["area"], lead=row["lead"])
 
 
-async def signed_in(database: Database, keyring: Keyring, login: str, password: str, now: datetime) -> UUID:
-    """The account of this name and password. Raises Unauthenticated, in the same words and time whatever was wrong."""
+async def signed_in(database: Database, keyring: Keyring, login: str, password: str, now: datetime, address: str = "") -> UUID:
+    """The account of this name and password. Raises Unauthenticated, in the same words and time whatever was wrong.
+
+    Raises TooMany after too many wrong ones from one public `address`, whatever is tried then.
+    """
+    source = _source(keyring, address)
     async with database.connection() as connection:
+        if source:
+            await _count_source(connection, source, now)
         row = await _attempt(connection, _token(keyring, login), now)
     stored = row["password"] if row is not None else None
     if not await _on_thread(_matches, stored or "", password) or row is None:
         raise Unauthenticated("The name or the password is not right.", code="sign-in-failed", advice="Try again, or ask at the service desk.")
     async with database.connection() as connection:
         await connection.execute("UPDATE accounts SET failures = 0, locked_until = NULL WHERE id = $1", row["id"])
+        if source:
+            await connection.execute("UPDATE sign_in_sources SET wrong = wrong - 1 WHERE source = $1", source)
     return cast(UUID, row["id"])
+
+
+def _source(keyring: Keyring, address: str) -> bytes | None:
+    """The token of a public address; None for one of a network of its own, where everybody may come through the same proxy."""
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return None
+    if not known.is_global:
+        return None
+    return keyring.token("sign-in-source", str(IPv6Network((int(known), 64), strict=False)) if known.version == 6 else str(known))
+
+
+async def _count_source(connection: Connection[Any], source: bytes, now: datetime) -> None:
+    async with connection.transaction():
+        await connection.execute("SET LOCAL synchronous_commit TO off")
+        await connection.execute(_FORGET_SOURCES, now - LOCKED)
+        wrong = await connection.fetchval(_COUNT_SOURCE, source, now, now - LOCKED)
+    if wrong > MOST_OF_SOURCE:
+        raise TooMany("Too many wrong passwords came from here.", code="sign-in-often", advice="Wait a quarter of an hour, or use a passkey.")
+
+
+_FORGET_SOURCES = """DELETE FROM sign_in_sources WHERE source IN
+(SELECT source FROM sign_in_sources WHERE since < $1 ORDER BY since LIMIT 20 FOR UPDATE SKIP LOCKED)"""
+_COUNT_SOURCE = """INSERT INTO sign_in_sources AS s (source, wrong, since) VALUES ($1, 1, $2) ON CONFLICT (source) DO UPDATE SET
+wrong = CASE WHEN s.since < $3 THEN 1 ELSE s.wrong + 1 END, since = CASE WHEN s.since < $3 THEN $2 ELSE s.since END RETURNING wrong"""
 
 
 async def _attempt(connection: Connection[Any], token: bytes, now: datetime) -> Any:

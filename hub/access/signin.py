@@ -15,7 +15,7 @@ from hub.access.devices import device_of
 from hub.access.requests import hub_of
 from hub.access.sessions import Session
 from hub.audit.trail import Entry
-from schemas.errors import BadRequest, Conflict, NotFound, Refused, Unauthenticated
+from schemas.errors import BadRequest, Conflict, NotFound, Refused, TooMany, Unauthenticated
 
 HOMES = {"resident": "/resident", "staff": "/center", "doctor": "/hospital", "city": "/city", "admin": "/admin"}
 """Where each role begins."""
@@ -42,10 +42,15 @@ async def sign_in(request: Request) -> Response:
     current, fields = await _guest(request), await requests.fields(request)
     hub, now = hub_of(request), datetime.now(UTC)
     try:
-        account = await accounts.signed_in(hub.database, hub.keyring, fields.get("login", ""), fields.get("password", ""), now)
-    except Unauthenticated as refusal:
+        address = request.client.host if request.client else ""
+        account = await accounts.signed_in(hub.database, hub.keyring, fields.get("login", ""), fields.get("password", ""), now, address)
+    except (Unauthenticated, TooMany) as refusal:
         await _note(request, None)
-        return await _page(request, current, fields.get("next", ""), refusal.code, 401)
+        said = request.app.state.pages.said(refusal) if isinstance(refusal, TooMany) else ""
+        response = await _page(request, current, fields.get("next", ""), refusal.code, refusal.status, said=said)
+        if said:
+            response.headers["Retry-After"] = str(int(accounts.LOCKED.total_seconds()))
+        return response
     cookie, role = await _entered(request, current, account, now)
     response = _see(local(fields.get("next", "")) or HOMES[role])
     sessions.set_cookie(response, hub.settings, cookie)
@@ -172,8 +177,8 @@ async def _note(request: Request, who: accounts.Account | None) -> None:
     await hub_of(request).trail.note(entry)
 
 
-async def _page(request: Request, current: Session | None, next_: str, error: str = "", status: int = 200, *, again: bool = False) -> Response:
-    return await _with_session(request, current, "sign_in.html", status, next=local(next_), error=error, again=again)
+async def _page(request: Request, current: Session | None, next_: str, error: str = "", status: int = 200, *, again: bool = False, said: str = "") -> Response:
+    return await _with_session(request, current, "sign_in.html", status, next=local(next_), error=error, again=again, said=said)
 
 
 async def _with_session(request: Request, current: Session | None, template: str, status: int = 200, **context: Any) -> Response:

@@ -12,7 +12,7 @@ import asyncpg
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST = "0024"
+NEWEST = "0025"
 """The revision the code expects; a test holds it to the newest migration."""
 
 

@@ -212,6 +212,14 @@ code_guesses = Table(
     comment="Wrong codes by account and party since a moment, so that nobody tries them all.",
 )  # fmt: skip
 
+sign_in_sources = Table(
+    "sign_in_sources", metadata,
+    Column("source", LargeBinary, primary_key=True, comment="token of the address, or of the /64 of one of IPv6"),
+    Column("wrong", Integer, nullable=False),
+    Column("since", INSTANT, nullable=False, index=True),
+    comment="Wrong passwords by where they came from since a moment, so that nobody tries one on all accounts.",
+)  # fmt: skip
+
 emergencies = Table(
     "emergencies", metadata,
     _bucket(),

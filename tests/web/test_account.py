@@ -188,3 +188,29 @@ def test_downloads_and_passkeys_ask_for_a_recent_sign_in(place: Place) -> None:
             assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in?again=1&next={path}")
         assert resident.post("/account/passkeys/options", headers={"X-CSRF-Token": resident.csrf}).status_code in (303, 401)
         assert resident.show("/resident")
+
+
+def entered(place: Place, address: str, password: str = "not the password") -> httpx.Response:
+    """A sign-in that a proxy says came from this address."""
+    with place.browse() as visitor:
+        page = visitor.get("/sign-in").text
+        return visitor.post("/sign-in", data={"csrf": token(page), "login": "li", "password": password}, headers={"X-Forwarded-For": address})
+
+
+def test_wrong_passwords_from_one_public_address_shut_it_out_and_nobody_else(place: Place) -> None:
+    try:
+        for address in ("8.8.4.4", "2001:4860:4860::8844", "10.0.0.7", "fd00::1"):
+            assert entered(place, address).status_code == 401
+        assert entered(place, "8.8.4.4", PASSWORD).status_code == 303
+        assert [row["wrong"] for row in place.rows("SELECT wrong FROM sign_in_sources")] == [1, 1]
+        place.rows("UPDATE sign_in_sources SET wrong = 100")
+        for address in ("8.8.4.4", "2001:4860:4860::1"):
+            shut = entered(place, address, PASSWORD)
+            assert (shut.status_code, shut.headers["retry-after"], "过一刻钟再试" in shut.text) == (429, "900", True)
+        for address in ("8.8.8.8", "2001:4860:4861::1", "10.0.0.7"):
+            assert entered(place, address, PASSWORD).status_code == 303
+        place.rows("UPDATE sign_in_sources SET since = since - interval '15 minutes'")
+        assert entered(place, "8.8.4.4", PASSWORD).status_code == 303
+    finally:
+        place.rows("DELETE FROM sign_in_sources")
+        place.rows("UPDATE accounts SET failures = 0, locked_until = NULL")
