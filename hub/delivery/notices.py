@@ -16,12 +16,13 @@ import msgspec
 
 from hub.audit.trail import Entry
 from hub.delivery import webhooks
+from hub.delivery.resting import Resting
 from hub.service import Hub
 from hub.store.database import Connection
 from hub.store.ids import bucket_of
 
 _NEXT = """SELECT n.*, p.id AS party, p.notify_to FROM consent_notices n JOIN parties p ON p.number = n.receiver AND p.notify_to IS NOT NULL
-WHERE n.status = 'owed' AND n.next_at <= now() AND NOT EXISTS (
+WHERE n.status = 'owed' AND n.next_at <= now() AND n.receiver <> ALL($1::int[]) AND NOT EXISTS (
   SELECT FROM consent_notices earlier WHERE earlier.bucket = n.bucket AND earlier.consent = n.consent AND earlier.receiver = n.receiver
   AND earlier.status = 'owed' AND earlier.version < n.version)
 ORDER BY n.id LIMIT 1 FOR UPDATE OF n SKIP LOCKED"""
@@ -53,14 +54,15 @@ def _notice(row: Any) -> Notice:
     return Notice(row["consent"], row["receiver"], row["change"], row["told_at"], confirmed, row["status"] == "dead")
 
 
-async def send_one(hub: Hub, http: httpx.AsyncClient) -> bool:
+async def send_one(hub: Hub, http: httpx.AsyncClient, resting: Resting) -> bool:
     """Take and settle one owed notice. False when nothing is due."""
     async with hub.database.connection() as connection, connection.transaction():
-        row = await connection.fetchrow(_NEXT)
+        row = await connection.fetchrow(_NEXT, resting.now())
         if row is None:
             return False
         attempts = row["attempts"] + 1
         status, reason = await webhooks.post(hub, http, row["notify_to"], _message(hub, row), f"{row['consent']}.{row['version']}", attempts)
+        resting.end(row["receiver"], reason)
         await connection.execute(
             "UPDATE consent_notices SET status = $3, attempts = $4, reason = $5, next_at = now() + make_interval(secs => $6), "
             "done = CASE WHEN $3 = 'owed' THEN NULL ELSE clock_timestamp() END WHERE bucket = $1 AND id = $2",

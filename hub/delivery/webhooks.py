@@ -5,6 +5,7 @@ The body is signed as a detached JWS (ES256, RFC 7515 appendix F) with the hub's
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from hub.service import Hub
 MOST_ATTEMPTS = 200
 """With back-off to an hour: a little over a week."""
 LONGEST_WAIT_S = 3600.0
+LONGEST_SENDING_S = 30.0
+"""For all of one attempt: an answer that comes letter by letter holds up nobody else for longer."""
 
 
 def wait_s(attempts: int) -> float:
@@ -29,9 +32,9 @@ async def post(hub: Hub, http: httpx.AsyncClient, url: str, message: Mapping[str
     body = msgspec.json.encode(message)
     headers = {"Content-Type": "application/json", "X-KineHub-Signature": signature(hub, body), "Idempotency-Key": key}
     try:
-        async with http.stream("POST", url, content=body, headers=headers) as answer:  # the answer's own body is nobody's concern
-            reason = None if answer.is_success else f"HTTP {answer.status_code}"
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        async with asyncio.timeout(LONGEST_SENDING_S), http.stream("POST", url, content=body, headers=headers) as answer:
+            reason = None if answer.is_success else f"HTTP {answer.status_code}"  # the answer's own body is nobody's concern
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         reason = type(error).__name__
     if reason is None:
         return "acknowledged", None

@@ -27,6 +27,7 @@ from hub.audit.trail import Entry
 from hub.defects import places
 from hub.delivery import notices
 from hub.delivery.address import origin
+from hub.delivery.resting import Resting
 from hub.intake.pending import expire
 from hub.quality import alerts
 from hub.quality import worker as quality
@@ -46,19 +47,22 @@ TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 LONGEST_SENDING_S = 60.0
 """For all of one attempt: a receiver that answers byte by byte holds its lane and its transaction no longer."""
 LONGEST_ANSWER = 256 * 1024
+PLAIN = {"Accept-Encoding": "identity"}
 IDLE_S = 0.5
 WEBHOOK_S = 1.0
 SWEEP_S = 600.0
 LANES = 4
-"""Rows sent at once: a slow receiver holds one lane, not the others."""
+"""Rows sent at once: a receiver that does not answer holds one lane, and rests in between (`hub/delivery/resting.py`)."""
 
-_NEXT = """SELECT o.* FROM outbox o WHERE o.status = 'owed' AND o.next_at <= now() AND NOT EXISTS (
+_NEXT = """SELECT o.* FROM outbox o WHERE o.status = 'owed' AND o.next_at <= now() AND o.receiver <> ALL($1::int[]) AND NOT EXISTS (
   SELECT FROM outbox earlier WHERE earlier.bucket = o.bucket AND earlier.resident = o.resident AND earlier.receiver = o.receiver
   AND earlier.status = 'owed' AND earlier.id < o.id)
 ORDER BY o.id LIMIT 1 FOR UPDATE OF o SKIP LOCKED"""
 
 
-Send = Callable[[Hub, httpx.AsyncClient], Awaitable[bool]]
+Send = Callable[[Hub, httpx.AsyncClient, Resting], Awaitable[bool]]
+Tokens = dict[int, tuple[str, float]]
+"""By receiver, its token and until when it is good, on the event loop's clock; an empty one where none is asked for."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -70,17 +74,22 @@ class Answer(msgspec.Struct, frozen=True):
 
 async def run(settings: Settings, dsn: str, stop: asyncio.Event) -> None:
     """Deliver until `stop` is set."""
-    async with service.opened(settings, dsn) as hub, httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False) as http:
-        tokens: dict[int, tuple[str, float]] = {}
-        lanes = (_loop(hub, http, tokens, stop) for _ in range(LANES))
+    async with service.opened(settings, dsn) as hub, httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False, headers=PLAIN, mounts=_here()) as http:
+        tokens, resting = Tokens(), Resting()
+        lanes = (_loop(hub, http, tokens, resting, stop) for _ in range(LANES))
         sent = (_send_all(hub, http, stop, send, name) for name, send in (("alerts", alerts.send_one), ("notices", notices.send_one)))
         await asyncio.gather(_sweep(hub, stop), _relabel(hub, stop), *sent, quality.watch(hub, dsn, stop), *lanes)
 
 
-async def _loop(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, float]], stop: asyncio.Event) -> None:
+def _here() -> dict[str, httpx.AsyncBaseTransport]:
+    """Plain http goes to this machine alone (`hub/delivery/address.py`), and so through no proxy of the environment's."""
+    return {"http://": httpx.AsyncHTTPTransport()}
+
+
+async def _loop(hub: Hub, http: httpx.AsyncClient, tokens: Tokens, resting: Resting, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
-            busy = await deliver_one(hub, http, tokens)
+            busy = await deliver_one(hub, http, tokens, resting)
         except Exception as error:
             log.warning("delivery paused: %s", places(error))
             busy = False
@@ -90,9 +99,10 @@ async def _loop(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, 
 
 async def _send_all(hub: Hub, http: httpx.AsyncClient, stop: asyncio.Event, send: Send, name: str) -> None:
     """Send what webhooks are owed: of sources that got worse, of consents that changed."""
+    resting = Resting()
     while not stop.is_set():
         try:
-            busy = await send(hub, http)
+            busy = await send(hub, http, resting)
         except Exception as error:
             log.warning("%s paused: %s", name, places(error))
             busy = False
@@ -127,18 +137,23 @@ async def _idle(stop: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(stop.wait(), seconds)
 
 
-async def deliver_one(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, float]]) -> bool:
+async def deliver_one(hub: Hub, http: httpx.AsyncClient, tokens: Tokens, resting: Resting) -> bool:
     """Take and settle one owed row. False when nothing is due."""
     async with hub.database.connection() as connection, connection.transaction():
-        row = await connection.fetchrow(_NEXT)
+        row = await connection.fetchrow(_NEXT, resting.now())
         if row is None:
             return False
+        resting.begin(row["receiver"])
         party = await parties.by_number(connection, row["receiver"])
         try:
             answer = await _attempt(hub, connection, http, tokens, party, row)
         except Exception as error:  # else this row would be the next one again, before everybody else's
             log.error("delivery %d: %s", row["id"], places(error))  # noqa: TRY400 - the text may quote a value
             answer = Answer("owed", "a defect of the hub's own, named in its log")
+        if answer.status == "suppressed":
+            resting.spare(row["receiver"])
+        else:
+            resting.end(row["receiver"], answer.reason if answer.status == "owed" else None)
         attempts = row["attempts"] + 1
         if answer.status == "owed" and attempts >= MOST_ATTEMPTS:
             answer = Answer("dead", f"gave up after {attempts} attempts: {answer.reason}")
@@ -155,22 +170,26 @@ def wait_s(attempts: int) -> float:
     return min(LONGEST_WAIT_S, 2.0 ** min(attempts - 1, 12)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
 
 
-async def _attempt(hub: Hub, connection: Any, http: httpx.AsyncClient, tokens: dict[int, tuple[str, float]], party: Party, row: Row) -> Answer:
+async def _attempt(hub: Hub, connection: Any, http: httpx.AsyncClient, tokens: Tokens, party: Party, row: Row) -> Answer:
     if party.deliver_to is None:
         return Answer("suppressed", "not sent: the receiver takes no deliveries")
     try:
-        bundle, rule = await _bundle(hub, connection, party, row)
+        opened = await _bundle(hub, connection, party, row)
+        if opened and _held(tokens, party) is None:
+            async with asyncio.timeout(LONGEST_SENDING_S):
+                await _fetch_token(hub, http, tokens, party)
+            opened = await _bundle(hub, connection, party, row)  # anew: consent may have been withdrawn while the receiver took its time
+        if opened is None:
+            return Answer("suppressed", "held back: no consent reaches it; owed again when the resident's consents change")
+        bundle, rule = opened
+        await hub.trail.note(Entry(
+            actor=party.reference, action="deliver", outcome="sent", resident=row["resident"], party=party.number, purpose=purpose_of(party), rule=rule,
+            detail=hub.vault.seal_detail(row["resident"], _told(bundle)),
+        ))  # fmt: skip
+        async with asyncio.timeout(LONGEST_SENDING_S):
+            return await _send(http, tokens, party, bundle, f"{row['record']}.{row['version']}")
     except (NotFound, SealError):
         return Answer("suppressed", "not sent: the resident or the record does not exist any more")
-    if bundle is None:
-        return Answer("suppressed", "held back: no consent reaches it; owed again when the resident's consents change")
-    await hub.trail.note(Entry(
-        actor=party.reference, action="deliver", outcome="sent", resident=row["resident"], party=party.number, purpose=purpose_of(party), rule=rule,
-        detail=hub.vault.seal_detail(row["resident"], _told(bundle)),
-    ))  # fmt: skip
-    try:
-        async with asyncio.timeout(LONGEST_SENDING_S):
-            return await _send(hub, http, tokens, party, bundle, f"{row['record']}.{row['version']}")
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         return Answer("owed", str(error) if isinstance(error, _Unusable) else type(error).__name__)
 
@@ -186,17 +205,17 @@ def purpose_of(party: Party) -> str | None:
     return party.agreed_purposes[0] if party.agreed_purposes else None
 
 
-async def _bundle(hub: Hub, connection: Any, party: Party, row: Row) -> tuple[bytes | None, str | None]:
-    """The record's present version as a transaction Bundle, as far as consent reaches right now; None when it does not."""
+async def _bundle(hub: Hub, connection: Any, party: Party, row: Row) -> tuple[bytes, str | None] | None:
+    """The record's present version as a transaction Bundle, as far as consent reaches right now, and the rules; None when it does not."""
     asked = Asked(
         resident=row["resident"], actor=party.reference, acts_for=party.reference, purpose=purpose_of(party), party=party.number, action="disclose"
     )
     found = await hub.vault.one(connection, asked, row["record"])
     if found is None:
-        return None, None
+        return None
     (disclosed,) = hub.vault.disclose(found[0], [found[1]])
     if not disclosed.resources:
-        return None, None
+        return None
     entries = []
     for _, body in disclosed.resources:
         resource = orjson.loads(body)
@@ -207,11 +226,10 @@ async def _bundle(hub: Hub, connection: Any, party: Party, row: Row) -> tuple[by
     return orjson.dumps(bundle), ", ".join(disclosed.rules) or None
 
 
-async def _send(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, float]], party: Party, bundle: bytes, key: str) -> Answer:
+async def _send(http: httpx.AsyncClient, tokens: Tokens, party: Party, bundle: bytes, key: str) -> Answer:
     assert party.deliver_to is not None
     headers = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json", "Idempotency-Key": key}
-    token = await _token(hub, http, tokens, party)
-    if token:
+    if token := _held(tokens, party):
         headers["Authorization"] = f"Bearer {token}"
     async with http.stream("POST", party.deliver_to, content=bundle, headers=headers) as response:
         await _body(response)
@@ -224,17 +242,20 @@ async def _send(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, 
     return Answer("dead", f"the receiver refused it: HTTP {response.status_code}")
 
 
-async def _token(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str, float]], party: Party) -> str | None:
-    """A Backend Services token for the receiver, from the endpoint it is registered with or names itself; None where it has none."""
+def _held(tokens: Tokens, party: Party) -> str | None:
+    """The receiver's token, empty where it asks for none; None before it was fetched, and when it is too old."""
+    token, until = tokens.get(party.number, ("", 0.0))
+    return token if until > asyncio.get_running_loop().time() else None
+
+
+async def _fetch_token(hub: Hub, http: httpx.AsyncClient, tokens: Tokens, party: Party) -> None:
+    """Get a Backend Services token for the receiver from the endpoint it is registered with or names itself; an empty one where it has none."""
     assert party.deliver_to is not None
     now = asyncio.get_running_loop().time()
-    held = tokens.get(party.number)
-    if held and held[1] > now:
-        return held[0] or None
     endpoint = party.token_url or await _discovered(http, party.deliver_to)
     if endpoint is None:
-        tokens[party.number] = ("", now + 60)
-        return None
+        tokens[party.number] = ("", now + LONGEST_SENDING_S)
+        return
     key = hub.keyring.signing_key()
     assertion = client_assertion(hub.settings.base_url, key.as_dict(private=True), endpoint)
     _, answer = await _asked(http, "POST", endpoint, {
@@ -244,8 +265,7 @@ async def _token(hub: Hub, http: httpx.AsyncClient, tokens: dict[int, tuple[str,
     token, life = answer.get("access_token"), answer.get("expires_in", 60)
     if not isinstance(token, str) or not token.isascii() or not token.isprintable() or not isinstance(life, int | float):
         raise _Unusable("its token endpoint gave no token")
-    tokens[party.number] = (token, now + min(float(life), LONGEST_WAIT_S) - 10)
-    return token
+    tokens[party.number] = (token, now + max(1.0, min(float(life), LONGEST_WAIT_S) - 10))
 
 
 async def _discovered(http: httpx.AsyncClient, base: str) -> str | None:
@@ -284,6 +304,9 @@ async def _asked(http: httpx.AsyncClient, method: str, url: str, form: dict[str,
 
 
 async def _body(response: httpx.Response) -> bytes:
+    """A short answer as it came: packed ones were not asked for, and unpack to any length."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise _Unusable("its answer is packed")
     body = b""
     async for part in response.aiter_bytes():
         body += part

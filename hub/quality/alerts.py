@@ -11,13 +11,14 @@ from uuid import UUID, uuid4
 import httpx
 
 from hub.delivery import address, webhooks
+from hub.delivery.resting import Resting
 from hub.service import Hub
 from hub.store.database import Connection
 from schemas.errors import NotFound
 
-_NEXT = """SELECT a.id, a.attempts, h.url, q.id AS run, q.scope, q.started, q.score, q.usual, p.id AS party FROM quality_alerts a
+_NEXT = """SELECT a.id, a.attempts, a.hook, h.url, q.id AS run, q.scope, q.started, q.score, q.usual, p.id AS party FROM quality_alerts a
 JOIN quality_hooks h ON h.id = a.hook JOIN quality_runs q ON q.id = a.run JOIN parties p ON p.number = q.party
-WHERE a.status = 'owed' AND a.next_at <= now() ORDER BY a.id LIMIT 1 FOR UPDATE OF a SKIP LOCKED"""
+WHERE a.status = 'owed' AND a.next_at <= now() AND h.id <> ALL($1::uuid[]) ORDER BY a.id LIMIT 1 FOR UPDATE OF a SKIP LOCKED"""
 
 
 async def register(connection: Connection[Any], url: str, party: int | None) -> UUID:
@@ -49,14 +50,15 @@ async def owe(connection: Connection[Any], run: UUID, party: int) -> None:
     await connection.execute("INSERT INTO quality_alerts (hook, run) SELECT id, $1 FROM quality_hooks WHERE party IS NULL OR party = $2", run, party)
 
 
-async def send_one(hub: Hub, http: httpx.AsyncClient) -> bool:
+async def send_one(hub: Hub, http: httpx.AsyncClient, resting: Resting) -> bool:
     """Take and settle one owed alert. False when nothing is due."""
     async with hub.database.connection() as connection, connection.transaction():
-        row = await connection.fetchrow(_NEXT)
+        row = await connection.fetchrow(_NEXT, resting.now())
         if row is None:
             return False
         attempts = row["attempts"] + 1
         status, reason = await webhooks.post(hub, http, row["url"], _message(hub, row), f"{row['run']}", attempts)
+        resting.end(row["hook"], reason)
         await connection.execute(
             "UPDATE quality_alerts SET status = $2, attempts = $3, reason = $4, next_at = now() + make_interval(secs => $5) WHERE id = $1",
             row["id"], status, attempts, reason, webhooks.wait_s(attempts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Coroutine
 from pathlib import Path
@@ -14,7 +15,8 @@ from joserfc import jws
 from joserfc.jwk import KeySet
 
 from hub.access import accounts
-from hub.delivery import notices
+from hub.delivery import notices, worker
+from hub.delivery.resting import Resting
 from hub.store import erasure, grants, residents
 from tests.builders import BASE, City, a_city, a_session
 from tests.web.town import PASSWORD, token
@@ -44,7 +46,7 @@ async def send(city: City, receiver: Receiver, *, again: bool = False) -> None:
         async with city.hub.database.connection() as connection:
             await connection.execute("UPDATE consent_notices SET next_at = now()")
     async with httpx.AsyncClient(transport=receiver) as http:
-        while await notices.send_one(city.hub, http):
+        while await notices.send_one(city.hub, http, Resting()):
             pass
 
 
@@ -127,6 +129,100 @@ def test_a_later_change_is_told_after_the_one_before_it_was_confirmed(hub_url: s
             receiver.status = 200
             await send(city, receiver, again=True)
             assert receiver.changes() == ["granted", "granted", "withdrawn"]
+
+    run(work())
+
+
+def test_who_does_not_answer_holds_up_nobody_else(hub_url: str, tmp_path: Path) -> None:
+    class Silent(Receiver):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            answer = await super().handle_async_request(request)
+            if request.url.host == "hospital.example":
+                raise httpx.ReadTimeout("it never answers")
+            return answer
+
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            hospital, resident, receiver = await a_notified_hospital(city), await city.resident(), Silent()
+            clinic = await city.party("社区卫生服务中心", "community-clinic", notify_to="https://clinic.example/consents")
+            for _ in range(3):
+                await city.grant(resident, hospital, "activity")
+            await city.grant(resident, clinic, "activity")
+            async with httpx.AsyncClient(transport=receiver) as http:
+                resting = Resting()
+                while await notices.send_one(city.hub, http, resting):
+                    pass
+            assert [url for url, _, _ in receiver.told] == ["https://hospital.example/consents", "https://clinic.example/consents"]
+
+    run(work())
+
+
+def test_a_cloud_that_does_not_answer_holds_up_no_other(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            clouds = [await city.party(name, "city-cloud", deliver_to=f"https://{name}.example/fhir") for name in ("silent", "other")]
+            center, asked = await city.party("Center", "fitness-center"), list[str]()
+            for order in (2, 3, 4):
+                resident = await city.resident(order=order)
+                for cloud in clouds:
+                    await city.grant(resident, cloud, "activity", purpose="PUBHLTH")
+                await city.upload(center, a_session(), resident=resident)
+
+            async def answer(request: httpx.Request) -> httpx.Response:
+                asked.append(f"{request.method} {request.url.host}")
+                if request.url.host == "silent.example":
+                    raise httpx.ReadTimeout("it never answers")
+                return httpx.Response(404 if request.method == "GET" else 200)
+
+            async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+                resting, tokens = Resting(), worker.Tokens()
+                while await worker.deliver_one(city.hub, http, tokens, resting):
+                    pass
+            assert asked.count("GET silent.example") == 1
+            assert asked.count("POST other.example") == 3
+
+    run(work())
+
+
+def test_a_receiver_that_is_slow_to_give_a_token_gains_no_time_after_a_withdrawal(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            cloud = await city.party("City cloud", "city-cloud", deliver_to="https://cloud.example/fhir", token_url="https://cloud.example/token")
+            center, resident, asked = await city.party("Center", "fitness-center"), await city.resident(), list[str]()
+            consent = await city.grant(resident, cloud, "activity", purpose="PUBHLTH")
+            await city.upload(center, a_session(), resident=resident)
+
+            async def answer(request: httpx.Request) -> httpx.Response:
+                asked.append(request.url.path)
+                if request.url.path == "/token":
+                    await city.withdraw(resident, consent)
+                return httpx.Response(200, json={"access_token": "t", "expires_in": 300})
+
+            async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+                while await worker.deliver_one(city.hub, http, {}, Resting()):
+                    pass
+            assert asked == ["/token"]
+            async with city.hub.database.connection() as connection:
+                assert {row["status"] for row in await worker.listing(connection) if row["what"] == "record"} == {"suppressed"}
+
+    run(work())
+
+
+def test_a_packed_answer_is_not_unpacked(hub_url: str, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            cloud = await city.party("City cloud", "city-cloud", deliver_to="https://cloud.example/fhir", token_url="https://cloud.example/token")
+            resident = await city.resident()
+            await city.grant(resident, cloud, "activity", purpose="PUBHLTH")
+            await city.upload(await city.party("Center", "fitness-center"), a_session(), resident=resident)
+            bomb, headers = gzip.compress(bytes(2**20)), {"Content-Encoding": "gzip"}
+            async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, content=bomb, headers=headers))) as http:
+                resting = Resting()
+                while await worker.deliver_one(city.hub, http, {}, resting):
+                    pass
+            async with city.hub.database.connection() as connection:
+                rows = [row for row in await worker.listing(connection) if row["status"] == "owed"]
+            assert {row["reason"] for row in rows if row["attempts"]} == {"its answer is packed"}
 
     run(work())
 

@@ -22,6 +22,7 @@ from asyncpg import Record as Row
 from adapters import kinehub_json
 from hub.access import accounts
 from hub.delivery import notices, worker
+from hub.delivery.resting import Resting
 from hub.store import assists
 from hub.store.ids import bucket_of
 from hub.store.parties import Party
@@ -182,7 +183,8 @@ class Leaks(msgspec.Struct):
     async def deliver(self) -> None:
         """Send all that is owed now."""
         async with httpx.AsyncClient(transport=self.deliveries) as http:
-            while await worker.deliver_one(self.city.hub, http, {}) or await notices.send_one(self.city.hub, http):
+            resting = Resting()
+            while await worker.deliver_one(self.city.hub, http, {}, resting) or await notices.send_one(self.city.hub, http, resting):
                 pass
 
     async def rows(self, statement: str, *values: Any) -> list[Row]:

@@ -16,6 +16,7 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey
 
+from hub.delivery.resting import Resting
 from hub.quality import alerts, reports, scores, silence
 from hub.quality.frames import FLAGGED, Frame, broken, figures
 from hub.store import erasure
@@ -168,7 +169,7 @@ def test_a_night_compares_a_source_with_its_own_past_and_degradation_is_told_onc
                 return httpx.Response(next(answers))
 
             async with httpx.AsyncClient(transport=httpx.MockTransport(receive)) as http, city.hub.database.connection() as connection:
-                while await alerts.send_one(city.hub, http):
+                while await alerts.send_one(city.hub, http, Resting()):
                     await connection.execute("UPDATE quality_alerts SET next_at = now() WHERE status = 'owed'")
             assert sorted(call.url.host for call in calls) == ["hook.example", "hook.example", "hub.example"]
             key = (await city.http.get("/oauth/jwks")).json()["keys"][0]
@@ -273,7 +274,7 @@ def test_a_source_that_falls_silent_is_told_once_and_again_only_after_it_sent(hu
                 return httpx.Response(204)
 
             async with httpx.AsyncClient(transport=httpx.MockTransport(receive)) as http:
-                while await alerts.send_one(city.hub, http):
+                while await alerts.send_one(city.hub, http, Resting()):
                     pass
             (told,) = [json.loads(call.content) for call in calls]
             assert (told["event"], told["source"], told["scope"], told["score"]) == ("source-silent", center.reference, "silence", None)
