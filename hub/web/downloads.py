@@ -1,11 +1,13 @@
-"""A copy of one's own records: as FHIR, as a table, and as a page to print or to keep as PDF (docs/decisions/0022)."""
+"""A copy of one's own records: as FHIR, as a table, as PDF, and as a page to print (docs/decisions/0023)."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -19,7 +21,7 @@ from hub.care import activity
 from hub.exchange import reading
 from hub.service import Hub
 from hub.store.vault import Asked
-from hub.web import history, looks, tables, words
+from hub.web import dates, history, looks, papers, tables, words
 from hub.web.history import Place, Seen
 from hub.web.locales import pick, say
 from hub.web.pages import Page, download, pages_of
@@ -115,17 +117,46 @@ def figures(record: Envelope) -> Iterator[tuple[str, float, str]]:
 
 @router.get("/records/print")
 async def printed(request: Request, years: Annotated[int, Query(ge=1, le=YEARS)] = 1) -> Response:
-    """The records of the last years on sheets, for a printer or the browser's own PDF."""
+    """The records of the last years on sheets for a printer, in the words of the pages."""
     person, resident = await resident_of(request, "download")
     require_recent(person)
+    hub, zone, since, found = await _years(request, person, resident, years)
+    older = years < YEARS and bool((await history.read(hub, history.own(resident, person), after=(since, UUID(int=0)), most=1)).seen)
+    return pages_of(request).render(
+        request, "printed.html", person=person, rows=[_line(one, zone) for one in found], years=years, since=since.date(),
+        today=activity.today_in(zone).date(), older=older,
+    )  # fmt: skip
+
+
+async def _years(request: Request, person: Person, resident: UUID, years: int) -> tuple[Hub, ZoneInfo, datetime, list[Seen]]:
+    """The records of the last years as they are copied, which is noted."""
     hub = hub_of(request)
     zone = await history.zone_of(hub, resident)
-    now = activity.today_in(zone)
     since = datetime.now(zone) - timedelta(days=365 * years)
     found: list[Seen] = (await history.read(hub, history.own(resident, person), since=since)).seen
-    older = years < YEARS and bool((await history.read(hub, history.own(resident, person), after=(since, UUID(int=0)), most=1)).seen)
     await _note(hub, person, resident, lambda: looks.in_lines(one.record for one in found))
-    return pages_of(request).render(
-        request, "printed.html", person=person, rows=[(one, history.local(one.record, zone), history.timed(one.record)) for one in found], years=years,
-        since=since.date(), today=now.date(), older=older,
-    )  # fmt: skip
+    return hub, zone, since, found
+
+
+def _line(one: Seen, zone: ZoneInfo) -> tuple[str, str, str]:
+    """When, what and from where."""
+    at = history.local(one.record, zone)
+    when = f"{dates.plain(at.date())} {dates.clock(at) if history.timed(one.record) else ''}".strip()
+    own = say("（自己填报）") if one.record.modality == "self-reported" else ""
+    return when, words.line(one.record) + own, one.source
+
+
+@router.get("/records.pdf")
+async def sheets(request: Request, years: Annotated[int, Query(ge=1, le=YEARS)] = 1) -> Response:
+    """The same as a PDF."""
+    person, resident = await resident_of(request, "download")
+    require_recent(person)
+    pages_of(request).speak(request)
+    _, zone, since, found = await _years(request, person, resident, years)
+    today = activity.today_in(zone).date()
+    title = say("%(name)s的记录", name=person.acts_for or person.name)
+    span = dates.full(since.date()), dates.full(today)
+    told = say("%(since)s 到 %(until)s，共 %(n)d 条。%(day)s印出。", since=span[0], until=span[1], n=len(found), day=span[1])
+    head = (say("日期"), say("内容"), say("来源"))
+    pdf = await asyncio.to_thread(papers.table, title, told, head, [_line(one, zone) for one in found], (3, 6, 3))
+    return download(pdf, f"kinehub-{today:%Y-%m-%d}.pdf", "application/pdf")

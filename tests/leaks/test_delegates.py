@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
@@ -11,6 +12,7 @@ from uuid import UUID, uuid4
 import httpx
 import msgspec
 import pytest
+from pypdf import PdfReader
 
 from hub.access import accounts
 from hub.store import erasure
@@ -44,7 +46,13 @@ class Delegate(msgspec.Struct):
         await self.leaks.rows("UPDATE sessions SET acting = $1 WHERE account = $2", self.acting, self.account)
         form = {"csrf": token((await self.browser.get("/account")).text)} | fields if method == "POST" else None
         answer = await self.browser.request(method, path, data=form)
-        return Answer(f"{method} {path}", answer.status_code, tuple(answer.headers.multi_items()), answer.content)
+        is_pdf = answer.headers.get("content-type") == "application/pdf"
+        return Answer(f"{method} {path}", answer.status_code, tuple(answer.headers.multi_items()), _set(answer.content) if is_pdf else answer.content)
+
+
+def _set(pdf: bytes) -> bytes:
+    """The text of a PDF without the line ends that type-setting put in."""
+    return "".join("".join(page.extract_text().split()) for page in PdfReader(io.BytesIO(pdf)).pages).encode()
 
 
 async def _account(leaks: Leaks) -> tuple[httpx.AsyncClient, UUID]:
@@ -90,7 +98,7 @@ async def portal(one: Delegate, ids: list[str], whom: UUID) -> list[Answer]:
 
 
 async def dl(one: Delegate, ids: list[str], whom: UUID) -> list[Answer]:
-    paths = ("downloads", "download", "records.csv", "records/print", "looks/head", "looks/log.csv", "looks/log.json")
+    paths = ("downloads", "download", "records.csv", "records.pdf", "records/print", "looks/head", "looks/log.csv", "looks/log.json")
     return [await one.asks("GET", f"/resident/{path}") for path in paths]
 
 

@@ -107,7 +107,8 @@ def test_what_shows_more_asks_who_it_is_and_what_shows_less_never_does(place: Pl
         fields = dict(re.findall(r'type="hidden" name="([a-z]+)" value="([^"]*)"', resident.show(read_back)))
         made = resident.post("/resident/grants/new", data=fields).headers["location"].partition("granted=")[2].partition("#")[0]
         grown_old(place, resident)
-        for path in (read_back, "/resident/downloads", "/resident/records/print", "/resident/records.csv", "/resident/code?kind=activity"):
+        copies = ("/resident/downloads", "/resident/records/print", "/resident/records.csv", "/resident/records.pdf")
+        for path in (read_back, *copies, "/resident/code?kind=activity"):
             answer = resident.get(path)
             assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in?again=1&next={quote(path, safe='/')}")
         home = {"Referer": f"{place.url}/resident#main"}

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from datetime import timedelta
+from html import unescape
 from uuid import UUID, uuid4
 
 import pytest
+from pypdf import PdfReader
 
+from hub.web import papers
 from tests.web.test_resident import granted
 from tests.web.town import Place, Visitor, today
 
@@ -143,6 +147,37 @@ def test_the_table_holds_every_record_and_figure_and_no_formula(place: Place) ->
     assert all(row[5] == "" or float(row[5]) is not None for row in rows[1:])
     assert 'href="/resident/records.csv"' in downloads
     assert UUID(rows[1][8])
+
+
+def test_the_pdf_says_what_the_printed_page_says(place: Place) -> None:
+    with place.browse("wang") as visitor:
+        answer = visitor.get("/resident/records.pdf")
+        page = visitor.show("/resident/records/print")
+        english = PdfReader(io.BytesIO(visitor.get("/resident/records.pdf?lang=en").content))
+        assert visitor.get("/resident/records.pdf?years=21").status_code in (400, 422)
+    assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("application/pdf", "no-store")
+    assert answer.headers["content-disposition"].startswith("attachment; filename*=UTF-8''kinehub-")
+    sheets = PdfReader(io.BytesIO(answer.content))
+    told = squeezed("".join(sheet.extract_text() for sheet in sheets.pages))
+    rows = re.findall(r'<tr><th scope="row">(.*?)</th><td>(.*?)</td><td>(.*?)</td></tr>', page)
+    assert len(rows) > 3
+    assert all(squeezed(unescape(cell)) in told for row in rows for cell in row)
+    assert squeezed("王秀英的记录") in told
+    assert "第1页" in squeezed(sheets.pages[0].extract_text())
+    assert "Page 1" in english.pages[0].extract_text()
+
+
+def squeezed(text: str) -> str:
+    """Without the blanks and line ends that type-setting puts in."""
+    return "".join(text.split())
+
+
+def test_what_somebody_wrote_is_text_on_a_sheet() -> None:
+    """As markup it would have the hub read a file or an address, and a half tag would leave no sheet at all."""
+    wrote = '<img src="file:///etc/hostname"/> <b>x & </i>\u3000y\x00'
+    (sheet,) = PdfReader(io.BytesIO(papers.table("一", wrote, ("甲",), [(wrote,)], (1,)))).pages
+    assert squeezed(sheet.extract_text()).count(squeezed(wrote.replace("\x00", ""))) == 2
+    assert not sheet.images
 
 
 def test_the_printed_page_has_the_last_year_and_earlier_ones_when_asked(place: Place) -> None:

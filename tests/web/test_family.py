@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner, Result
+from pypdf import PdfReader
 
 from hub.access.sessions import digest
 from hub.cli import cli as kinehub
@@ -71,7 +73,8 @@ def test_family_looks_stops_and_grants_as_it_was_allowed_and_the_elder_reads_it(
         for path in ("/resident/download", "/resident/grants/new", f"/resident/grants/{uuid4()}/preview"):
             assert helper.get(path).status_code == 403, path
         assert helper.send_form("/resident/code", kinds="activity", hours="2").status_code == 403
-        for path in ("/resident/downloads", "/resident/records.csv", "/resident/records/print", "/resident/petitions", "/resident/family/new"):
+        copies = ("/resident/downloads", "/resident/records.csv", "/resident/records.pdf", "/resident/records/print")
+        for path in (*copies, "/resident/petitions", "/resident/family/new"):
             assert helper.get(path).status_code == 403, path
         assert helper.send_form("/resident/petitions/new", record=str(uuid4()), kind="deletion", words="x").status_code == 403
         assert helper.send_form("/resident/family/invite", until=END, look="1").status_code == 403
@@ -297,6 +300,12 @@ def test_a_parents_code_lets_the_doctor_see_a_childs_records_and_the_childs_own_
         child.send_form("/resident/stop-all")
 
 
+def sheets(visitor: Visitor) -> str:
+    answer = visitor.get("/resident/records.pdf")
+    assert answer.headers["content-type"] == "application/pdf"
+    return "".join(page.extract_text() for page in PdfReader(io.BytesIO(answer.content)).pages)
+
+
 def test_family_takes_a_copy_of_what_they_may_see_and_of_nothing_sensitive(place: Place) -> None:
     with sensitive(place) as elder, place.browse("wang") as helper:
         helping(elder, helper, "download")
@@ -304,6 +313,9 @@ def test_family_takes_a_copy_of_what_they_may_see_and_of_nothing_sensitive(place
             assert "焦虑障碍" in elder.show(path)
             assert "羽毛球" in helper.show(path)
             assert "焦虑障碍" not in helper.show(path)
+        assert "焦虑障碍" in sheets(elder)
+        assert "羽毛球" in sheets(helper)
+        assert "焦虑障碍" not in sheets(helper)
         bundle = [entry["resource"] for entry in helper.get("/resident/download").json()["entry"]]
         kept = {one["resourceType"] for one in (entry["resource"] for entry in elder.get("/resident/download").json()["entry"])}
         assert {"Consent", "Condition"} <= kept
@@ -314,7 +326,7 @@ def test_family_takes_a_copy_of_what_they_may_see_and_of_nothing_sensitive(place
         assert "again=1" in helper.get("/resident/download").headers["location"]
         noted = place.rows("SELECT actor, purpose FROM audit WHERE action = 'download' AND rule = $1", f"representative/{row['id']}")
         assert {(one["actor"].partition("/")[0], one["purpose"]) for one in noted} == {("Account", "FAMRQT")}
-        assert len(noted) == 6
+        assert len(noted) == 8
 
 
 def test_family_asks_for_corrections_of_what_they_see_and_reads_no_words_about_the_rest(place: Place) -> None:
