@@ -1,7 +1,7 @@
 """A party's own people: its leads invite colleagues, change what they are and end their accounts. Every change is in the audit of the party.
 
-An invitation is a code of 79 bits, told once and good for a week; who uses it chooses a sign-in name and password that no lead knows. An account that was ended
-stays as a name in the audit. A party keeps at least one lead.
+An invitation is a code of 79 bits, told once and good for a week while its maker is a lead, so that nobody who has to leave keeps a way back; who uses it
+chooses a sign-in name and password that no lead knows. An account that was ended stays as a name in the audit. A party keeps at least one lead.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ async def members(hub: Hub, person: Person) -> list[Member]:
     _require_lead(person)
     async with hub.database.connection() as connection:
         rows = await connection.fetch(_MEMBERS, person.party)
-        waiting = await connection.fetch("SELECT * FROM invitations WHERE party = $1 AND expires > now() ORDER BY made", person.party)
+        waiting = await connection.fetch(f"SELECT * FROM invitations i WHERE party = $1 AND {_GOOD} ORDER BY made", person.party)  # noqa: S608 - constant
     known = [
         Member(row["id"], accounts.opened(hub.keyring, dict(row)).name, row["role"], row["lead"], row["created"], row["ended"], None, row["passkeys"])
         for row in rows
@@ -63,6 +63,7 @@ async def members(hub: Hub, person: Person) -> list[Member]:
     return [*(one for one in known if not one.ended), *invited, *(one for one in known if one.ended)]
 
 
+_GOOD = "i.expires > now() AND EXISTS (SELECT FROM accounts a WHERE a.id = i.made_by AND a.party = i.party AND a.lead AND a.ended IS NULL)"
 _MEMBERS = """SELECT a.id, a.role, a.name, a.party, a.resident, a.area, a.lead, a.created, a.ended,
 (SELECT count(*) FROM passkeys p WHERE p.account = a.id) AS passkeys FROM accounts a WHERE a.party = $1 ORDER BY a.ended DESC NULLS FIRST, a.created"""
 
@@ -78,12 +79,12 @@ async def invite(hub: Hub, person: Person, *, role: str, name: str, lead: bool) 
         kind = await connection.fetchval("SELECT kind FROM parties WHERE number = $1 FOR UPDATE", person.party)
         if role not in roles_of(kind):
             raise BadRequest(f"People here are {' or '.join(roles_of(kind))}.", field="role")
-        await connection.execute("DELETE FROM invitations WHERE party = $1 AND expires <= now()", person.party)
+        await connection.execute(f"DELETE FROM invitations i WHERE party = $1 AND NOT ({_GOOD})", person.party)  # noqa: S608 - constant
         if await connection.fetchval("SELECT count(*) FROM invitations WHERE party = $1", person.party) >= MOST_WAITING:
             raise Conflict("Too many invitations wait.", code="staff-waiting", advice="Take some back first.")
         await connection.execute(
-            "INSERT INTO invitations (code, id, party, role, lead, name, expires) VALUES ($1, $2, $3, $4, $5, $6, now() + $7::interval)",
-            _token(hub, code), identity, person.party, role, lead, _sealed(hub, identity, plain), GOOD_FOR,
+            "INSERT INTO invitations (code, id, party, role, lead, name, expires, made_by) VALUES ($1, $2, $3, $4, $5, $6, now() + $7::interval, $8)",
+            _token(hub, code), identity, person.party, role, lead, _sealed(hub, identity, plain), GOOD_FOR, person.account,
         )  # fmt: skip
         await hub.trail.append(connection, [_entry(person, "staff-invite", f"{role}{' lead' if lead else ''}", identity)])
     return code
@@ -101,7 +102,7 @@ async def withdraw(hub: Hub, person: Person, identity: UUID) -> None:
 async def join(hub: Hub, typed: str, login: str, password: str) -> UUID:
     """The account that a code becomes, once. Raises NotFound for one that is wrong, used or too old, BadRequest, Conflict for a name that is taken."""
     async with hub.database.connection() as connection, hub.trail.held(), connection.transaction():
-        row = await connection.fetchrow("DELETE FROM invitations WHERE code = $1 AND expires > now() RETURNING *", _token(hub, plain_code(typed)))
+        row = await connection.fetchrow(f"DELETE FROM invitations i WHERE code = $1 AND {_GOOD} RETURNING *", _token(hub, plain_code(typed)))  # noqa: S608
         if row is None:
             raise NotFound("This code is not right, or was used, or is too old.", code="no-such-invitation", advice="Ask your lead for a new one.")
         made = await accounts.add(

@@ -12,7 +12,7 @@ import asyncpg
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST = "0025"
+NEWEST = "0026"
 """The revision the code expects; a test holds it to the newest migration."""
 
 

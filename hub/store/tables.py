@@ -429,6 +429,7 @@ invitations = Table(
     Column("name", LargeBinary, nullable=False, comment="sealed under the hub's key"),
     Column("made", INSTANT, nullable=False, server_default=NOW),
     Column("expires", INSTANT, nullable=False),
+    Column("made_by", UUID, comment="account of the lead: the code is good while they are one"),
     comment="Colleagues who were given a code and have not used it yet.",
 )  # fmt: skip
 

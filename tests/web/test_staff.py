@@ -22,8 +22,8 @@ def as_it_was(place: Place) -> Iterator[None]:
     place.rows("DELETE FROM accounts WHERE 'account:' || id IN (SELECT rule FROM audit WHERE action = 'staff-join')")
 
 
-def invited(lead: Visitor, name: str = "钱老师", **more: str) -> str:
-    answer = lead.send_form("/account/staff/invite", name=name, **{"role": "staff"} | more)
+def invited(visitor: Visitor, name: str = "钱老师", **more: str) -> str:
+    answer = visitor.send_form("/account/staff/invite", name=name, **{"role": "staff"} | more)
     assert answer.status_code == 200, answer.text
     return " ".join(re.findall(r"<span>([2-9A-Z]{4})</span>", answer.text))
 
@@ -117,3 +117,20 @@ def test_a_lead_confirms_that_it_is_them(place: Place) -> None:
         answer = lead.send_form("/account/staff/invite", name="x", role="staff")
         assert answer.headers["location"].startswith("/sign-in?again=1")
         assert place.rows("SELECT count(*) AS n FROM invitations")[0]["n"] == 0
+
+
+@pytest.mark.parametrize("step", ["lead", "end"])
+def test_who_is_no_lead_any_more_leaves_no_code_behind(place: Place, step: str) -> None:
+    """A way back in for somebody who saw it coming: a code that they kept for themselves."""
+    login = f"leaving-{step}"
+    with place.browse("lead") as lead, place.browse() as leaving, place.browse() as browser:
+        assert join(leaving, invited(lead, login, lead="1"), login).status_code == 303
+        leaving.show("/account/staff")
+        kept, colleagues = invited(leaving, "回头客", lead="1"), invited(lead, "钱老师")
+        lead.show("/account/staff")
+        lead.send_form(f"/account/staff/{ids(lead)[login]}/{step}")
+        assert "回头客" not in lead.show("/account/staff")
+        refused = join(browser, kept, f"back-{step}")
+        assert refused.status_code == 404
+        assert "邀请码不对" in refused.text
+        assert join(browser, colleagues, f"qian-{step}").status_code == 303, "what a lead of today gave stays good"
