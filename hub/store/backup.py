@@ -132,11 +132,17 @@ def _read_through(dsn: str, archive: Path) -> None:
     _run(dsn, ["pg_restore", "--file=/dev/null", str(archive)])
 
 
+_LEFT_OUT = re.compile(r" alembic_version | kept | public (sessions|forms) ")
+"""In a list of contents: the revision, what an earlier release kept, and sign-ins with what they sent, which no restore brings back.
+
+One of those refers to the other, which a restore could not suspend: only a superuser may."""
+
+
 def _write_rows(dsn: str, archive: Path, sql: IO[bytes]) -> None:
-    """The rows of an archive as SQL, but for the revision's and what an earlier release kept. Raises Unavailable."""
+    """The rows of an archive as SQL, but for those that are not restored. Raises Unavailable."""
     contents = _run(dsn, ["pg_restore", "--list", str(archive)])
     with NamedTemporaryFile("w", suffix=".list") as chosen:
-        chosen.writelines(line for line in contents.splitlines(keepends=True) if not re.search(" alembic_version | kept ", line))
+        chosen.writelines(line for line in contents.splitlines(keepends=True) if not _LEFT_OUT.search(line))
         chosen.flush()
         line = [str(binaries() / "pg_restore"), "--data-only", "--disable-triggers", f"--use-list={chosen.name}", "--file=-", str(archive)]
         with subprocess.Popen(line, env=os.environ | environment(dsn), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as reading:  # noqa: S603 - as above
