@@ -79,11 +79,13 @@ INSERT INTO public.wishes SELECT * FROM kept.wishes ON CONFLICT DO NOTHING;
 DELETE FROM public.deaths d USING kept.residents k WHERE k.bucket = d.bucket AND k.id = d.resident;
 INSERT INTO public.deaths SELECT * FROM kept.deaths ON CONFLICT DO NOTHING;
 UPDATE public.residents r SET deceased = k.deceased FROM kept.residents k WHERE k.bucket = r.bucket AND k.id = r.id;
-UPDATE public.accounts a SET ended = k.ended, password = k.password FROM kept.accounts k WHERE k.id = a.id;
+UPDATE public.accounts a SET ended = k.ended, password = k.password, lead = k.lead FROM kept.accounts k WHERE k.id = a.id;
 DELETE FROM public.passkeys p USING kept.accounts k WHERE k.id = p.account;
 INSERT INTO public.passkeys SELECT p.* FROM kept.passkeys p JOIN public.accounts a ON a.id = p.account ON CONFLICT DO NOTHING;
 UPDATE public.accounts a SET ended = now() FROM public.residents r WHERE r.id = a.resident AND r.deceased AND a.ended IS NULL;
 UPDATE public.representatives p SET ended = k.ended, ends = k.ends, rights = k.rights FROM kept.representatives k WHERE k.bucket = p.bucket AND k.id = p.id;
+DELETE FROM public.invitations;
+UPDATE public.emergencies SET ended = now() WHERE ended IS NULL AND expires > now();
 DELETE FROM public.sessions;"""
 """Epochs go on from where they were: what a running hub decided before the restore must never look current."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 import httpx
 import pytest
 
@@ -304,6 +306,42 @@ def test_an_account_that_was_ended_stays_ended_after_a_restore(tmp_path: Path) -
         city.cli("restore", str(file))
         city.again()
         assert {login: enters(city, login) for login in people} == {"before": False, "since": False, "changed": False, "stays": True}
+
+
+def test_what_was_taken_from_somebody_since_a_backup_is_not_given_back_by_a_restore(tmp_path: Path) -> None:
+    """A lead's rights, a colleague's code that was taken back or used, an emergency access that the resident ended."""
+    file = tmp_path / "hub.backup"
+    with a_hub(tmp_path / "hub") as city:
+        city.add_party("clinic", "Clinic", "hospital")
+        resident, clinic = city.resident(NAME, 7), city.parties["clinic"]["party_id"]
+        for login in ("stays", "leaves"):
+            named = ("--role", "doctor", "--name", login, "--party", clinic, "--lead")
+            city.cli("user", "add", login, *named, "--password-file", str(password_file(city)))
+        assert city.stop() == 0
+        with postgres.connect(tmp_path / "hub") as dsn:
+            execute(dsn, "INSERT INTO invitations (code, id, party, role, lead, name, expires, made_by) SELECT '1', id, party, role, lead, name, "
+                    "now() + interval '7 days', id FROM accounts LIMIT 1")  # fmt: skip
+            execute(dsn, "INSERT INTO emergencies (bucket, id, resident, account, party, expires) SELECT r.bucket, a.id, r.id, a.id, a.party, "
+                    f"now() + interval '1 day' FROM accounts a, residents r WHERE r.id = '{resident}' LIMIT 1")  # fmt: skip
+            backup(dsn, file)
+            execute(dsn, "UPDATE accounts SET lead = false WHERE id = (SELECT max(id::text)::uuid FROM accounts)")
+            execute(dsn, "DELETE FROM invitations")
+            execute(dsn, "UPDATE emergencies SET ended = now()")
+        city.cli("restore", str(file))
+        with postgres.connect(tmp_path / "hub") as dsn:
+            left = ("SELECT count(*) FROM accounts WHERE lead", "SELECT count(*) FROM invitations", "SELECT count(*) FROM emergencies WHERE ended IS NULL")
+            assert [counted(dsn, statement) for statement in left] == [1, 0, 0]
+
+
+def counted(dsn: str, statement: str) -> int:
+    async def work() -> int:
+        connection = await asyncpg.connect(dsn)
+        try:
+            return int(await connection.fetchval(statement))
+        finally:
+            await connection.close()
+
+    return asyncio.run(work())
 
 
 def enters(city: Running, login: str) -> bool:
