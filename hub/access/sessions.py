@@ -325,3 +325,5 @@ def _same_origin(request: Request) -> bool:
 async def _sweep(connection: Connection[Any], now: datetime) -> None:
     ended = "SELECT token FROM sessions WHERE expires < $1 OR seen < $2 LIMIT 20 FOR UPDATE SKIP LOCKED"
     await connection.execute(f"DELETE FROM sessions WHERE token IN ({ended})", now, now - IDLE)  # noqa: S608 - constant
+    old = "SELECT session, once FROM forms WHERE sent < $1 ORDER BY sent LIMIT 20 FOR UPDATE SKIP LOCKED"
+    await connection.execute(f"DELETE FROM forms WHERE (session, once) IN ({old})", now - ABSOLUTE)  # noqa: S608 - constant

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Date,
     DateTime,
     Float,
-    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -29,11 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 metadata = MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pkey", "ix": "%(table_name)s_%(column_0_N_name)s_idx", "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-    }
-)  # fmt: skip
+    naming_convention={"pk": "%(table_name)s_pkey", "ix": "%(table_name)s_%(column_0_N_name)s_idx", "uq": "%(table_name)s_%(column_0_N_name)s_key"}
+)
 
 INSTANT = DateTime(timezone=True)
 NOW = text("now()")
@@ -460,10 +456,11 @@ sessions = Table(
 
 forms = Table(
     "forms", metadata,
-    Column("session", LargeBinary, ForeignKey("sessions.token", ondelete="CASCADE"), primary_key=True),
+    Column("session", LargeBinary, primary_key=True),
     Column("once", Text, primary_key=True, comment="as the page drew it"),
     Column("answer", Text, comment="where it led; empty where it showed a page; null while it is carried out"),
-    comment="Forms that were sent and are not carried out again; they go with their session",
+    Column("sent", INSTANT, nullable=False, server_default=NOW, index=True),
+    comment="Forms that were sent and are not carried out again, for as long as a session lasts.",
 )  # fmt: skip
 
 assertions = Table(
