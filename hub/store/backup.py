@@ -135,9 +135,7 @@ def _read_through(dsn: str, archive: Path) -> None:
 
 
 _LEFT_OUT = re.compile(r" alembic_version | kept | public (sessions|forms) ")
-"""In a list of contents: the revision, what an earlier release kept, and sign-ins with what they sent, which no restore brings back.
-
-One of those refers to the other, which a restore could not suspend: only a superuser may."""
+"""In a list of contents: the revision, what an earlier release kept, and sign-ins with what they sent, which no restore brings back."""
 
 
 def _write_rows(dsn: str, archive: Path, sql: IO[bytes]) -> None:
