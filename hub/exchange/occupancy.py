@@ -7,7 +7,7 @@ the first are not shown to them (`hub/store/occupancy.py`), nor is what else tel
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -73,6 +73,20 @@ def _in_steps(content: Content) -> Content:
     return content
 
 
+def _dated(versions: Sequence[Stored]) -> Stored:
+    """The newest version (these: oldest first) with the number and time that others see: what lies in the same steps is no other version to them."""
+    number, updated, before = 0, versions[-1].updated, None
+    for one in versions:
+        if one.shared and (seen := _seen(one.record)) != before:
+            number, updated, before = number + 1, one.updated, seen
+    return msgspec.structs.replace(versions[-1], version=number, updated=updated)
+
+
+def _seen(record: VenueOccupancy) -> Content:
+    said = msgspec.structs.asdict(_for_others(record))
+    return said | {name: step(said[name]) for name in FIGURES if said[name] is not None}
+
+
 def step(figure: float) -> Content:
     """What others see of a figure: `at least` so many, or fewer than the first step."""
     least = int(figure // STEP) * STEP
@@ -84,8 +98,9 @@ async def versions(hub: Hub, connection: Any, party: int | None, id_: str) -> li
     place = split(id_)
     found = await occupancy.versions(connection, place[0]) if place and place[1] == SLOT else []
     await hub.directory.refresh(connection)
-    shown = [one for one in found if one.party == party or (one.current and one.shared)]
-    return [_report(hub, one, party) for one in shown]
+    if found and found[0].party != party:
+        found = [_dated(found[::-1])] if found[0].shared else []
+    return [_report(hub, one, party) for one in found]
 
 
 async def page(hub: Hub, connection: Any, party: int | None, covers: Callable[[str], bool], query: Query, position: bytes) -> Page:
@@ -94,7 +109,8 @@ async def page(hub: Hub, connection: Any, party: int | None, covers: Callable[[s
     found = await occupancy.current(connection, party, _wanted(query), MOST + 1)
     if len(found) > MOST:
         raise BadRequest("More counts lie in that than one search may look at.", code="too-costly", field="period", advice="Name a subject and a period.")
-    seen = Compartment((_report(hub, one, party) for one in found), lookup)
+    changed = await occupancy.known_versions(connection, [one.id for one in found if one.version > 1 and one.party != party])
+    seen = Compartment((_report(hub, _dated(changed[one.id]) if one.id in changed else one, party) for one in found), lookup)
     return run(replace(query, content=True), seen.of_type(TYPE), seen, position or None)
 
 

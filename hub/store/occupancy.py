@@ -10,7 +10,7 @@ from bisect import bisect_right, insort
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -193,6 +193,12 @@ async def current(connection: Connection[Any], party: int | None, wanted: Wanted
         party, wanted.venues, wanted.until, wanted.since, most,
     )  # fmt: skip
     return [_stored(row) for row in rows]
+
+
+async def known_versions(connection: Connection[Any], ids: Iterable[UUID]) -> dict[UUID, list[Stored]]:
+    """Every version of these counts, oldest first."""
+    rows = await connection.fetch(f"SELECT {_SELECTED} FROM occupancy WHERE id = ANY($1::uuid[]) ORDER BY id, version", list(ids))  # noqa: S608 - constant columns
+    return {identity: [_stored(row) for row in of] for identity, of in groupby(rows, key=itemgetter("id"))}
 
 
 class Wanted(msgspec.Struct, frozen=True):

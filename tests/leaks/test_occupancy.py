@@ -27,16 +27,18 @@ DOORS = (
 """Every way to ask for a count, of one centre or the other."""
 
 
-def known(present: int, mean: float, word: str, more: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """What a centre sends: a count, its correction with all that may tell of figures, and further counts of the same time."""
+def known(present: int, mean: float, word: str, more: list[dict[str, Any]], came: int = 0) -> list[list[dict[str, Any]]]:
+    """What a centre sends: a count, its correction with all that may tell of figures, further counts of the same time, and how each who came changed it."""
     first = a_count(8, present=present + 3, source_record_id=f"N-{word}")
     second = a_count(8, present=present, peak=present + 10, mean=mean, visits=40 + present, capacity=60, note=word, source_record_id=f"N-{word}")
-    return [[first], [second | {"record": second["record"] | {"modality": "sensed", "device": {"model": word}}}], [a_count(8, 30, mean=mean), *more]]
+    third = second["record"] | {"modality": "sensed", "device": {"model": word}}
+    more_came = [[{"record": third | {"visits": 40 + present + one}}] for one in range(1, came + 1)]
+    return [[first], [{"record": third}], [a_count(8, 30, mean=mean), *more], *more_came]
 
 
 CENTRES = {
     "one": known(1, 0.5, "alone", [a_count(8, 5, present=1), a_count(8, 180, visits=700)]),
-    "nine": known(6, 9.5, "crowd", [a_count(8, 5, present=58, capacity=50)]),
+    "nine": known(6, 9.5, "crowd", [a_count(8, 5, present=58, capacity=50)], came=3),
 }
 """Two centres whose figures lie in the same steps, all but what only they may read."""
 
@@ -80,5 +82,27 @@ def test_counts_in_the_same_steps_are_not_told_apart_by_anybody_else(hub_url: st
             await browser.aclose()
             exact = [told(await asked(city, await city.bearer(party), each)) for party, each in zip(centres, names, strict=True)]
             assert sum(a != b for a, b in zip(*exact, strict=True)) > len(DOORS) / 2
+
+    asyncio.run(work())
+
+
+def test_who_comes_within_a_step_changes_nothing_that_others_read(hub_url: str, tmp_path: Path) -> None:
+    """Neither the number of the version nor when it was stored, which are in no figure."""
+
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            town = Town(city, hub_url, tmp_path)
+            centre, hospital = await city.party("滨江健身馆", "fitness-center"), await city.party("市第二医院", "hospital")
+            names = await sent(town, centre, known(1, 0.5, "alone", []))
+            reader = await city.bearer(hospital)
+            seen = []
+            for visits in (42, 43, 50, 51):
+                count = a_count(8, present=1, visits=visits, source_record_id=names["number"])
+                assert (await city.upload(centre, [count])).json()["status"] == "updated"
+                answers = [await city.http.get(f"/fhir/{path}", headers=reader) for path in (names["report"], f"MeasureReport?subject={names['venue']}")]
+                seen.append([(answer.headers.get("etag"), answer.headers.get("last-modified"), answer.content) for answer in answers])
+            assert seen[0] == seen[1] != seen[2] == seen[3]
+            exact = (await city.http.get(f"/fhir/{names['report']}", headers=await city.bearer(centre))).json()
+            assert exact["meta"]["versionId"] == "6"
 
     asyncio.run(work())
