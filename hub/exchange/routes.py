@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
@@ -37,7 +38,7 @@ from hub.store.residents import save_consent
 from hub.store.vault import KIND_NUMBERS, Asked
 from schemas.errors import BadRequest, NotFound, Refused
 from schemas.records import Who
-from schemas.resident import HEALTH_CARD_SYSTEM, ID_NUMBER_SYSTEM, MEMBER_SYSTEM
+from schemas.resident import HEALTH_CARD_SYSTEM, ID_NUMBER_SYSTEM, MEMBER_SYSTEM, id_number_valid
 
 router = APIRouter(prefix="/fhir", tags=["fhir"])
 
@@ -409,7 +410,7 @@ async def _search(request: Request, type_: str, pairs: list[tuple[str, str]], *,
     if type_ in published.TYPES:
         return _fhir(_published_page(hub, _query(request, type_, pairs)), cors=True)
     who, asked = await _asking(request, type_, "s")
-    if by_get and any(name in WITHHELD and text.split("|")[0] in PRIVATE_IN_URL for name, text in pairs):
+    if by_get and any(_is_private(text) for _, text in pairs):
         raise BadRequest("ID and card numbers never go into a URL.", field="identifier", advice=f"Use POST /fhir/{type_}/_search.")
     query = _query(request, type_, pairs)
     if type_ in directory.TYPES or type_ == occupancy.TYPE:
@@ -428,11 +429,24 @@ def _query(request: Request, type_: str, pairs: list[tuple[str, str]]) -> Query:
     return parse(type_, pairs, lenient=lenient, base_url=f"{hub_of(request).settings.base_url}/fhir")
 
 
+def _is_private(text: str) -> bool:
+    """Whether a value holds an ID or card number, whatever parameter it stands in, alone or among others."""
+    return any(f"{system}|" in text for system in PRIVATE_IN_URL) or any(id_number_valid(number) for number in _EIGHTEEN.findall(text))
+
+
+_EIGHTEEN = re.compile(r"(?<!\d)\d{17}[\dXx]")
+
+
+def _withheld(query: Query, *names: str) -> set[str]:
+    """Parameters whose values stand in no link of an answer: `names`, and those that hold such a number."""
+    return {*names, *(name for name, text in query.pairs if _is_private(text))}
+
+
 async def _nothing(hub: Hub, asked: Asked, query: Query) -> bytes:
     """The page of a resident who does not exist: the same as one who has not agreed. What was asked for is not in the audit."""
     await reading.note(hub, asked, f"search {query.resource_type}", "nothing", resident=NOBODY)
     total = 0 if query.total != "none" or query.summary == "count" else None
-    return bundle(query, Page([], [], total, None), search_url(query, withheld=WITHHELD))
+    return bundle(query, Page([], [], total, None), search_url(query, withheld=_withheld(query, *WITHHELD)))
 
 
 async def _subject(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> UUID | None:
@@ -535,7 +549,8 @@ async def _page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> byt
         hub, asked, f"search {query.resource_type}", "shown" if told else "nothing", rules=rules if told else (), shown=seen,
         served=[*left.matches, *left.included],
     )  # fmt: skip
-    return bundle(query, left, search_url(query, withheld=WITHHELD), search_url(query, cursor, WITHHELD) if cursor else None)
+    withheld = _withheld(query, *WITHHELD)
+    return bundle(query, left, search_url(query, withheld=withheld), search_url(query, cursor, withheld) if cursor else None)
 
 
 async def _directory_page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> bytes:
@@ -545,7 +560,8 @@ async def _directory_page(hub: Hub, who: Caller | None, asked: Asked, query: Que
         find = occupancy.page if query.resource_type == occupancy.TYPE else directory.page
         page = await find(hub, connection, asked.party, partial(_covered, who), query, position)
     cursor = reading.seal_cursor(hub, bound, position=page.position) if page.position else ""
-    return bundle(query, leaving(query, page), search_url(query), search_url(query, cursor) if cursor else None)
+    withheld = _withheld(query)
+    return bundle(query, leaving(query, page), search_url(query, withheld=withheld), search_url(query, cursor, withheld) if cursor else None)
 
 
 async def _audit_page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> bytes:
@@ -556,7 +572,8 @@ async def _audit_page(hub: Hub, who: Caller | None, asked: Asked, query: Query) 
         page = await audit_events.page(hub, connection, asked, query, position)
     await reading.note(hub, asked, f"search {audit_events.TYPE}", "shown" if page.matches else "nothing")
     cursor = reading.seal_cursor(hub, bound, position=page.position) if page.position else ""
-    return bundle(query, leaving(query, page), search_url(query), search_url(query, cursor) if cursor else None)
+    withheld = _withheld(query)
+    return bundle(query, leaving(query, page), search_url(query, withheld=withheld), search_url(query, cursor, withheld) if cursor else None)
 
 
 def _published_page(hub: Hub, query: Query) -> bytes:

@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 
 from hub.store.ids import bucket_of
-from tests.builders import City, a_city, a_session
+from schemas.resident import HEALTH_CARD_SYSTEM, ID_NUMBER_SYSTEM, MEMBER_SYSTEM
+from tests.builders import City, a_city, a_session, an_id_number
 
 NEIGHBOURS = ("{type}?_id={known},{id}", "{type}?_id={id},{known}", "Provenance?target={type}/{id},Observation/{known}", "Observation?has-member={id},{known}")
 
@@ -65,5 +66,37 @@ def test_ids_of_two_visible_residents_are_refused(hub_url: str, tmp_path: Path, 
             hospital, second, known, other = await _sessions(city, True, monkeypatch)
             await city.grant(second, hospital, "activity")
             assert (await city.get(hospital, "Observation", _id=f"{known},{other}")).status_code == 400
+
+    asyncio.run(body())
+
+
+NUMBER = an_id_number(2)
+IN_URLS = (
+    f"Patient?identifier={ID_NUMBER_SYSTEM}|{NUMBER}", f"Patient?identifier={MEMBER_SYSTEM}|1,{ID_NUMBER_SYSTEM}|{NUMBER}", f"Patient?identifier={NUMBER}",
+    f"Patient?identifier=|{NUMBER}", f"Patient?_id={{id}}&identifier:not={ID_NUMBER_SYSTEM}|{NUMBER}",
+    f"Observation?patient={{id}}&patient:identifier={NUMBER}",
+    f"Observation?patient={{id}}&subject:Patient.identifier:not={ID_NUMBER_SYSTEM}|{NUMBER}", f"Provenance?patient={{id}}&target.subject.identifier={NUMBER}",
+    f"Patient?_id={{id}}&_has:Observation:patient:patient.identifier={NUMBER}", f"Patient?_id={{id}}&identifier:not={HEALTH_CARD_SYSTEM}|A1",
+    f"Practitioner?identifier={ID_NUMBER_SYSTEM}|{NUMBER}", f"AuditEvent?entity:identifier={NUMBER}",
+)  # fmt: skip
+"""A number of a person in every place that a search has for one."""
+
+
+def test_no_number_of_a_person_stands_in_a_url(hub_url: str, tmp_path: Path) -> None:
+    """Refused in the address of a search; taken in a form, and in no link of its answer."""
+
+    async def body() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            hospital, resident = await city.party("医院", "hospital"), await city.resident()
+            await city.grant(resident, hospital, "activity,identity")
+            headers = await city.bearer(hospital)
+            for query in IN_URLS:
+                type_, _, form = query.format(id=resident).partition("?")
+                refused = await city.http.get(f"/fhir/{type_}?{form}", headers=headers)
+                assert (refused.status_code, "never go into a URL" in refused.text) == (400, True), query
+                said = headers | {"Content-Type": "application/x-www-form-urlencoded"}
+                found = await city.http.post(f"/fhir/{type_}/_search", content=form, headers=said)
+                assert found.status_code == 200, (query, found.text)
+                assert not [link for link in found.json()["link"] if NUMBER in link["url"] or "A1" in link["url"]], query
 
     asyncio.run(body())
