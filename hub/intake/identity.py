@@ -1,4 +1,5 @@
-"""Whose row is it: blind tokens of identifiers to residents. Never a guess: unknown or ambiguous means the row waits.
+"""Whose row is it: blind tokens of identifiers to residents. Never a guess: unknown or ambiguous means the row waits, and so does an ID number
+that nobody has beside another number that somebody has: a centre gave a member number to the next person.
 
 A token is made under the global key of its identifier system after normalising the value (upper-case X, digits of a phone
 number, NFKC, no blanks). Systems that give one value to one person are `sole`; name with phone is not.
@@ -30,10 +31,14 @@ class Match(msgspec.Struct, frozen=True):
 
 
 class Hint(msgspec.Struct, frozen=True):
-    """One identifier in a row, as a token; `sole` systems decide, the others only when nothing better is there."""
+    """One identifier in a row, as a token; `sole` systems decide, the others only when nothing better is there.
+
+    lifelong: it is never given to another person, as member numbers are
+    """
 
     token: bytes
     sole: bool
+    lifelong: bool = False
 
 
 def bucket_of_token(token: bytes) -> int:
@@ -64,7 +69,7 @@ def name_phone(name: str, phone: str) -> str:
 def hints(keyring: Keyring, who: Who, party: str) -> Iterator[Hint]:
     """Tokens for what a row says of its person, strongest first. An ID number that fails its check digit says nothing."""
     if who.id_number and id_number_valid(plain(who.id_number)):
-        yield Hint(token(keyring, "id-number", who.id_number), True)
+        yield Hint(token(keyring, "id-number", who.id_number), True, lifelong=True)
     if who.health_card:
         yield Hint(token(keyring, "health-card", who.health_card), True)
     if who.member_number:
@@ -106,9 +111,10 @@ def judged(row: list[Hint], found: Holders) -> Match:
     if not row:
         return Match(None, "no-identifier")
     certain = set().union(*(found.get(hint.token, set()) for hint in row if hint.sole))
-    if len(certain) == 1:
+    stranger = bool(certain) and any(hint.lifelong and hint.token not in found for hint in row)
+    if len(certain) == 1 and not stranger:
         return Match(next(iter(certain)))
-    if len(certain) > 1:
+    if certain:
         return Match(None, "identifiers-disagree")
     likely = set().union(*(found.get(hint.token, set()) for hint in row if not hint.sole))
     if len(likely) == 1 and not any(hint.sole for hint in row):

@@ -52,6 +52,8 @@ async def register(hub: Hub, resident: Resident, *, actor: str, party: int = 0) 
     for _ in range(3):
         async with hub.database.connection() as connection:
             known = await _known(connection, tokens)
+            if known is not None and resident.id_number:
+                await _refuse_another(hub, connection, known, resident.id_number, party)
             try:
                 identity = known or await _create(hub, connection, resident)
                 await _link(connection, identity, tokens)
@@ -60,7 +62,21 @@ async def register(hub: Hub, resident: Resident, *, actor: str, party: int = 0) 
         if known is None or not party:
             await save_person(hub, identity, resident, actor=actor, party=party)
         return identity, known is None
-    raise BadRequest("These identifiers belong to different residents.", field="identifiers")
+    raise _several()
+
+
+def _several() -> BadRequest:
+    return BadRequest("These identifiers belong to different residents.", field="identifiers")
+
+
+async def _refuse_another(hub: Hub, connection: Connection[Any], known: UUID, id_number: str, party: int) -> None:
+    """Raises BadRequest for an ID number beside a member number or card of somebody who has another, or (said by a party) of somebody known without it."""
+    value = token(hub.keyring, "id-number", id_number)
+    query = "SELECT true FROM identifiers WHERE bucket = $1 AND token = $2 AND resident = $3"
+    if await connection.fetchval(query, bucket_of_token(value), value, known):
+        return
+    if party or await hub.vault.has_id_number(connection, known, REGISTER):
+        raise _several()
 
 
 def _tokens(hub: Hub, resident: Resident) -> list[tuple[bytes, bool]]:
@@ -85,7 +101,7 @@ async def _known(connection: Connection[Any], tokens: Sequence[tuple[bytes, bool
         [bucket_of_token(value) for value in sole], sole,
     )  # fmt: skip
     if len(rows) > 1:
-        raise BadRequest("These identifiers belong to different residents.", field="identifiers")
+        raise _several()
     return rows[0]["resident"] if rows else None
 
 
@@ -187,7 +203,7 @@ def _change(consent: dict[str, Any], consent_id: UUID | None) -> str:
     return "changed" if consent_id else "refused" if refuses else "granted"
 
 
-NOTIFY = SystemPermit("notify-receivers")
+NOTIFY, REGISTER = SystemPermit("notify-receivers"), SystemPermit("register")
 CONSENT_PROFILE = "https://kinehub.org/fhir/StructureDefinition/kinehub-consent"
 
 

@@ -468,6 +468,13 @@ class Vault:
             return False
         return person is not None and said.fits(person) and subject.adult_at is not None and subject.adult_at.replace(year=subject.adult_at.year + 4) <= now
 
+    async def has_id_number(self, connection: Connection[Any], resident: UUID, permit: SystemPermit) -> bool:
+        """Whether a resident's own entry says an ID number. Nothing else leaves here; the operator who asks is the hub's."""
+        _require(permit, "A resident's entry was")
+        rows = await connection.fetch(_PEOPLE, [bucket_of(resident)], [resident])
+        await self.unlocked(rows, "subject")
+        return any(person.id_number for row in rows if (person := _person(self.subject(resident, row), row)))
+
     async def arranged(self, connection: Connection[Any], row: Row, table: str, permit: SystemPermit) -> bytes:
         """What a resident wants after their death (`wishes`), or what was recorded of it (`deaths`). The caller notes it, unless the resident reads."""
         _require(permit, "What concerns a death was")

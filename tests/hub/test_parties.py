@@ -142,3 +142,39 @@ def test_an_upload_registers_whom_nobody_knows_where_the_party_may(hub_url: str,
             assert [(one["actor"], str(one["resident"])) for one in registered] == [(kiosk.reference, resident)]
 
     asyncio.run(body())
+
+
+def test_one_member_number_of_two_people_makes_neither_the_other(hub_url: str, tmp_path: Path) -> None:
+    """A party that may register could make somebody's ID number a second one of its own resident, to whom all their records would go."""
+
+    async def body() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            kiosk, gym = await city.party("小屋", "kiosk", may_register=True), await city.party("健身馆", "fitness-center")
+            rows = [a_session(f"2026-05-0{day}T08:00:00+08:00") | {"who": {"member_number": "M-7", "name": "王秀英", "id_number": an_id_number(order)}}
+                    for day, order in ((1, 51), (2, 52))]  # fmt: skip
+            taken = await city.upload(kiosk, {"records": rows})
+            assert (taken.status_code, [one["row"] for one in taken.json()["pending"]]) == (207, [2])
+            (one,) = taken.json()["records"]
+            theirs = await city.upload(gym, a_session() | {"who": {"id_number": an_id_number(52)}})
+            assert (theirs.status_code, theirs.json()["pending"][0]["reason"]) == (207, "unknown")
+            person = json.dumps({"name": "李建国", "id_number": an_id_number(52), "member_numbers": [{"party": str(kiosk.id), "number": "M-7"}]})
+            command = ["--data-dir", str(tmp_path), "--database-url", hub_url, "resident", "add", "--from", "-"]
+            operator = CliRunner(env={"KINEHUB_KEYRING": str(load(tmp_path).keyring)})
+            refused = await asyncio.to_thread(operator.invoke, cli, command, person)
+            assert "belong to different residents" in str(refused.exception), refused.output
+            known = await city.get(kiosk, f"Patient/{one['resident_id']}")
+            assert known.json()["name"][0]["text"] == "王秀英"
+
+    asyncio.run(body())
+
+
+def test_a_resident_who_was_known_without_an_id_number_gets_one(hub_url: str, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            gym = await city.party("健身馆", "fitness-center")
+            first = await city.resident(order=61, members=[(gym, "M-8")], id_number=None, phone=None)
+            assert await city.resident(order=61, members=[(gym, "M-8")]) == first
+            stored = await city.upload(gym, a_session() | {"who": {"id_number": an_id_number(61)}})
+            assert [one["resident_id"] for one in stored.json()["records"]] == [str(first)]
+
+    asyncio.run(body())

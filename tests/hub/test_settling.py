@@ -30,6 +30,23 @@ def test_a_row_that_states_another_id_number_is_not_settled_for_a_resident(hub_u
     asyncio.run(body())
 
 
+def test_a_member_number_that_was_given_to_the_next_person_does_not_make_them_the_last(hub_url: str, tmp_path: Path) -> None:
+    """Whose ID number nobody has is nobody whom we know, whatever other number of theirs is known."""
+
+    async def body() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center = await city.party("中心", "fitness-center", may_register=True)
+            before = await city.resident(order=2, members=[(center, "A1")], health_card="H1")
+            for number in ({"member_number": "A1"}, {"health_card": "H1"}, {"source_id": "A1"}):
+                waits = await city.upload(center, a_session() | {"who": {"id_number": an_id_number(3), "name": "李建国", **number}})
+                assert (waits.status_code, waits.json()["pending"]) == (207, [{"row": 1, "reason": "identifiers-disagree"}])
+            assert await city.shown(center, before) == set()
+            own = await city.upload(center, a_session() | {"who": {"id_number": an_id_number(2), "member_number": "A1"}})
+            assert [one["resident_id"] for one in own.json()["records"]] == [str(before)]
+
+    asyncio.run(body())
+
+
 def test_a_row_that_many_settle_at_once_is_stored_for_one_resident(hub_url: str, tmp_path: Path) -> None:
     async def body() -> None:
         async with a_city(hub_url, tmp_path) as city:
