@@ -5,8 +5,8 @@ Observations with a LOINC, IEEE 11073 MDC or our own code, activity groups of th
 with their results. A device's compound (HL7 PHD IG) is the measure or blood pressure that is in it, with the words beside it as a note; a
 glucose by an MDC code is the measure of its unit's property. A resource that names nothing of the standard is a rejected row; Patient,
 Device, Provenance and the directory's types are read for what they say of the others. Whose a resource is: the identifiers of the Patient
-it refers to, where the file holds that Patient or the reference carries an identifier; else the reference itself, as a member number of
-the sender.
+it refers to, where the file or the resource holds that Patient or the reference carries an identifier; else the reference itself, as a
+member number of the sender.
 
 A resource is judged by R4's validator before it is read. What it cannot be read by (`_UNREADABLE`) makes it a rejected row, with the
 FHIRPath of the place; any other rule of R4 that it breaks, or of a profile that it claims, is a flag on the record, which is taken.
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any, BinaryIO, Final, NamedTuple
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -223,7 +224,8 @@ def _decoded(understood: Understood, found: Sequence[_Found], people: _People, c
     series = [one for name in names_of(first.said) for one in curves.of.get(name, ())]
     places = [*understood.places, *(place for name in names_of(first.said) for place in curves.places_of.get(name, ()))]
     original = b"[%b]" % b",".join(found[place].raw for place in places) if many else None
-    return Decoded(record, _who(understood.subject, people), first.row, series, original)
+    contained = [one for place in understood.places for one in found[place].said.get("contained", ())]
+    return Decoded(record, _who(understood.subject, people, contained), first.row, series, original)
 
 
 def _converted(record: Any) -> list[Flag]:
@@ -254,11 +256,16 @@ def _curves(resources: Sequence[dict[str, Any]]) -> _Curves:
     return curves
 
 
-def _who(subject: dict[str, Any] | None, people: _People) -> Who | None:
+def _who(subject: dict[str, Any] | None, people: _People, contained: Sequence[dict[str, Any]]) -> Who | None:
     """Whom a subject reference means, as far as the file says."""
     if not subject:
         return None
     said = subject.get("reference")
+    if isinstance(said, str) and said.startswith("#"):
+        return next((_person(one, None) for one in contained if _is_patient(one) and one.get("id") == said[1:]), None)
+    if isinstance(said, str) and "?" in said:
+        named = [text.rpartition("|") for name, text in parse_qsl(said.partition("?")[2]) if name == "identifier"]
+        return _identified([{"system": system, "value": value} for system, _, value in named], Who())
     name = local_reference(said) if isinstance(said, str) else ""
     if name in people:
         person = people[name]
@@ -268,7 +275,7 @@ def _who(subject: dict[str, Any] | None, people: _People) -> Who | None:
     return Who(source_id=name) if name else None
 
 
-def _person(person: dict[str, Any], reference: str) -> Who:
+def _person(person: dict[str, Any], reference: str | None) -> Who:
     names = [name.get("text") or f"{name.get('family', '')}{''.join(name.get('given', ()))}" for name in person.get("name", ())]
     phones = [contact.get("value") for contact in person.get("telecom", ()) if contact.get("system") == "phone"]
     who = Who(

@@ -233,6 +233,21 @@ def test_whose_it_is_comes_from_the_patient_in_the_file_or_the_reference() -> No
     assert logical.health_card == "C1"
 
 
+def test_whose_it_is_comes_from_a_contained_patient_or_a_conditional_reference() -> None:
+    """Neither is a number of the sender's: `#p` is another person in every resource."""
+    identifier = {"system": "urn:oid:2.16.156.10011.1.3", "value": "990000195504170022"}
+    patient = {"resourceType": "Patient", "id": "p", "identifier": [identifier], "name": [{"text": "王秀英"}]}
+    for subject, contained, said in (
+        ("#p", [patient], ("990000195504170022", None, "王秀英")), ("#q", [patient], None),
+        ("Patient?identifier=urn:oid:2.16.156.10011.1.3|990000195504170022", [], ("990000195504170022", None, None)),
+        ("Patient?name=x", [], (None, None, None)),
+    ):  # fmt: skip
+        more = {"contained": contained} if contained else {}
+        (row,) = read(observation("29463-7", 63.2, "kg", subject={"reference": subject}, **more))
+        assert isinstance(row, Decoded)
+        assert (row.who and (row.who.id_number, row.who.source_id, row.who.name)) == said, subject
+
+
 def test_two_peoples_file_keeps_each_ones_own_bytes() -> None:
     mine, hers = observation("8867-4", 71, "/min"), observation("8867-4", 64, "/min", subject={"reference": "Patient/p2"}) | {"id": "hers"}
     found = read(bundle(mine, hers))
