@@ -171,22 +171,32 @@ def _patient(query: Query) -> UUID | None:
 
 def _bounds(query: Query) -> tuple[datetime | None, datetime | None]:
     """A time before and after which no entry can match: wide, as the clauses are asked of every entry anyway."""
-    since: list[datetime] = []
-    until: list[datetime] = []
+    since: list[datetime | None] = []
+    until: list[datetime | None] = []
     for clause in query.clauses:
         if clause.code == "date" and not clause.modifier and len(clause.texts) == 1:
             prefix, start, end = _span(clause, query)
             since += [start] if prefix in ("eq", "ge", "gt", "sa") else []
             until += [end] if prefix in ("eq", "le", "lt", "eb") else []
-    return max(since, default=None), min(until, default=None)
+    return max(filter(None, since), default=None), min(filter(None, until), default=None)
 
 
-def _span(clause: Clause, query: Query) -> tuple[str, datetime, datetime]:
+def _span(clause: Clause, query: Query) -> tuple[str, datetime | None, datetime | None]:
     text = clause.texts[0]
     prefix, rest = (text[:2], text[2:]) if text[:1].isalpha() else ("eq", text)
     start, end = values.span_of(rest, query.zone)
-    day = timedelta(days=1)
-    return prefix, reading.EPOCH + timedelta(microseconds=start) - day, reading.EPOCH + timedelta(microseconds=end) + day
+    return prefix, _moment(start - _DAY), _moment(end + _DAY)
+
+
+_DAY = 86_400_000_000
+
+
+def _moment(micros: int) -> datetime | None:
+    """None beyond what a clock can say, where nothing is."""
+    try:
+        return reading.EPOCH + timedelta(microseconds=micros)
+    except OverflowError:
+        return None
 
 
 def _position(place: Place) -> bytes:

@@ -64,6 +64,7 @@ def test_a_party_sees_its_own_accesses_and_no_patient_of_a_refusal(hub_url: str,
             named = events(await city.get(hospital, "AuditEvent", patient=str(resident), type="rest"))
             assert [one["subtype"][0]["code"] for one in named] == ["read", "search-type"]
             assert events(await city.get(hospital, "AuditEvent", entity=me, date="gt2020-01-01", subtype="read"))[0]["id"] == found[1]["id"]
+            assert [events(await city.get(hospital, "AuditEvent", date=far)) for far in ("0001", "lt0001", "sa9998", "eb0002")] == [[]] * 4
             assert seen[0] not in str(found)
             theirs = events(await city.get(center, "AuditEvent"))
             assert theirs == []
