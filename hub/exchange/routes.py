@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from email.utils import format_datetime
 from functools import partial
@@ -520,9 +521,11 @@ _FIELDS = {ID_NUMBER_SYSTEM: "id_number", HEALTH_CARD_SYSTEM: "health_card", MEM
 
 async def _page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> bytes:
     client = who.client_id if who else "self"
-    bound = reading.binding(asked, client, [(query.resource_type, ""), *query.pairs])
+    turned = _by_id(query, asked.resident)
+    bound = reading.binding(asked, client, [(query.resource_type, ""), *turned.pairs])
     begins = reading.open_cursor(hub, bound, query.cursor)
-    quick = not query.content and not query.ids and query.total in ("", "none") and query.summary != "count" and query.count > 0 and _newest_first(query)
+    plain = not query.content and not query.ids and not begins.position
+    quick = plain and query.total in ("", "none") and query.summary != "count" and query.count > 0 and _newest_first(query)
     try:
         async with hub.database.connection() as connection:
             if quick:
@@ -550,7 +553,16 @@ async def _page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> byt
         served=[*left.matches, *left.included],
     )  # fmt: skip
     withheld = _withheld(query, *WITHHELD)
-    return bundle(query, left, search_url(query, withheld=withheld), search_url(query, cursor, withheld) if cursor else None)
+    return bundle(query, left, search_url(query, withheld=withheld), search_url(turned, cursor, withheld) if cursor else None)
+
+
+def _by_id(query: Query, resident: UUID) -> Query:
+    """The search with the resident's id in place of the number that named them: its next page, which is there for who sees something of them."""
+    name = "_id" if query.resource_type == "Patient" else "patient"
+    is_by_number = not query.patient and not query.ids and any(query.tokens(one) for one in WITHHELD)
+    if not is_by_number or name not in ("_id", *search_parameters(query.resource_type)):
+        return query
+    return replace(query, pairs=(*(pair for pair in query.pairs if pair[0] not in WITHHELD), (name, str(resident))))
 
 
 async def _directory_page(hub: Hub, who: Caller | None, asked: Asked, query: Query) -> bytes:

@@ -100,3 +100,27 @@ def test_no_number_of_a_person_stands_in_a_url(hub_url: str, tmp_path: Path) -> 
                 assert not [link for link in found.json()["link"] if NUMBER in link["url"] or "A1" in link["url"]], query
 
     asyncio.run(body())
+
+
+def test_the_pages_of_a_search_by_a_number_are_turned_without_it(hub_url: str, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center, hospital = await city.party("中心", "fitness-center"), await city.party("医院", "hospital")
+            resident = await city.resident()
+            for day in (1, 2, 3):
+                await city.upload(center, a_session(f"2026-05-0{day}T08:00:00+08:00"), resident=resident)
+            headers = await city.bearer(hospital)
+            form = {"patient.identifier": f"{ID_NUMBER_SYSTEM}|{NUMBER}", "_count": "2"}
+            hidden = (await city.http.post("/fhir/Observation/_search", data=form, headers=headers)).text
+            assert str(resident) not in hidden
+            await city.grant(resident, hospital, "activity,identity")
+            page = (await city.http.post("/fhir/Observation/_search", data=form, headers=headers)).json()
+            turned = [entry["resource"]["id"] for entry in page["entry"]]
+            while url := next((link["url"] for link in page["link"] if link["relation"] == "next"), None):
+                assert NUMBER not in url
+                page = (await city.http.get(url, headers=headers)).json()
+                turned += [entry["resource"]["id"] for entry in page["entry"]]
+            assert len(turned) == len(set(turned))
+            assert set(turned) == await city.shown(hospital, resident)
+
+    asyncio.run(body())
