@@ -1,5 +1,5 @@
 """Whose row is it: blind tokens of identifiers to residents. Never a guess: unknown or ambiguous means the row waits, and so does an ID number
-that nobody has beside another number that somebody has: a centre gave a member number to the next person.
+that nobody has beside another number of somebody who has another ID number: a centre gave a member number to the next person.
 
 A token is made under the global key of its identifier system after normalising the value (upper-case X, digits of a phone
 number, NFKC, no blanks). Systems that give one value to one person are `sole`; name with phone is not.
@@ -24,10 +24,14 @@ _NOT_DIGIT = re.compile(r"\D")
 
 
 class Match(msgspec.Struct, frozen=True):
-    """The resident, or why there is none: `unknown`, `ambiguous`, `identifiers-disagree`, `no-identifier`."""
+    """The resident, or why there is none: `unknown`, `ambiguous`, `identifiers-disagree`, `no-identifier`.
+
+    likely: whose other numbers a row states beside an ID number that nobody has; it is theirs where they are known without one
+    """
 
     resident: UUID | None
     reason: str = ""
+    likely: UUID | None = None
 
 
 class Hint(msgspec.Struct, frozen=True):
@@ -115,7 +119,7 @@ def judged(row: list[Hint], found: Holders) -> Match:
     if len(certain) == 1 and not stranger:
         return Match(next(iter(certain)))
     if certain:
-        return Match(None, "identifiers-disagree")
+        return Match(None, "identifiers-disagree", next(iter(certain)) if len(certain) == 1 else None)
     likely = set().union(*(found.get(hint.token, set()) for hint in row if not hint.sole))
     if len(likely) == 1 and not any(hint.sole for hint in row):
         return Match(next(iter(likely)))

@@ -255,6 +255,7 @@ async def sort_rows(hub: Hub, delivery: Delivery, source: Adapter, known: Questi
     found = Sorted([], [], [])
     resident = _named_resident(delivery, known)
     good = [(row, identity.judged(hints, known.holders)) for row, hints in zip(rows, known.hints, strict=True) if _usable(row, delivery, found)]
+    good = await _known_without_number(hub, good)
     if resident is not None:
         await refuse_another_person(hub, resident, good)
     named = await hub.directory.named(delivery.party.number, [row.record for row, _ in good])
@@ -275,6 +276,13 @@ async def sort_rows(hub: Hub, delivery: Delivery, source: Adapter, known: Questi
         await _refuse_changed_entries(hub, found)
     found.rejected.sort(key=lambda row: row.row)
     return found
+
+
+async def _known_without_number(hub: Hub, rows: Sequence[tuple[Decoded, identity.Match]]) -> list[tuple[Decoded, identity.Match]]:
+    """Rows with an ID number that nobody has are whose their other numbers say, where that one is known without an ID number."""
+    likely = {match.likely for _, match in rows if match.likely}
+    bare = {who: identity.Match(who) for who in likely if not await residents.has_id_number(hub, who)}
+    return [(row, bare.get(match.likely, match) if match.likely else match) for row, match in rows]
 
 
 def _counts(rows: Sequence[tuple[Decoded, identity.Match]], party: Party, named: Named, rejected: list[RejectedRow]) -> Iterator[Count]:
@@ -340,7 +348,8 @@ async def refuse_another_person(hub: Hub, resident: UUID, rows: Sequence[tuple[D
     tokens = {identity.token(hub.keyring, "id-number", card) for card in cards}
     async with hub.database.connection() as connection:
         held = {row["token"] for row in await connection.fetch("SELECT token FROM identifiers WHERE resident = $1 AND sole", resident)}
-    if tokens - held:
+        others = await identity.holders(connection, tokens - held)
+    if others or (tokens - held and await residents.has_id_number(hub, resident)):
         raise Refused("The file names another person than the request.", code="other-person", advice="Check whose file it is.")
 
 

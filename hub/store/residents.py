@@ -79,6 +79,12 @@ async def _refuse_another(hub: Hub, connection: Connection[Any], known: UUID, id
         raise _several()
 
 
+async def has_id_number(hub: Hub, resident: UUID) -> bool:
+    """Whether a resident is known by an ID number at all."""
+    async with hub.database.connection() as connection:
+        return await hub.vault.has_id_number(connection, resident, REGISTER)
+
+
 def _tokens(hub: Hub, resident: Resident) -> list[tuple[bytes, bool]]:
     made: list[tuple[bytes, bool]] = []
     if resident.id_number:

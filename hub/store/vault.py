@@ -469,7 +469,7 @@ class Vault:
         return person is not None and said.fits(person) and subject.adult_at is not None and subject.adult_at.replace(year=subject.adult_at.year + 4) <= now
 
     async def has_id_number(self, connection: Connection[Any], resident: UUID, permit: SystemPermit) -> bool:
-        """Whether a resident's own entry says an ID number. Nothing else leaves here; the operator who asks is the hub's."""
+        """Whether a resident's own entry says an ID number. Nothing else leaves here."""
         _require(permit, "A resident's entry was")
         rows = await connection.fetch(_PEOPLE, [bucket_of(resident)], [resident])
         await self.unlocked(rows, "subject")

@@ -47,6 +47,24 @@ def test_a_member_number_that_was_given_to_the_next_person_does_not_make_them_th
     asyncio.run(body())
 
 
+def test_who_is_known_without_an_id_number_is_known_by_their_member_number(hub_url: str, tmp_path: Path) -> None:
+    async def body() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            center = await city.party("中心", "fitness-center")
+            member, other = await city.resident(order=2, members=[(center, "A1")], id_number=None), await city.resident(order=4)
+            row = a_session() | {"who": {"id_number": an_id_number(3), "member_number": "A1"}}
+            taken = (await city.upload(center, row)).json()
+            assert [one["resident_id"] for one in taken["records"]] == [str(member)]
+            again = await city.upload(center, a_session("2026-05-09T08:00:00+08:00") | {"who": row["who"]}, resident=member)
+            assert again.status_code == 201
+            wrong = await city.upload(center, a_session() | {"who": {"id_number": an_id_number(4), "member_number": "A1"}})
+            assert wrong.json()["pending"] == [{"row": 1, "reason": "identifiers-disagree"}]
+            assert (await city.upload(center, a_session() | {"who": {"id_number": an_id_number(4)}}, resident=member)).status_code == 403
+            assert await city.shown(center, other) == set()
+
+    asyncio.run(body())
+
+
 def test_a_row_that_many_settle_at_once_is_stored_for_one_resident(hub_url: str, tmp_path: Path) -> None:
     async def body() -> None:
         async with a_city(hub_url, tmp_path) as city:
