@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 
 from consent.effect import Kinds, effect
-from hub.audit.trail import Entry
+from hub.audit.trail import ACCESSES, ANSWERED, Entry
 from hub.intake.identity import bucket_of_token, name_phone, token
 from hub.store import relabel
 from hub.store.database import Connection
@@ -185,19 +185,35 @@ async def save_consent(
 
 
 async def _named(hub: Hub, resident: UUID, consent: dict[str, Any], consent_id: UUID | None) -> tuple[int, ...]:
-    """Numbers of the parties that a Consent names, or named before it was changed, and that asked to be told. One that names nobody is about all."""
+    """Numbers of the parties that a Consent names, or named before it was changed, and that asked to be told.
+
+    One that permits something to nobody by name is about all. One that only refuses is told to those who may have seen anything: to others it would tell
+    that there is such a resident, and what they refuse.
+    """
     async with hub.database.connection() as connection:
         asked = {party.reference: party.number for party in await everyone(connection) if party.notify_to}
         if not asked:
             return ()
-        before = await hub.vault.policy(connection, resident, NOTIFY) if consent_id else (None, [])
         zone = await zone_of(connection, resident)
-    if consent_id:
+        opens = consent_id is not None or effect(consent, zone).everybody
+        known = (await hub.vault.policy(connection, resident, NOTIFY))[1] if opens else []
+        met = {row["party"] for row in await connection.fetch(_MET, bucket_of(resident), resident)} if opens else set()
+    if opens:
         await hub.trail.note(Entry(actor="system", action="policy", outcome="opened", resident=resident, rule=f"system:{NOTIFY.job}"))
-    done = [effect(one, zone) for one in (consent, *(one for one in before[1] if one.get("id") == str(consent_id)))]
+    done = [effect(one, zone) for one in (consent, *(one for one in known if one.get("id") == str(consent_id)))]
     named = frozenset().union(*(one.named for one in done))
-    everybody = any(one.everybody for one in done)
-    return tuple(number for reference, number in asked.items() if everybody or reference in named)
+    if not any(one.everybody for one in done):
+        return tuple(number for reference, number in asked.items() if reference in named)
+    permitting = [one for one in (*done, *(effect(one, zone) for one in known if one.get("status") == "active")) if one.permits != Kinds()]
+    if any(one.everybody for one in permitting):
+        return tuple(asked.values())
+    named = named.union(*(one.named for one in permitting))
+    return tuple(number for reference, number in asked.items() if reference in named or number in met)
+
+
+_MET = f"""SELECT party FROM audit WHERE resident = $2 AND {ACCESSES} AND {ANSWERED}
+UNION SELECT party FROM records WHERE bucket = $1 AND resident = $2"""  # noqa: S608 - constants
+"""Who was shown something of a resident, or sent it."""
 
 
 def _change(consent: dict[str, Any], consent_id: UUID | None) -> str:

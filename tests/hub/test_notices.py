@@ -240,7 +240,35 @@ def test_only_those_who_are_named_and_asked_to_be_told_are(hub_url: str, tmp_pat
             everybody = {"status": "active", "patient": {"reference": f"Patient/{resident}"}, "provision": {"type": "deny"}}
             await residents.save_consent(city.hub, resident, lambda _: everybody, actor="test", action="consent-grant")
             await send(city, receiver)
-            assert {url for url, _, _ in receiver.told[1:]} == {"https://hospital.example/consents", other.notify_to}
+            assert [url for url, _, _ in receiver.told[1:]] == ["https://hospital.example/consents"]
+            permit = everybody | {"provision": {"type": "permit"}}
+            await residents.save_consent(city.hub, resident, lambda _: permit, actor="test", action="consent-grant")
+            await send(city, receiver)
+            assert {url for url, _, _ in receiver.told[2:]} == {"https://hospital.example/consents", other.notify_to}
+
+    run(work())
+
+
+def test_who_never_met_a_resident_is_not_told_what_they_refuse(hub_url: str, tmp_path: Path) -> None:
+    """That there is such a resident, that they pause, hide a record or switch off a source. Who saw or sent anything has copies, and is told."""
+
+    async def work() -> None:
+        async with a_city(hub_url, tmp_path) as city:
+            resident, receiver = await city.resident(), Receiver()
+            names = ("stranger", "saw", "sent")
+            stranger, saw, sent = [await city.party(name, "hospital", notify_to=f"https://{name}.example/consents") for name in names]
+            ids = (await city.upload(sent, a_session(), resident=resident)).json()["records"][0]["resources"]
+            consent = await city.grant(resident, saw, "activity")
+            assert await city.shown(saw, resident)
+            assert not await city.shown(stranger, resident)
+            await city.withdraw(resident, consent)
+            await send(city, receiver)
+            receiver.told.clear()
+            for more in ({}, {"source": sent}, {"instances": ids[:1]}):
+                await city.withdraw(resident, UUID(await grants.refuse(city.hub, resident, actor="test", **more)))
+            await send(city, receiver)
+            told = [httpx.URL(url).host.partition(".")[0] for url, _, _ in receiver.told]
+            assert {name: told.count(name) for name in names} == {"stranger": 0, "saw": 6, "sent": 6}
 
     run(work())
 
@@ -263,7 +291,8 @@ def test_a_receiver_that_a_changed_consent_no_longer_names_is_told(hub_url: str,
 def test_a_pause_is_told_as_a_refusal_and_its_end_as_no_withdrawal(hub_url: str, tmp_path: Path) -> None:
     async def work() -> None:
         async with a_city(hub_url, tmp_path) as city:
-            _, resident, receiver = await a_notified_hospital(city), await city.resident(), Receiver()
+            hospital, resident, receiver = await a_notified_hospital(city), await city.resident(), Receiver()
+            await city.upload(hospital, a_session(), resident=resident)
             refusal = await grants.refuse(city.hub, resident, actor="test")
             await city.withdraw(resident, UUID(refusal))
             await send(city, receiver)
