@@ -162,6 +162,8 @@ async def _of_own(hub: Hub, person: Person) -> AsyncIterator[Any]:
     _require_lead(person)
     async with hub.database.connection() as connection, hub.trail.held(), connection.transaction():
         await connection.fetchval("SELECT number FROM parties WHERE number = $1 FOR UPDATE", person.party)
+        if not await connection.fetchval("SELECT lead FROM accounts WHERE id = $1 AND ended IS NULL", person.account):
+            raise _no_lead()  # any more, since the session was looked up
         yield connection
 
 
@@ -178,7 +180,11 @@ async def _keep_a_lead(connection: Any, person: Person) -> None:
 
 def _require_lead(person: Person) -> None:
     if not person.lead or person.party is None:
-        raise Refused("This page is for who manages the accounts of an organization.", advice="Ask your organization's lead.")
+        raise _no_lead()
+
+
+def _no_lead() -> Refused:
+    return Refused("This page is for who manages the accounts of an organization.", advice="Ask your organization's lead.")
 
 
 def _entry(person: Person, action: str, outcome: str, about: UUID) -> Entry:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from tests.web.town import PASSWORD, Place, Visitor, token
@@ -134,3 +137,27 @@ def test_who_is_no_lead_any_more_leaves_no_code_behind(place: Place, step: str) 
         assert refused.status_code == 404
         assert "邀请码不对" in refused.text
         assert join(browser, colleagues, f"qian-{step}").status_code == 303, "what a lead of today gave stays good"
+
+
+def test_a_lead_who_is_none_any_more_changes_nothing_by_a_form_that_waited(place: Place) -> None:
+    """Two leads who end each other at the same moment: who is ended first does not end the other all the same."""
+    with place.browse("lead") as lead, place.browse() as leaving, ThreadPoolExecutor(1) as beside:
+        assert join(leaving, invited(lead, "钱老师", lead="1"), "qian-waits").status_code == 303
+        leaving.show("/account/staff")
+        mine, theirs = ids(lead)["赵主任"], ids(lead)["钱老师"]
+
+        async def overtaken() -> int:
+            connection = await asyncpg.connect(place.database)
+            try:
+                async with connection.transaction():
+                    await connection.execute("SELECT FROM parties WHERE number = (SELECT party FROM accounts WHERE id = $1) FOR UPDATE", theirs)
+                    sent = asyncio.create_task(asyncio.to_thread(leaving.send_form, f"/account/staff/{mine}/lead"))
+                    while not sent.done() and not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                        pass
+                    await connection.execute("UPDATE accounts SET lead = false WHERE id = $1", theirs)
+                return (await sent).status_code
+            finally:
+                await connection.close()
+
+        assert beside.submit(asyncio.run, overtaken()).result() == 403
+        assert lead.get("/account/staff").status_code == 200
