@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, get_origin
+
+import msgspec
 
 from schemas.editions import unknown
 from schemas.errors import InvalidRecord
@@ -19,6 +21,7 @@ from schemas.measures import MEASURES
 from schemas.moments import EARLIEST, earliest
 from schemas.quality import RELATIONS, Rule
 from schemas.records import (
+    KINDS,
     Adherence,
     Appointment,
     Condition,
@@ -42,10 +45,14 @@ SKEW = timedelta(hours=14, minutes=10)
 LONGEST_S = 7 * 86_400.0
 """Longest session: multi-day expeditions end within a week; longer means a clock jumped."""
 
+MOST_LISTED = 5000
+"""Members of a list of a record: laps of a week come to a thousand; a million of them fill the memory of who reads the record."""
+
 
 def check(record: Envelope, now: datetime) -> None:
     """Refuse what cannot be, flag what is unusual. Raises InvalidRecord naming the field."""
     kind = str(record.__struct_config__.tag)
+    _check_lists(record, kind)
     _check_times(record, kind, now)
     _check_bounds(record, kind)
     if kind in _OWN:
@@ -60,6 +67,17 @@ def check(record: Envelope, now: datetime) -> None:
         unusual.append(Flag("instrument-unknown", "instrument", FLAGS["instrument-unknown"][1]))
     if unusual:
         record.flags = [*record.flags, *unusual]
+
+
+_LISTS = {
+    kind: tuple(one.name for one in msgspec.structs.fields(struct) if get_origin(one.type) is list) for kind, struct in KINDS.items()
+}  # fmt: skip
+
+
+def _check_lists(record: Envelope, kind: str) -> None:
+    for name in _LISTS[kind]:
+        if len(getattr(record, name)) > MOST_LISTED:
+            raise InvalidRecord(f"{name} has more than {MOST_LISTED} members.", code="list-too-long", field=name)
 
 
 def _check_times(record: Envelope, kind: str, now: datetime) -> None:

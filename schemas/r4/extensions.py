@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from schemas.r4.elements import is_absolute
 from schemas.r4.fhirpath import Scope
-from schemas.r4.issues import Found, below, both, error
+from schemas.r4.issues import Found, below, both, error, more
 from schemas.r4.profiles import profile_rule
 from schemas.r4.structures import CORE, Structure, core, structure
 
@@ -36,7 +36,7 @@ def extensions_rule(node: dict[str, Any], scope: Scope, names: frozenset[str]) -
         for place, one in enumerate(some) if type(some) is list else ():
             wrong = _judge(one, scope, names, key == "modifierExtension")
             if wrong is not None:
-                found = both(found, below(f".{key}[{place}]", wrong))
+                found = more(found, below(f".{key}[{place}]", wrong))
     return found
 
 

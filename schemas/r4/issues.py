@@ -43,6 +43,14 @@ def both(one: Found, other: Found) -> Found:
     return other if one is None else one if other is None else one + other
 
 
+def more(found: Found, fresh: list[Issue]) -> list[Issue]:
+    """`found` with what `below` made of a member of a list: grown in place, as a list may have a million members. Both are the caller's own."""
+    if found is None:
+        return fresh
+    found += fresh
+    return found
+
+
 def is_broken(found: Found) -> bool:
     """Whether an error is among the findings."""
     return found is not None and any(one.severity in ("error", "fatal") for one in found)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from schemas.r4.elements import binding_rule, fixed_rule, matches, pattern_rule, reference_rule, targets_of
 from schemas.r4.fhirpath import NO_VALUE, Scope
 from schemas.r4.invariants import broken, truth_of
-from schemas.r4.issues import Found, Issue, Rule, below, both, error
+from schemas.r4.issues import Found, Issue, Rule, below, both, error, more
 from schemas.r4.structures import CORE, Discriminator, Element, Slicing, Structure, core, structure
 
 _OUTSIDE: Final = error("structure", "slice-closed", "The value is in none of the slices that the profile allows.")
@@ -181,7 +181,7 @@ def _each(rule: Rule) -> Callable[[list[_Value], Scope], Found]:
         for one in values:
             wrong = rule(one[3], scope)
             if wrong is not None:
-                found = both(found, below(_segment(one), wrong))
+                found = more(found, below(_segment(one), wrong))
         return found
 
     return judge
@@ -245,7 +245,7 @@ def _allowed(child: Element, base: Element | None) -> Iterator[Callable[[list[_V
         found: Found = None
         for one in values:
             if one[2] not in keys:
-                found = both(found, below(_segment(one), wrong))
+                found = more(found, below(_segment(one), wrong))
         return found
 
     yield judge
@@ -267,15 +267,17 @@ def _slices(sliced: Element, base: Element | None, of: Structure) -> _Sliced | N
 
     def judge(values: list[_Value], scope: Scope) -> Found:
         found: Found = None
-        outside = values
+        inside: set[int] = set()
         for match, in_slice in zip(matchers, judges, strict=True):
             members = [one for one in values if match(one[2], one[3])]
             if (wrong := in_slice(members, scope)) is not None:
                 found = both(found, wrong)
-            outside = [one for one in outside if one not in members] if is_closed else outside
-        for one in outside if is_closed else ():
-            found = both(found, below(_segment(one), _OUTSIDE))
-        return found
+            inside.update(map(id, members))
+        outside: Found = None
+        for one in values if is_closed else ():
+            if id(one) not in inside:
+                outside = more(outside, below(_segment(one), _OUTSIDE))
+        return both(found, outside)
 
     return judge
 

@@ -27,7 +27,7 @@ from schemas.r4.elements import (
 from schemas.r4.extensions import extensions_rule, names_of
 from schemas.r4.fhirpath import Scope, Truth
 from schemas.r4.invariants import OF_CONTAINERS, broken, truth_of
-from schemas.r4.issues import Check, Found, Issue, Rule, below, both, error, is_broken, warning
+from schemas.r4.issues import Check, Found, Issue, Rule, below, both, error, is_broken, more, warning
 from schemas.r4.narrative import xhtml_rule
 from schemas.r4.primitives import PRIMITIVES, QUICK, is_blank
 from schemas.r4.profiles import profile_rule
@@ -348,7 +348,7 @@ def _repeated(element: Element, rule: Rule, segment: str) -> Check:
         for place, one in enumerate(value):
             wrong = rule(one, scope)
             if wrong is not None:
-                found = both(found, below(f"{segment}[{place}]", wrong))
+                found = more(found, below(f"{segment}[{place}]", wrong))
         return found
 
     return each
@@ -390,7 +390,7 @@ def _primitive(element: Element, type_: str, segment: str, key: str) -> Check:
         for place, one in enumerate(value):
             wrong = judge(one, scope)
             if wrong is not None and not (one is None and _is_beside(node.get(below_key), place)):
-                found = both(found, below(f"{segment}[{place}]", wrong))
+                found = more(found, below(f"{segment}[{place}]", wrong))
         return found
 
     return each if element.is_list else single
@@ -426,7 +426,7 @@ def _beside(element: Element, type_: Type, segment: str, key: str) -> Check:
             if valueless is not None and not (type(values) is list and place < len(values) and values[place] is not None):
                 wrong = both(wrong, valueless)
             if wrong is not None:
-                found = both(found, below(f"{segment}[{place}]", wrong))
+                found = more(found, below(f"{segment}[{place}]", wrong))
         return found
 
     return each if element.is_list else single
