@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, Final, get_origin
+from typing import Any, Final, get_args, get_origin
 
 import msgspec
 
@@ -49,10 +49,14 @@ MOST_LISTED = 5000
 """Members of a list of a record: laps of a week come to a thousand; a million of them fill the memory of who reads the record."""
 
 
+LONGEST_TEXT = 20_000
+"""Letters of one text: a report of twenty pages; a book would stand on each page that shows the record."""
+
+
 def check(record: Envelope, now: datetime) -> None:
     """Refuse what cannot be, flag what is unusual. Raises InvalidRecord naming the field."""
     kind = str(record.__struct_config__.tag)
-    _check_lists(record, kind)
+    _check_lengths(record, kind)
     _check_times(record, kind, now)
     _check_bounds(record, kind)
     if kind in _OWN:
@@ -69,15 +73,22 @@ def check(record: Envelope, now: datetime) -> None:
         record.flags = [*record.flags, *unusual]
 
 
-_LISTS = {
-    kind: tuple(one.name for one in msgspec.structs.fields(struct) if get_origin(one.type) is list) for kind, struct in KINDS.items()
-}  # fmt: skip
+def _names(wanted: Callable[[Any], bool]) -> dict[str, tuple[str, ...]]:
+    return {kind: tuple(one.name for one in msgspec.structs.fields(struct) if wanted(one.type)) for kind, struct in KINDS.items()}
 
 
-def _check_lists(record: Envelope, kind: str) -> None:
+_LISTS = _names(lambda type_: get_origin(type_) is list)
+_TEXTS = _names(lambda type_: str in (type_, *get_args(type_)))
+
+
+def _check_lengths(record: Envelope, kind: str) -> None:
     for name in _LISTS[kind]:
         if len(getattr(record, name)) > MOST_LISTED:
             raise InvalidRecord(f"{name} has more than {MOST_LISTED} members.", code="list-too-long", field=name)
+    for name in _TEXTS[kind]:
+        said = getattr(record, name)
+        if said and (len(said) > LONGEST_TEXT if type(said) is str else any(len(one) > LONGEST_TEXT for one in said)):
+            raise InvalidRecord(f"{name} has more than {LONGEST_TEXT} letters.", code="text-too-long", field=name)
 
 
 def _check_times(record: Envelope, kind: str, now: datetime) -> None:

@@ -17,6 +17,7 @@ from schemas.records import Envelope
 from schemas.standard import BOUNDS, field_of
 
 ROWS: dict[str, tuple[str, str]] = {
+    "text-too-long": ("字太多", "一栏最多 20000 字，请写短一些。"),
     "list-too-long": ("写得太多", "一条记录里最多 5000 项，请分成几条。"),
     "end-before-start": ("结束早于开始", "结束时间应在开始之后。改好后再传，收过的不会重复。"),
     "ends-before-start": ("结束早于开始", "结束时间应在开始之后。改好后再传，收过的不会重复。"),

@@ -206,6 +206,7 @@ def test_a_file_naming_another_person_is_refused(hub_url: str, tmp_path: Path) -
         ({"start": "2090-01-01T00:00:00Z", "end": "2090-01-01T01:00:00Z"}, "date-in-future"),
         ({"hr_avg": 1045}, "out-of-range"),
         ({"laps": [{"distance_m": 400}] * 5001}, "list-too-long"),
+        ({"title": "长" * 20_001}, "text-too-long"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_stored(hub_url: str, tmp_path: Path, change: dict[str, Any], code: str) -> None:
