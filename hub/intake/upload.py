@@ -279,9 +279,16 @@ async def sort_rows(hub: Hub, delivery: Delivery, source: Adapter, known: Questi
 
 
 async def _known_without_number(hub: Hub, rows: Sequence[tuple[Decoded, identity.Match]]) -> list[tuple[Decoded, identity.Match]]:
-    """Rows with an ID number that nobody has are whose their other numbers say, where that one is known without an ID number."""
-    likely = {match.likely for _, match in rows if match.likely}
-    bare = {who: identity.Match(who) for who in likely if not await residents.has_id_number(hub, who)}
+    """Rows with an ID number that nobody has are whose their other numbers say, where that one is known without an ID number.
+
+    Not where they state several: those are people who share a number.
+    """
+    stated: dict[UUID, set[str]] = {}
+    for row, match in rows:
+        if match.likely and row.who:
+            stated.setdefault(match.likely, set()).add(identity.plain(row.who.id_number or ""))
+    alone = [who for who, numbers in stated.items() if len(numbers) == 1]
+    bare = {who: identity.Match(who) for who in alone if not await residents.has_id_number(hub, who)}
     return [(row, bare.get(match.likely, match) if match.likely else match) for row, match in rows]
 
 

@@ -61,6 +61,8 @@ def test_who_is_known_without_an_id_number_is_known_by_their_member_number(hub_u
             assert wrong.json()["pending"] == [{"row": 1, "reason": "identifiers-disagree"}]
             assert (await city.upload(center, a_session() | {"who": {"id_number": an_id_number(4)}}, resident=member)).status_code == 403
             assert await city.shown(center, other) == set()
+            two = [a_session(f"2026-05-1{order}T08:00:00+08:00") | {"who": {"id_number": an_id_number(order), "member_number": "A1"}} for order in (3, 5)]
+            assert [one["row"] for one in (await city.upload(center, {"records": two})).json()["pending"]] == [1, 2], "people who share a number"
 
     asyncio.run(body())
 
