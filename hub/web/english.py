@@ -674,6 +674,8 @@ ENGLISH: dict[str, str] = {
     "重新看过谁能看": "went through who may see",
     "都是您的，想拿几次都行。存好，别随便给人。": "All of it is yours, as often as you like. Keep it safe; do not hand it to just anyone.",
     "下载、打印我的记录": "Download or print my records",
+    "一条记录里最多 5000 项，请分成几条。": "A record has up to 5,000 members of a kind: make several of it.",
+    "一栏最多 20000 字，请写短一些。": "A field has up to 20,000 letters: write less.",
     "PDF 文件，最近一年": "PDF file, the last year",
     "从这里可以打印，再早的也有": "Print from here, earlier years too",
     "第 %(n)d 页": "Page %(n)d",
