@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -15,7 +16,8 @@ import httpx
 import pytest
 
 from hub.store import postgres
-from hub.store.backup import backup
+from hub.store.backup import backup, backup_keys
+from schemas.errors import Unavailable
 from tests.builders import a_session
 from tests.databases import execute
 from tests.process import Running, a_hub, command
@@ -151,6 +153,20 @@ def token_in(page: str) -> str:
     found = re.search(r'name="csrf" value="([^"]+)"', page)
     assert found
     return found[1]
+
+
+def test_nobody_else_reads_a_backup_while_it_is_written(tmp_path: Path) -> None:
+    """The tool opens the file before it asks the database: this one is not there, and what was made so far lies there."""
+    file, before = tmp_path / "hub.backup", os.umask(0)
+    try:
+        for write in (backup, backup_keys):
+            with pytest.raises(Unavailable):
+                write(f"postgresql://nobody@/none?host={tmp_path}", file)
+    finally:
+        os.umask(before)
+    made = [one for one in tmp_path.iterdir() if one.name.startswith("hub.backup")]
+    assert made
+    assert {one.stat().st_mode & 0o777 for one in made} == {0o600}
 
 
 def test_keys_of_before_an_erasure_open_the_others_of_an_earlier_backup(tmp_path: Path) -> None:

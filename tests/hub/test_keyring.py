@@ -138,6 +138,15 @@ def test_an_erasure_is_destroyed_in_the_back_end_and_no_older_copy_of_the_file_u
             old.check()
 
 
+def test_no_proxy_of_the_environments_reads_keys_on_their_way_within_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    (tmp_path / "secret").write_text(TOKEN)
+    with closing(keyring.create(tmp_path / "keyring.json", "international", engine.address, tmp_path / "secret")) as ring:
+        assert ring.wrap(str(new_resident_id()), b"d" * 32)
+    assert engine.asked
+
+
 def test_a_key_encryption_key_that_is_dropped_opens_nothing_any_more(opened: Callable[[], Keyring]) -> None:
     ring, subject = opened(), str(new_resident_id())
     old = ring.wrap(subject, b"d" * 32)
