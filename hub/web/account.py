@@ -119,7 +119,7 @@ async def city(request: Request) -> Response:
         known = [party for party in await parties.everyone(connection) if area and area_covers(area, party.area)]
         judged, late = await reports.standing(connection), await petitions.late(connection)
     opened = await emergency.counts(hub_of(request), of=[party.number for party in known])
-    shown = [(month, name, n if n >= FEWEST else None) for month, name, n in opened]
+    shown = [one for one in opened if one[2] >= FEWEST]  # a row for fewer would tell one from none
     level = LEVELS.get(len(area), ("", ""))
     return pages_of(request).render(request, "city.html", person=person, parties=known, judged=judged, late=late, emergencies=shown, level=level)
 

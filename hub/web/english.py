@@ -281,7 +281,7 @@ ENGLISH: dict[str, str] = {
     "有过期没答复的": "answers overdue",
     "没有过期的": "none overdue",
     "这个地区还没有机构。": "No organization in this area yet.",
-    "不到 10 次": "fewer than 10",
+    "一个月不到 10 次的，和一次也没有的一样，不列出。": "Fewer than 10 in a month are not listed, as none is not.",
     "居民的汇总数字还没有开放。开放以后只有汇总，人数少的格子不显示，永远看不到个人。": "Totals about residents are not open yet. When they are, small groups are left out, and nobody is ever shown.",
     "送到境外单独问": "Out of the country: asked apart",
     "%(who)s在境外（%(country)s），也让它看吗？": "%(who)s is outside mainland China (%(country)s). May they see it too?",
