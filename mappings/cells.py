@@ -92,10 +92,13 @@ class Number(NamedTuple):
 
 
 def plain(cell: Cell) -> str:
-    """A cell as text: full-width characters narrowed, blanks trimmed, `10023.0` as `10023`."""
+    """A cell as text: full-width characters narrowed, blanks trimmed and each run of them made one, `10023.0` as `10023`.
+
+    The patterns here leave blanks between their parts: a thousand of them would be tried in every division, for minutes.
+    """
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return unicodedata.normalize("NFKC", str(cell)).strip() if cell is not None else ""
+    return " ".join(unicodedata.normalize("NFKC", str(cell)).split()) if cell is not None else ""
 
 
 def letters(position: int) -> str:

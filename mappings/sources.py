@@ -49,6 +49,8 @@ _KEYS: Final = ("id", "title", "kind", "columns", "measures", "who", "constants"
 _COLUMN_KEYS: Final = ("headers", "required", "transform", "unit")
 _EXAMPLE_KEYS: Final = ("row", "gives", "who", "flags", "rejects")
 _NOISE: Final = frozenset({"必填", "选填", "required", "optional"})
+LONGEST_HEADER: Final = 200
+"""Letters of a header that are looked at: what is longer is none of ours, and its parts would be divided in every way."""
 _BRACKETS = re.compile(r"^(.*?)\s*[(\[]([^()\[\]]*)[)\]]$")
 _TAIL = re.compile(r"^(.+?)[\s_/]+([^\s_]+)$")
 _UNITS: Final = frozenset([*SPELLINGS, *(measure.unit for measure in MEASURES.values()), "s", "min", "h", "km", "m", "kcal", "kJ", "g", "kPa"])
@@ -279,7 +281,7 @@ def layouts() -> tuple[Layout, ...]:
 
 
 def _normal(header: str) -> str:
-    narrow = unicodedata.normalize("NFKC", header).casefold().strip().strip("*:").strip()
+    narrow = unicodedata.normalize("NFKC", header[:LONGEST_HEADER]).casefold().strip().strip("*:").strip()
     found = _BRACKETS.match(narrow)
     if found and found[2].strip() in _NOISE:
         narrow = found[1]
@@ -288,7 +290,7 @@ def _normal(header: str) -> str:
 
 def _with_unit(header: str) -> tuple[str, str] | None:
     """A header that ends in a unit, as its name and the unit in UCUM: `距离（公里）`, `distance_km`, `Weight kg`."""
-    narrow = unicodedata.normalize("NFKC", header).strip().strip("*").strip()
+    narrow = unicodedata.normalize("NFKC", header[:LONGEST_HEADER]).strip().strip("*").strip()
     for pattern in (_BRACKETS, _TAIL):
         found = pattern.match(narrow)
         if found and (found[2].strip() in _UNITS or found[2].strip().casefold() in _UNITS):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 import tracemalloc
 import zipfile
 from collections.abc import Sequence
@@ -254,6 +256,19 @@ def test_a_bad_cell_is_named_with_code_and_advice(field: str, written: str, code
     assert (found.row, found.code, found.advice) == (3, code, advice)
     assert found.cell
     assert found.cell.endswith("3")
+
+
+@pytest.mark.parametrize(
+    ("header", "written"),
+    [("时长(分钟)", "1" + " " * 20_000 + "x"), ("开始时间", "2026-05-01" + " " * 20_000 + "x"), ("距离" + "_" * 100_000 + "b_", "1")],
+)
+def test_a_row_of_blanks_is_read_to_its_end(tmp_path: Path, header: str, written: str) -> None:
+    """Tried in every way to divide them, they kept a process busy for ever: here in one of its own."""
+    file = tmp_path / "rows.csv"
+    file.write_bytes(as_csv({**GOOD, "结束时间": "", header: written}))
+    line = [sys.executable, "-m", "hub", "--data-dir", str(tmp_path), "--json", "adapters", "check", str(file)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
+    assert "table" in done.stdout, (done.returncode, done.stdout[-300:], done.stderr[-300:])
 
 
 def test_every_bad_cell_of_a_row_is_named() -> None:
