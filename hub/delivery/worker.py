@@ -143,8 +143,8 @@ async def deliver_one(hub: Hub, http: httpx.AsyncClient, tokens: Tokens, resting
         row = await connection.fetchrow(_NEXT, resting.now())
         if row is None:
             return False
-        resting.begin(row["receiver"])
         party = await parties.by_number(connection, row["receiver"])
+        resting.begin(row["receiver"])
         try:
             answer = await _attempt(hub, connection, http, tokens, party, row)
         except Exception as error:  # else this row would be the next one again, before everybody else's
